@@ -1,0 +1,8 @@
+"""Data on the host, as numpy arrays: embedded sets, IDX files, splits and standardization."""
+
+from jaxmlp.data.arrays import Dataset as Dataset
+from jaxmlp.data.arrays import from_arrays as from_arrays
+from jaxmlp.data.datasets import load_digits as load_digits
+from jaxmlp.data.datasets import load_idx as load_idx
+from jaxmlp.data.splits import train_test_split as train_test_split
+from jaxmlp.data.standardizer import Standardizer as Standardizer

@@ -1,0 +1,75 @@
+"""Splitting a data set: seeded, and stratified by class."""
+
+import numpy as np
+
+from jaxmlp.data.arrays import Dataset
+
+
+def train_test_split(
+    data: Dataset, test_size: float | int, *, seed: int = 0
+) -> tuple[Dataset, Dataset]:
+    """Split at random into two parts; each class is divided in the same proportion.
+
+    Args:
+        data: what to split.
+        test_size: the second part, as a fraction of all rows (float) or as a number of rows (int).
+        seed: the same seed gives the same split.
+
+    Returns:
+        The first and the second part. Real targets are split without stratification.
+
+    Raises:
+        ImportError: if scikit-learn is not installed, with the command that installs it.
+        ValueError: if a part would be empty, or too small to hold every class.
+
+    Example:
+        >>> x = np.zeros((10, 2), np.float32)
+        >>> data = Dataset(x, np.arange(10) % 2, ("a", "b"), ("even", "odd"))
+        >>> train, test = train_test_split(data, 0.4, seed=1)
+        >>> len(train.x), sorted(test.y.tolist())
+        (6, [0, 0, 1, 1])
+    """
+    try:
+        from sklearn.model_selection import train_test_split as split_indices
+    except ImportError as error:
+        raise ImportError(
+            "splits are made with scikit-learn, which is not installed. Install it with: "
+            "pip install 'jaxmlp[sklearn]'"
+        ) from error
+    n_test = _count_rows(test_size, len(data.x))
+    if data.class_names is not None:
+        _check_classes(data, n_test)
+    rows = np.arange(len(data.x))
+    first, second = split_indices(
+        rows,
+        test_size=n_test,
+        random_state=seed,
+        stratify=None if data.class_names is None else data.y,
+    )
+    return data.take(first), data.take(second)
+
+
+def _count_rows(test_size: float | int, n_rows: int) -> int:
+    n_test = round(test_size * n_rows) if isinstance(test_size, float) else test_size
+    if not 0 < n_test < n_rows:
+        raise ValueError(
+            f"test_size={test_size} would put {n_test} of {n_rows} rows into the second part; give "
+            f"a fraction between 0.0 and 1.0, or 1 to {n_rows - 1} rows."
+        )
+    return n_test
+
+
+def _check_classes(data: Dataset, n_test: int) -> None:
+    classes, counts = np.unique(data.y, return_counts=True)
+    if counts.min() < 2:
+        assert data.class_names is not None
+        rare = data.class_names[classes[np.argmin(counts)]]
+        raise ValueError(
+            f"class {rare!r} has a single row, which cannot be in both parts of a split; drop the "
+            "class or add rows."
+        )
+    if min(n_test, len(data.y) - n_test) < len(classes):
+        raise ValueError(
+            f"a split into {len(data.y) - n_test} and {n_test} rows cannot hold all "
+            f"{len(classes)} classes in both parts; change the size or add rows."
+        )
