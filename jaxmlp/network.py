@@ -1,0 +1,485 @@
+"""The network: h^(l) = phi(h^(l-1) W^(l) + b^(l)), its objective, and its gradient by hand.
+
+Read it top to bottom: init, predict, forward, backward, objective, value_and_grad. Rows of `x` are
+examples, so the lecture's z = W^T x + b for one column vector x reads z = x W + b here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmlp.checks import (
+    check_dtype_available,
+    check_features,
+    check_frozen,
+    check_key,
+    check_params,
+    check_rows,
+    check_state,
+)
+from jaxmlp.config import MLPConfig
+from jaxmlp.losses import Loss, get_loss
+from jaxmlp.normalization import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference,
+    dropout_backward,
+    dropout_forward,
+)
+from jaxmlp.types import (
+    Cache,
+    Key,
+    Layer,
+    LayerCache,
+    NormState,
+    Params,
+    Scalar,
+    ScalarLike,
+    State,
+)
+
+
+def init(config: MLPConfig, key: Key) -> Params:
+    """Draw the parameters of a network.
+
+    W^(l) comes from the config's initializer, b^(l) is constant, gamma = 1 and beta = bias_init
+    under batch normalization. Layer l draws with `fold_in(key, l)`: another layer on top leaves
+    those below as they were.
+
+    Args:
+        config: the network.
+        key: a random key; `jax.vmap(init, (None, 0))(config, keys)` makes an ensemble.
+
+    Returns:
+        One `Layer` a layer: W (n_in, n_out), b (n_out,), in config.dtype.
+
+    Raises:
+        TypeError: if `key` is not a random key.
+
+    Example:
+        >>> params = init(MLPConfig((64, 128, 10)), jax.random.key(0))
+        >>> [layer.W.shape for layer in params]
+        [(64, 128), (128, 10)]
+
+    Reference: lecture, chapters III and VI.
+    """
+    check_key(key)
+    check_dtype_available(config.dtype, "config.dtype")
+    dtype = jnp.dtype(config.dtype)
+    layers = []
+    for l, initializer in enumerate(config.initializers):
+        n_in, n_out = config.layer_sizes[l : l + 2]
+        W = initializer(jax.random.fold_in(key, l), (n_in, n_out), dtype)
+        bias = jnp.full((n_out,), config.bias_init, dtype)
+        if config.normalized[l]:
+            layers.append(Layer(W, None, gamma=jnp.ones((n_out,), dtype), beta=bias))
+        else:
+            layers.append(Layer(W, bias))
+    return tuple(layers)
+
+
+def init_state(config: MLPConfig) -> State:
+    """Return the running statistics before any training: mean 0, variance 1.
+
+    Args:
+        config: the network.
+
+    Returns:
+        `()` without batch normalization, else one entry a layer.
+
+    Example:
+        >>> init_state(MLPConfig((2, 3, 1)))
+        ()
+        >>> init_state(MLPConfig((2, 3, 1), batch_norm=True))[0].var.tolist()
+        [1.0, 1.0, 1.0]
+
+    Reference: lecture, chapter VI.
+    """
+    if not any(config.normalized):
+        return ()
+    dtype = jnp.promote_types(jnp.dtype(config.dtype), jnp.float32)
+    return tuple(
+        NormState(jnp.zeros((size,), dtype), jnp.ones((size,), dtype)) if norm else None
+        for size, norm in zip(config.layer_sizes[1:], config.normalized, strict=True)
+    )
+
+
+def predict(
+    config: MLPConfig, params: Params, x: Float[Array, "batch n_in"], *, state: State = ()
+) -> Float[Array, "batch n_out"]:
+    """Compute the network's logits, keeping nothing for a backward pass.
+
+    h^(0) = x,  h^(l) = phi(h^(l-1) W^(l) + b^(l)),  outputs = h^(L).
+
+    Args:
+        config: the network.
+        params: its parameters.
+        x: examples in rows, (batch, n_in).
+        state: running statistics; needed with batch normalization only.
+
+    Returns:
+        Logits, (batch, n_out), in config.dtype; `Loss.link` turns them into probabilities.
+
+    Raises:
+        ValueError: if `x`, `params` or `state` do not fit the config.
+
+    Example:
+        >>> config = MLPConfig((2, 3, 1))
+        >>> predict(config, init(config, jax.random.key(0)), jnp.ones((5, 2))).shape
+        (5, 1)
+
+    Reference: lecture, chapter V, forward propagation 1-3.
+    """
+    h = _check_inputs(config, params, x)
+    check_state(config.normalized, config.layer_sizes, state)
+    for l, (layer, phi) in enumerate(zip(params, config.activations, strict=True)):
+        layer = _cast(config, layer)
+        z = _affine(h, layer)
+        if config.normalized[l]:
+            z, _ = batch_norm_inference(z, layer.gamma, layer.beta, state[l], config.batch_norm_eps)
+        h = phi.fn(z)
+    return h.astype(config.dtype)
+
+
+def forward(
+    config: MLPConfig,
+    params: Params,
+    x: Float[Array, "batch n_in"],
+    *,
+    key: Key | None = None,
+    sample_weight: Float[Array, " batch"] | None = None,
+    state: State = (),
+    frozen: Iterable[int] = (),
+    dropout_rate: ScalarLike = 0.5,
+) -> tuple[Float[Array, "batch n_out"], Cache]:
+    """Run the training pass: the logits, and the intermediates that `backward` needs.
+
+    z^(l) = h^(l-1) W^(l) + b^(l),  h^(l) = phi(z^(l)); under batch normalization z is normalized
+    with this batch's statistics before phi, under dropout h is masked after it.
+
+    Args:
+        config: the network.
+        params: its parameters.
+        x: examples in rows, (batch, n_in).
+        key: random key of the dropout masks; needed with dropout only.
+        sample_weight: non-negative weights of the rows in batch statistics, (batch,).
+        state: running statistics, which *frozen* layers normalize with.
+        frozen: indices of layers that do not train.
+        dropout_rate: probability to drop, in [0, 1); may be traced.
+
+    Returns:
+        Logits (batch, n_out), and one `LayerCache` a layer.
+
+    Raises:
+        ValueError: if shapes do not fit the config, if dropout lacks its key, or if batch
+            normalization gets a single row.
+
+    Example:
+        >>> config = MLPConfig((2, 3, 1))
+        >>> outputs, cache = forward(config, init(config, jax.random.key(0)), jnp.ones((5, 2)))
+        >>> [layer.inputs.shape for layer in cache]
+        [(5, 2), (5, 3)]
+
+    Reference: lecture, chapter V, forward propagation 1-3.
+    """
+    h = _check_inputs(config, params, x)
+    frozen = check_frozen(config.n_layers, frozen)
+    _check_training_pass(config, h, key, state, frozen)
+    share = row_shares(h.shape[0], sample_weight, jnp.dtype(config.dtype))
+    cache = []
+    for l, (layer, phi) in enumerate(zip(params, config.activations, strict=True)):
+        inputs, layer, norm, mask = h, _cast(config, layer), None, None
+        z = _affine(inputs, layer)
+        if config.normalized[l] and l in frozen:
+            z, norm = batch_norm_inference(
+                z, layer.gamma, layer.beta, state[l], config.batch_norm_eps
+            )
+        elif config.normalized[l]:
+            z, norm = batch_norm_forward(z, layer.gamma, layer.beta, share, config.batch_norm_eps)
+        h = phi.fn(z)
+        residual = h if phi.residual == "output" else z
+        if config.dropped[l] and l not in frozen:
+            h, mask = dropout_forward(jax.random.fold_in(key, l), h, dropout_rate)
+        cache.append(LayerCache(inputs, residual, norm, mask))
+    return h.astype(config.dtype), tuple(cache)
+
+
+def backward(
+    config: MLPConfig, params: Params, cache: Cache, d_outputs: Float[Array, "batch n_out"]
+) -> tuple[Params, Float[Array, "batch n_in"]]:
+    """Carry dJ/d outputs back to every parameter and to the inputs, by the chain rule.
+
+    For l = L..1, with dJ/dh^(L) = d_outputs and one row an example:
+        dJ/dz^(l)   = dJ/dh^(l) * phi'(z^(l))        (lecture's equation 5)
+        dJ/dW^(l)   = h^(l-1)^T dJ/dz^(l)            (equations 2 and 6)
+        dJ/db^(l)   = sum over rows of dJ/dz^(l)     (equations 3 and 7)
+        dJ/dh^(l-1) = dJ/dz^(l) W^(l)^T              (equation 4)
+
+    The slides print equation 2 as (dl/do) h^T and equation 4 as (dl/do) W_o; with column vectors
+    o (q,), h (n,) and W_o (n, q) the orders that fit the shapes are h (dl/do)^T and W_o (dl/do).
+    Transposed for examples in rows and summed over them, those are the lines above.
+
+    Args:
+        config: the network.
+        params: its parameters, as given to `forward`.
+        cache: from `forward`.
+        d_outputs: gradient of the objective with respect to the logits, (batch, n_out).
+
+    Returns:
+        Gradients shaped like `params`, and the gradient with respect to the inputs (batch, n_in).
+        Under jit, whatever of these is not used is not computed either.
+
+    Raises:
+        ValueError: if `d_outputs` does not have the shape of the logits.
+
+    Example:
+        >>> config = MLPConfig((2, 3, 1))
+        >>> params = init(config, jax.random.key(0))
+        >>> outputs, cache = forward(config, params, jnp.ones((5, 2)))
+        >>> grads, d_x = backward(config, params, cache, jnp.ones_like(outputs))
+        >>> grads[1].b.tolist(), d_x.shape
+        ([5.0], (5, 2))
+
+    Reference: lecture, chapter V, backward propagation; Rumelhart, Hinton & Williams, 1986.
+    """
+    check_params(config.layer_sizes, config.normalized, params)
+    d_h = check_rows("d_outputs", d_outputs, (len(cache[0].inputs), config.layer_sizes[-1]))
+    d_h = d_h.astype(config.compute_dtype or config.dtype)
+    grads: list[Layer] = []
+    layers = zip(params, cache, config.activations, strict=True)
+    for layer, kept, phi in reversed(list(layers)):
+        if kept.mask is not None:
+            d_h = dropout_backward(kept.mask, d_h)
+        d_z = d_h * phi.derivative(kept.residual)
+        d_gamma = d_beta = d_b = None
+        if kept.norm is not None:
+            d_z, d_gamma, d_beta = batch_norm_backward(kept.norm, layer.gamma, d_z)
+            d_z = d_z.astype(kept.inputs.dtype)
+        else:
+            d_b = jnp.sum(d_z, axis=0)
+        d_W = jnp.matmul(kept.inputs.T, d_z, preferred_element_type=layer.W.dtype)
+        d_h = d_z @ layer.W.T.astype(d_z.dtype)
+        grad = Layer(d_W, d_b, d_gamma, d_beta)
+        grads.append(jax.tree.map(lambda g, p: g.astype(p.dtype), grad, layer))
+    return tuple(reversed(grads)), d_h.astype(config.dtype)
+
+
+@lru_cache(maxsize=256)  # one function object per network, so that jax.jit of it is cached too
+def objective(
+    config: MLPConfig, loss: str | Loss, *, frozen: tuple[int, ...] = (), has_aux: bool = False
+) -> Callable[..., Any]:
+    """Make the function that training minimizes, J = L + s.
+
+    L = sum_i w_i l(o_i, y_i) / sum_i w_i,   s = (l2 / 2) sum_l ||W^(l)||^2  (weights only).
+
+    Args:
+        config: the network.
+        loss: name of a loss, or a `Loss`.
+        frozen: indices of layers that do not train.
+        has_aux: also return (logits, batch statistics).
+
+    Returns:
+        J(params, x, y, *, l2=0.0, sample_weight=None, key=None, state=(), dropout_rate=0.5,
+        loss_options=None) -> scalar, or (scalar, aux). It is written without its derivative:
+        `jax.value_and_grad(J)` is the oracle for `value_and_grad`.
+
+    Raises:
+        ValueError: for an unknown loss, or targets that do not fit the logits.
+
+    Example:
+        >>> config = MLPConfig((2, 3, 1))
+        >>> J = objective(config, "squared_error")
+        >>> params = jax.tree.map(jnp.zeros_like, init(config, jax.random.key(0)))
+        >>> float(J(params, jnp.ones((4, 2)), jnp.full((4, 1), 3.0)))
+        4.5
+
+    Reference: lecture, chapter V (J = L + s in the computational graph).
+    """
+    loss = get_loss(loss)
+
+    def J(params: Params, x: Any, y: Any, *, l2: ScalarLike = 0.0, **options: Any) -> Any:
+        outputs, cache, (value, _) = _loss_pass(config, loss, frozen, params, x, y, **options)
+        value += _penalty(params, l2)
+        return (value, (outputs, batch_statistics(cache))) if has_aux else value
+
+    return J
+
+
+@lru_cache(maxsize=256)
+def value_and_grad(
+    config: MLPConfig, loss: str | Loss, *, frozen: tuple[int, ...] = (), has_aux: bool = False
+) -> Callable[..., Any]:
+    """Make the objective's value and its gradient, by hand.
+
+    dJ/do_i = (w_i / sum_j w_j) dl/do_i starts the backward pass; dJ/dW^(l) gains l2 W^(l).
+
+    Args:
+        config: the network.
+        loss: name of a loss, or a `Loss`.
+        frozen: indices of layers that do not train; their gradients are zero, and under jit
+            nothing is computed for them.
+        has_aux: also return (logits, batch statistics).
+
+    Returns:
+        A function with the arguments of `objective`'s and the result of
+        `jax.value_and_grad(objective(...), has_aux=has_aux)`.
+
+    Raises:
+        ValueError: for an unknown loss, or targets that do not fit the logits.
+
+    Example:
+        >>> config = MLPConfig((2, 3, 1))
+        >>> params = jax.tree.map(jnp.zeros_like, init(config, jax.random.key(0)))
+        >>> grad = value_and_grad(config, "squared_error")
+        >>> value, grads = grad(params, jnp.ones((4, 2)), jnp.full((4, 1), 3.0))
+        >>> float(value), grads[1].b.tolist()
+        (4.5, [-3.0])
+
+    Reference: lecture, chapter V, backward propagation 1-7.
+    """
+    loss = get_loss(loss)
+
+    def value_and_gradient(
+        params: Params, x: Any, y: Any, *, l2: ScalarLike = 0.0, **options: Any
+    ) -> Any:
+        outputs, cache, (value, d_outputs) = _loss_pass(
+            config, loss, frozen, params, x, y, **options
+        )
+        grads, _ = backward(config, params, cache, d_outputs)
+        value += _penalty(params, l2)
+        grads = tuple(
+            jax.tree.map(jnp.zeros_like, grad) if l in frozen else _add_penalty_grad(grad, layer, l2)
+            for l, (grad, layer) in enumerate(zip(grads, params, strict=True))
+        )
+        return ((value, (outputs, batch_statistics(cache))) if has_aux else value), grads
+
+    return value_and_gradient
+
+
+def batch_statistics(cache: Cache) -> State:
+    """Collect the batch's mean and variance from a forward pass, shaped like `init_state`.
+
+    Args:
+        cache: from `forward`.
+
+    Returns:
+        `()` without batch normalization, else one `NormState` or None a layer.
+
+    Example:
+        >>> config = MLPConfig((2, 3, 1), batch_norm=True)
+        >>> x = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+        >>> _, cache = forward(config, init(config, jax.random.key(0)), x)
+        >>> batch_statistics(cache)[0].mean.shape
+        (3,)
+
+    Reference: Ioffe & Szegedy, 2015, arXiv 1502.03167.
+    """
+    if all(kept.norm is None for kept in cache):
+        return ()
+    return tuple(None if kept.norm is None else kept.norm.statistics for kept in cache)
+
+
+def row_shares(
+    batch: int, sample_weight: Float[Array, " batch"] | None, dtype: Any
+) -> Float[Array, " batch"]:
+    """Return each row's share in a weighted mean, w_i / sum_j w_j; 1 / batch without weights.
+
+    Args:
+        batch: number of rows.
+        sample_weight: non-negative weights, (batch,), or None.
+        dtype: of the result.
+
+    Returns:
+        Shares, (batch,), summing to 1; all 0 if all weights are 0, so that such a batch has
+        value 0 and gradient 0 instead of NaN.
+
+    Raises:
+        ValueError: if `sample_weight` is not of shape (batch,).
+
+    Example:
+        >>> row_shares(3, jnp.array([1.0, 3.0, 0.0]), jnp.float32).tolist()
+        [0.25, 0.75, 0.0]
+    """
+    if sample_weight is None:
+        return jnp.full((batch,), 1.0 / batch, dtype)
+    weight = check_rows("sample_weight", sample_weight, (batch,)).astype(dtype)
+    total = jnp.sum(weight)
+    return weight / jnp.where(total > 0, total, jnp.ones_like(total))
+
+
+def _affine(h: Float[Array, "batch n_in"], layer: Layer) -> Float[Array, "batch n_out"]:
+    z = h @ layer.W
+    return z if layer.b is None else z + layer.b[None, :]
+
+
+def _cast(config: MLPConfig, layer: Layer) -> Layer:
+    """Parameters in the dtype that products are computed in."""
+    dtype = config.compute_dtype or config.dtype
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), layer)
+
+
+def _loss_pass(
+    config: MLPConfig,
+    loss: Loss,
+    frozen: tuple[int, ...],
+    params: Params,
+    x: Any,
+    y: Any,
+    *,
+    sample_weight: Float[Array, " batch"] | None = None,
+    key: Key | None = None,
+    state: State = (),
+    dropout_rate: ScalarLike = 0.5,
+    loss_options: Mapping[str, ScalarLike] | None = None,
+) -> tuple[Array, Cache, tuple[Scalar, Array]]:
+    """Forward pass and loss: (logits, cache, (L, dL/d logits))."""
+    outputs, cache = forward(
+        config,
+        params,
+        x,
+        key=key,
+        sample_weight=sample_weight,
+        state=state,
+        frozen=frozen,
+        dropout_rate=dropout_rate,
+    )
+    values, d_values = loss.value_and_grad(outputs, y, **(loss_options or {}))
+    share = row_shares(len(values), sample_weight, values.dtype)
+    return outputs, cache, (jnp.sum(share * values), share[:, None] * d_values)
+
+
+def _penalty(params: Params, l2: ScalarLike) -> Scalar:
+    squares = sum(jnp.sum(layer.W**2) for layer in params)
+    return 0.5 * jnp.asarray(l2, squares.dtype) * squares
+
+
+def _add_penalty_grad(grad: Layer, layer: Layer, l2: ScalarLike) -> Layer:
+    return grad._replace(W=grad.W + jnp.asarray(l2, layer.W.dtype) * layer.W)
+
+
+def _check_inputs(config: MLPConfig, params: Params, x: Any) -> Float[Array, "batch n_in"]:
+    check_dtype_available(config.compute_dtype or config.dtype, "config.dtype")
+    check_params(config.layer_sizes, config.normalized, params)
+    return check_features(config.layer_sizes, x).astype(config.compute_dtype or config.dtype)
+
+
+def _check_training_pass(
+    config: MLPConfig, h: Array, key: Key | None, state: State, frozen: tuple[int, ...]
+) -> None:
+    if any(config.dropped) and key is None:
+        raise ValueError(
+            "the config has dropout, so the training pass needs a random key: pass "
+            "key=jax.random.key(0), or use jaxmlp.predict, which drops nothing."
+        )
+    training = [norm and l not in frozen for l, norm in enumerate(config.normalized)]
+    if any(training) and h.shape[0] < 2:
+        raise ValueError(
+            "batch normalization needs at least 2 rows in a batch, but x has 1: its variance "
+            "would be 0. Pass a larger batch, or use jaxmlp.predict with the running statistics."
+        )
+    if any(config.normalized[l] for l in frozen):
+        check_state(config.normalized, config.layer_sizes, state)

@@ -1,0 +1,86 @@
+"""The vocabulary: the pytrees that flow through the library, and names for arrays in signatures."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+from jaxtyping import Array, Float
+
+Key: TypeAlias = jax.Array
+"""A random key, as made by `jax.random.key(seed)` (or the older `jax.random.PRNGKey`)."""
+
+Scalar: TypeAlias = Float[Array, ""]
+ScalarLike: TypeAlias = Any  # float, int, numpy scalar or a (possibly traced) array of shape ()
+PyTree: TypeAlias = Any
+Schedule: TypeAlias = Callable[[Any], Any]
+"""step -> learning rate, as optax writes them."""
+
+
+class Layer(NamedTuple):
+    """The parameters of one layer; gradients, moments and masks have the same shape.
+
+    Attributes:
+        W: weights, (n_in, n_out); W[i, j] connects unit i of the layer below to unit j.
+        b: biases, (n_out,); None in a layer with batch normalization, whose `beta` replaces it.
+        gamma: scale of batch normalization, (n_out,), or None.
+        beta: shift of batch normalization, (n_out,), or None.
+
+    Reference: lecture, chapter III (W^(l) in R^{d(l-1) x d(l)}, b^(l) in R^{d(l)}).
+    """
+
+    W: Float[Array, "n_in n_out"]
+    b: Float[Array, " n_out"] | None = None
+    gamma: Float[Array, " n_out"] | None = None
+    beta: Float[Array, " n_out"] | None = None
+
+
+Params: TypeAlias = tuple[Layer, ...]
+
+
+class NormState(NamedTuple):
+    """What batch normalization remembers of a layer: running mean and (biased) variance, (n_out,)."""
+
+    mean: Float[Array, " n_out"]
+    var: Float[Array, " n_out"]
+
+
+State: TypeAlias = tuple[NormState | None, ...]
+"""One entry a layer, None where it has no batch normalization; `()` if no layer has."""
+
+
+class NormCache(NamedTuple):
+    """What the backward pass of batch normalization needs.
+
+    Attributes:
+        x_hat: the normalized values, (batch, n_out).
+        inv_std: 1 / sqrt(var + eps), (n_out,).
+        weight: each row's share in the statistics, summing to 1, (batch,); None when the
+            statistics were constants (a frozen layer), through which no gradient flows.
+        statistics: the mean and variance that were used; the training step folds them into the
+            running ones.
+    """
+
+    x_hat: Float[Array, "batch n_out"]
+    inv_std: Float[Array, " n_out"]
+    weight: Float[Array, " batch"] | None
+    statistics: NormState
+
+
+class LayerCache(NamedTuple):
+    """What one layer of the forward pass keeps for the backward pass.
+
+    Attributes:
+        inputs: the layer's input h^(l-1), (batch, n_in); dW needs it.
+        residual: what the activation's derivative is a function of, its output or its
+            pre-activation, (batch, n_out).
+        norm: of batch normalization, or None.
+        mask: of dropout, already divided by 1 - rate, (batch, n_out), or None.
+    """
+
+    inputs: Float[Array, "batch n_in"]
+    residual: Float[Array, "batch n_out"]
+    norm: NormCache | None = None
+    mask: Float[Array, "batch n_out"] | None = None
+
+
+Cache: TypeAlias = tuple[LayerCache, ...]
