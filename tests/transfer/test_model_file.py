@@ -1,0 +1,261 @@
+"""Model files: exact round trips, one sentence for every file that is refused, and fuzzing."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.data import Standardizer
+from jaxmlp.network import init, init_state
+from jaxmlp.transfer import Model, load, save
+from jaxmlp.transfer import files as files_module
+from jaxmlp.types import Layer
+
+GOLDEN = Path(__file__).parent / "golden" / "model_v1.safetensors"
+X = np.random.default_rng(0).normal(size=(20, 3))
+
+
+def make_model(**changes):
+    config = MLPConfig((3, 5, 4, 2), ("relu", "tanh"), **changes)
+    return Model(
+        config,
+        init(config, jax.random.key(0)),
+        init_state(config),
+        "softmax_cross_entropy",
+        Standardizer.fit(X),
+        ("größe", 'a "quoted", name', "x\n2"),
+        ("no", "yes"),
+        {"test_accuracy": 1 / 3, "epochs": 30.0},
+    )
+
+
+def assert_same(ours, theirs):
+    assert ours.config == theirs.config
+    assert jax.tree.structure(ours[1:3]) == jax.tree.structure(theirs[1:3])
+    for a, b in zip(jax.tree.leaves(ours[1:3]), jax.tree.leaves(theirs[1:3]), strict=True):
+        assert a.dtype == b.dtype
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    assert ours.preprocessing.to_dict() == theirs.preprocessing.to_dict()
+    assert ours._replace(params=(), state=(), preprocessing=None) == theirs._replace(
+        params=(), state=(), preprocessing=None
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file with a model in it."""
+    path = tmp_path / "model.safetensors"
+    save(path, make_model())
+    return path
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"batch_norm": (True, False)}, {"dtype": "bfloat16"}, {"compute_dtype": "bfloat16"}],
+)
+def test_round_trip(tmp_path, changes):
+    model = make_model(**changes)
+    save(tmp_path / "m.safetensors", model)
+    assert_same(load(tmp_path / "m.safetensors"), model)
+
+
+def test_round_trip_in_float64(tmp_path):
+    path = tmp_path / "m.safetensors"
+    with jax.enable_x64(True):
+        model = make_model(dtype="float64")
+        save(path, model)
+        assert_same(load(path), model)
+    with pytest.raises(ValueError, match=r"cannot be loaded: dtype is float64, but JAX runs with"):
+        load(path)
+
+
+def test_the_least_model(tmp_path):
+    config = MLPConfig((2, 1))
+    model = Model(config, init(config, jax.random.key(0)), loss="squared_error")
+    save(tmp_path / "m.safetensors", model)
+    loaded = load(tmp_path / "m.safetensors")
+    assert loaded.preprocessing is None
+    assert loaded.class_names is None
+    assert loaded.state == ()
+    assert loaded.loss == "squared_error"
+
+
+def test_the_file_is_plain_safetensors(path):
+    arrays = safetensors.numpy.load_file(path)
+    assert sorted(arrays) == [f"layers.{l}.{name}" for l in range(3) for name in "Wb"]
+    np.testing.assert_array_equal(arrays["layers.1.W"], make_model().params[1].W)
+
+
+def test_the_same_model_makes_the_same_bytes(path):
+    content = path.read_bytes()
+    save(path, load(path))
+    assert path.read_bytes() == content
+
+
+def test_golden_file_of_version_1():
+    """Written once by version 1 of the format; it must load for ever, with these values."""
+    model = load(GOLDEN)
+    assert model.config == MLPConfig((2, 2, 2), "tanh", batch_norm=True, dropout=True)
+    np.testing.assert_array_equal(model.params[0].W, np.array([[1, -2], [0.5, 0.25]], np.float32))
+    assert model.params[0].b is None
+    np.testing.assert_array_equal(model.params[0].gamma, np.array([1, 2], np.float32))
+    np.testing.assert_array_equal(model.params[0].beta, np.array([0, -1], np.float32))
+    np.testing.assert_array_equal(model.params[1].W, np.array([[3, 4], [5, 6]], np.float32))
+    np.testing.assert_array_equal(model.params[1].b, np.array([0.125, -0.125], np.float32))
+    np.testing.assert_array_equal(model.state[0].mean, np.array([0.5, 0], np.float32))
+    np.testing.assert_array_equal(model.state[0].var, np.array([1, 4], np.float32))
+    assert model.state[1] is None
+    assert model.loss == "softmax_cross_entropy"
+    np.testing.assert_array_equal(
+        model.preprocessing.transform(np.array([[3.0, 0.0]])), [[1.0, -0.5]]
+    )
+    assert model.feature_names == ("width", "height")
+    assert model.class_names == ("café", "tea")
+    assert model.metrics == {"test_accuracy": 0.875}
+
+
+def edit_header(path, edit):
+    """Rewrite our JSON entry of the metadata; the arrays stay."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(json.loads(content[8:end])["__metadata__"]["jaxmlp"])
+    edit(header)
+    arrays = safetensors.numpy.load(content)
+    path.write_bytes(safetensors.numpy.save(arrays, {"jaxmlp": json.dumps(header)}))
+
+
+def flip_last_byte(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "empty": (lambda path: path.write_bytes(b""), "is truncated: it ends after 0 bytes."),
+    "header cut": (
+        lambda path: path.write_bytes(path.read_bytes()[:100]),
+        "is truncated: it ends after 100 bytes.",
+    ),
+    "arrays cut": (
+        lambda path: path.write_bytes(path.read_bytes()[:-8]),
+        "is truncated or damaged: the arrays that its header lists are not all there.",
+    ),
+    "array changed": (flip_last_byte, "is damaged: its contents do not match their checksum."),
+    "metric changed": (
+        lambda path: edit_header(path, lambda header: header["model"]["metrics"].update(a=1.0)),
+        "is damaged: its contents do not match their checksum.",
+    ),
+    "newer": (
+        lambda path: edit_header(path, lambda header: header.update(format_version=2)),
+        "has format version 2, but this jaxmlp reads up to 1. Upgrade jaxmlp.",
+    ),
+    "no version": (
+        lambda path: edit_header(path, lambda header: header.pop("format_version")),
+        "is damaged: its format version is None.",
+    ),
+    "pickle": (
+        lambda path: path.write_bytes(b"\x80\x04\x95" + bytes(50)),
+        "is not a safetensors file, so not a jaxmlp model.",
+    ),
+    "text": (lambda path: path.write_text("epoch,loss\n1,2\n"), "is not a safetensors file, so"),
+    "other tensors": (
+        lambda path: path.write_bytes(safetensors.numpy.save({"a": np.ones(2)})),
+        "is a safetensors file, but not a jaxmlp model.",
+    ),
+    "other metadata": (
+        lambda path: path.write_bytes(
+            safetensors.numpy.save({"a": np.ones(2)}, {"format": "pt"})
+        ),
+        "is a safetensors file, but not a jaxmlp model.",
+    ),
+    "nested": (
+        lambda path: path.write_bytes((10**5).to_bytes(8, "little") + b'{"a":' + b"[" * 10**5),
+        "is damaged: its header is unreadable.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_refused_files_stay_as_they_are(path, case):
+    damage, message = DAMAGE[case]
+    damage(path)
+    content = path.read_bytes()
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below)
+        load(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+def test_missing_file(tmp_path):
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(FileNotFoundError, match="there is no model file"):
+            load(path)
+
+
+def test_fuzzed_files_are_refused_or_load_unchanged(path):
+    """Random truncations and bit flips: a ValueError of one line, or the very same model."""
+    rng, content, model = np.random.default_rng(0), path.read_bytes(), load(path)
+    header = int.from_bytes(content[:8], "little")
+    loaded = 0
+    for trial in range(240):
+        fuzzed = bytearray(content)
+        if trial % 3 == 0:
+            del fuzzed[rng.integers(len(fuzzed)) :]
+        else:  # half of the flips in the header, which is where the structure is
+            end = len(fuzzed) if trial % 3 == 1 else 8 + header
+            fuzzed[rng.integers(end)] ^= 1 << rng.integers(8)
+        path.write_bytes(fuzzed)
+        try:
+            again = load(path)
+        except ValueError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017 (either outcome is right)
+            assert "\n" not in str(error)
+        else:
+            assert_same(again, model)
+            loaded += 1
+    assert loaded < 24  # a check that lets most of them pass would be no check
+
+
+def test_nothing_half_written(path, monkeypatch):
+    """A failure before the rename leaves the old file, and no temporary one."""
+    content = path.read_bytes()
+
+    def fail(source, target):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(files_module.os, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save(path, make_model()._replace(metrics={}))
+    assert path.read_bytes() == content
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def shrink(model):
+    return model._replace(params=(Layer(jnp.ones((3, 4)), jnp.ones(4)), *model.params[1:]))
+
+
+UNSAVABLE = {
+    "metric": (lambda m: m._replace(metrics={"loss": float("nan")}), "the metric 'loss' is nan"),
+    "loss": (lambda m: m._replace(loss="hinge"), "unknown loss 'hinge'"),
+    "params": (shrink, "params[0].W has shape (3, 4), but config.layer_sizes=(3, 5, 4, 2) asks"),
+    "initializer": (
+        lambda m: m._replace(config=m.config.replace(weight_init=jax.nn.initializers.normal())),
+        "which a file cannot name",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNSAVABLE)
+def test_what_cannot_be_saved(tmp_path, case):
+    change, message = UNSAVABLE[case]
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below)
+        save(tmp_path / "m.safetensors", change(make_model()))
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
