@@ -55,8 +55,10 @@ def check_features(layer_sizes: tuple[int, ...], x: object) -> jax.Array:
     """Return x as an array of shape (batch, n_in), or say how it should look."""
     array, n_in = as_array("x", x), layer_sizes[0]
     if array.ndim != 2:
-        fix = f"x[None, :] makes a batch of one, of shape (1, {n_in})" if array.ndim == 1 else (
-            f"flatten each example, as in x.reshape(len(x), {n_in})"
+        fix = (
+            f"x[None, :] makes a batch of one, of shape (1, {n_in})"
+            if array.ndim == 1
+            else (f"flatten each example, as in x.reshape(len(x), {n_in})")
         )
         raise ValueError(f"x has shape {array.shape}, but must be (batch, {n_in}): {fix}.")
     if array.shape[1] != n_in:
@@ -74,7 +76,9 @@ def check_rows(name: str, value: object, shape: tuple[int, ...]) -> jax.Array:
     """Return value as an array of exactly this shape."""
     array = as_array(name, value)
     if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}, but must be {shape}, one row an example.")
+        raise ValueError(
+            f"{name} has shape {array.shape}, but must be {shape}, one row an example."
+        )
     return array
 
 
@@ -107,20 +111,46 @@ def check_params(
 
 
 def check_state(
-    normalized: tuple[bool, ...], layer_sizes: tuple[int, ...], state: tuple[object, ...]
+    normalized: tuple[bool, ...],
+    layer_sizes: tuple[int, ...],
+    state: tuple[object, ...],
+    layers: Iterable[int] | None = None,
 ) -> None:
-    """Refuse running statistics that are not those of the config."""
-    if not any(normalized):
+    """Refuse running statistics that are not those of the config, where `layers` need them."""
+    if not any(normalized[l] for l in (range(len(normalized)) if layers is None else layers)):
         return
-    fits = len(state) == len(normalized) and all(
-        (entry is not None and entry.mean.shape == (size,)) if norm else entry is None  # type: ignore[attr-defined]
-        for entry, norm, size in zip(state, normalized, layer_sizes[1:], strict=True)
+    fits = (
+        len(state) == len(normalized)
+        and all(
+            (entry is not None and entry.mean.shape == (size,)) if norm else entry is None  # type: ignore[attr-defined]
+            for entry, norm, size in zip(state, normalized, layer_sizes[1:], strict=True)
+        )
     )
     if not fits:
         raise ValueError(
             "the config has batch normalization, so its running statistics are needed: pass "
             "state=result.state from jaxmlp.fit, or state=jaxmlp.init_state(config) for an "
             "untrained network."
+        )
+
+
+def check_training_pass(
+    normalized: tuple[bool, ...],
+    dropped: tuple[bool, ...],
+    batch: int,
+    key: object,
+    frozen: tuple[int, ...],
+) -> None:
+    """Refuse dropout without a key, and a batch too small for batch normalization."""
+    if key is None and any(drop and l not in frozen for l, drop in enumerate(dropped)):
+        raise ValueError(
+            "the config has dropout, so the training pass needs a random key: pass "
+            "key=jax.random.key(0), or use jaxmlp.predict, which drops nothing."
+        )
+    if batch < 2 and any(norm and l not in frozen for l, norm in enumerate(normalized)):
+        raise ValueError(
+            "batch normalization needs at least 2 rows in a batch, but x has 1: its variance "
+            "would be 0. Pass a larger batch, or use jaxmlp.predict with the running statistics."
         )
 
 

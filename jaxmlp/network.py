@@ -20,6 +20,7 @@ from jaxmlp.checks import (
     check_params,
     check_rows,
     check_state,
+    check_training_pass,
 )
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
@@ -27,20 +28,12 @@ from jaxmlp.normalization import (
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_inference,
+    batch_statistics,
     dropout_backward,
     dropout_forward,
+    row_shares,
 )
-from jaxmlp.types import (
-    Cache,
-    Key,
-    Layer,
-    LayerCache,
-    NormState,
-    Params,
-    Scalar,
-    ScalarLike,
-    State,
-)
+from jaxmlp.types import Cache, Key, Layer, LayerCache, NormState, Params, Scalar, ScalarLike, State
 
 
 def init(config: MLPConfig, key: Key) -> Params:
@@ -188,7 +181,8 @@ def forward(
     """
     h = _check_inputs(config, params, x)
     frozen = check_frozen(config.n_layers, frozen)
-    _check_training_pass(config, h, key, state, frozen)
+    check_training_pass(config.normalized, config.dropped, h.shape[0], key, frozen)
+    check_state(config.normalized, config.layer_sizes, state, frozen)
     share = row_shares(h.shape[0], sample_weight, jnp.dtype(config.dtype))
     cache = []
     for l, (layer, phi) in enumerate(zip(params, config.activations, strict=True)):
@@ -260,7 +254,7 @@ def backward(
             d_z, d_gamma, d_beta = batch_norm_backward(kept.norm, layer.gamma, d_z)
             d_z = d_z.astype(kept.inputs.dtype)
         else:
-            d_b = jnp.sum(d_z, axis=0)
+            d_b = jnp.sum(d_z, axis=0, dtype=layer.b.dtype)
         d_W = jnp.matmul(kept.inputs.T, d_z, preferred_element_type=layer.W.dtype)
         d_h = d_z @ layer.W.T.astype(d_z.dtype)
         grad = Layer(d_W, d_b, d_gamma, d_beta)
@@ -302,6 +296,9 @@ def objective(
     loss = get_loss(loss)
 
     def J(params: Params, x: Any, y: Any, *, l2: ScalarLike = 0.0, **options: Any) -> Any:
+        params = tuple(
+            jax.lax.stop_gradient(layer) if l in frozen else layer for l, layer in enumerate(params)
+        )
         outputs, cache, (value, _) = _loss_pass(config, loss, frozen, params, x, y, **options)
         value += _penalty(params, l2)
         return (value, (outputs, batch_statistics(cache))) if has_aux else value
@@ -352,63 +349,12 @@ def value_and_grad(
         grads, _ = backward(config, params, cache, d_outputs)
         value += _penalty(params, l2)
         grads = tuple(
-            jax.tree.map(jnp.zeros_like, grad) if l in frozen else _add_penalty_grad(grad, layer, l2)
-            for l, (grad, layer) in enumerate(zip(grads, params, strict=True))
+            jax.tree.map(jnp.zeros_like, grad) if l in frozen else _add_penalty_grad(grad, W, l2)
+            for l, (grad, (W, *_)) in enumerate(zip(grads, params, strict=True))
         )
         return ((value, (outputs, batch_statistics(cache))) if has_aux else value), grads
 
     return value_and_gradient
-
-
-def batch_statistics(cache: Cache) -> State:
-    """Collect the batch's mean and variance from a forward pass, shaped like `init_state`.
-
-    Args:
-        cache: from `forward`.
-
-    Returns:
-        `()` without batch normalization, else one `NormState` or None a layer.
-
-    Example:
-        >>> config = MLPConfig((2, 3, 1), batch_norm=True)
-        >>> x = jnp.array([[0.0, 1.0], [1.0, 0.0]])
-        >>> _, cache = forward(config, init(config, jax.random.key(0)), x)
-        >>> batch_statistics(cache)[0].mean.shape
-        (3,)
-
-    Reference: Ioffe & Szegedy, 2015, arXiv 1502.03167.
-    """
-    if all(kept.norm is None for kept in cache):
-        return ()
-    return tuple(None if kept.norm is None else kept.norm.statistics for kept in cache)
-
-
-def row_shares(
-    batch: int, sample_weight: Float[Array, " batch"] | None, dtype: Any
-) -> Float[Array, " batch"]:
-    """Return each row's share in a weighted mean, w_i / sum_j w_j; 1 / batch without weights.
-
-    Args:
-        batch: number of rows.
-        sample_weight: non-negative weights, (batch,), or None.
-        dtype: of the result.
-
-    Returns:
-        Shares, (batch,), summing to 1; all 0 if all weights are 0, so that such a batch has
-        value 0 and gradient 0 instead of NaN.
-
-    Raises:
-        ValueError: if `sample_weight` is not of shape (batch,).
-
-    Example:
-        >>> row_shares(3, jnp.array([1.0, 3.0, 0.0]), jnp.float32).tolist()
-        [0.25, 0.75, 0.0]
-    """
-    if sample_weight is None:
-        return jnp.full((batch,), 1.0 / batch, dtype)
-    weight = check_rows("sample_weight", sample_weight, (batch,)).astype(dtype)
-    total = jnp.sum(weight)
-    return weight / jnp.where(total > 0, total, jnp.ones_like(total))
 
 
 def _affine(h: Float[Array, "batch n_in"], layer: Layer) -> Float[Array, "batch n_out"]:
@@ -431,21 +377,12 @@ def _loss_pass(
     y: Any,
     *,
     sample_weight: Float[Array, " batch"] | None = None,
-    key: Key | None = None,
-    state: State = (),
-    dropout_rate: ScalarLike = 0.5,
     loss_options: Mapping[str, ScalarLike] | None = None,
+    **options: Any,
 ) -> tuple[Array, Cache, tuple[Scalar, Array]]:
     """Forward pass and loss: (logits, cache, (L, dL/d logits))."""
     outputs, cache = forward(
-        config,
-        params,
-        x,
-        key=key,
-        sample_weight=sample_weight,
-        state=state,
-        frozen=frozen,
-        dropout_rate=dropout_rate,
+        config, params, x, sample_weight=sample_weight, frozen=frozen, **options
     )
     values, d_values = loss.value_and_grad(outputs, y, **(loss_options or {}))
     share = row_shares(len(values), sample_weight, values.dtype)
@@ -457,29 +394,11 @@ def _penalty(params: Params, l2: ScalarLike) -> Scalar:
     return 0.5 * jnp.asarray(l2, squares.dtype) * squares
 
 
-def _add_penalty_grad(grad: Layer, layer: Layer, l2: ScalarLike) -> Layer:
-    return grad._replace(W=grad.W + jnp.asarray(l2, layer.W.dtype) * layer.W)
+def _add_penalty_grad(grad: Layer, W: Array, l2: ScalarLike) -> Layer:
+    return grad._replace(W=grad.W + jnp.asarray(l2, W.dtype) * W)
 
 
 def _check_inputs(config: MLPConfig, params: Params, x: Any) -> Float[Array, "batch n_in"]:
     check_dtype_available(config.compute_dtype or config.dtype, "config.dtype")
     check_params(config.layer_sizes, config.normalized, params)
     return check_features(config.layer_sizes, x).astype(config.compute_dtype or config.dtype)
-
-
-def _check_training_pass(
-    config: MLPConfig, h: Array, key: Key | None, state: State, frozen: tuple[int, ...]
-) -> None:
-    if any(config.dropped) and key is None:
-        raise ValueError(
-            "the config has dropout, so the training pass needs a random key: pass "
-            "key=jax.random.key(0), or use jaxmlp.predict, which drops nothing."
-        )
-    training = [norm and l not in frozen for l, norm in enumerate(config.normalized)]
-    if any(training) and h.shape[0] < 2:
-        raise ValueError(
-            "batch normalization needs at least 2 rows in a batch, but x has 1: its variance "
-            "would be 0. Pass a larger batch, or use jaxmlp.predict with the running statistics."
-        )
-    if any(config.normalized[l] for l in frozen):
-        check_state(config.normalized, config.layer_sizes, state)

@@ -1,10 +1,13 @@
 """Batch normalization and dropout, each forward pass beside its hand-written backward pass."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmlp.types import Key, NormCache, NormState, ScalarLike
+from jaxmlp.checks import check_rows
+from jaxmlp.types import Cache, Key, NormCache, NormState, ScalarLike, State
 
 
 def batch_norm_forward(
@@ -198,3 +201,55 @@ def dropout_backward(
     Reference: Srivastava et al., 2014, JMLR 15:1929.
     """
     return d_output * mask
+
+
+def batch_statistics(cache: Cache) -> State:
+    """Collect the batch's mean and variance from a forward pass, shaped like `init_state`.
+
+    Args:
+        cache: from `forward`.
+
+    Returns:
+        `()` without batch normalization, else one `NormState` or None a layer.
+
+    Example:
+        >>> from jaxmlp import MLPConfig, forward, init
+        >>> config = MLPConfig((2, 3, 1), batch_norm=True)
+        >>> x = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+        >>> _, cache = forward(config, init(config, jax.random.key(0)), x)
+        >>> batch_statistics(cache)[0].mean.shape
+        (3,)
+
+    Reference: Ioffe & Szegedy, 2015, arXiv 1502.03167.
+    """
+    if all(kept.norm is None for kept in cache):
+        return ()
+    return tuple(None if kept.norm is None else kept.norm.statistics for kept in cache)
+
+
+def row_shares(
+    batch: int, sample_weight: Float[Array, " batch"] | None, dtype: Any
+) -> Float[Array, " batch"]:
+    """Return each row's share in a weighted mean, w_i / sum_j w_j; 1 / batch without weights.
+
+    Args:
+        batch: number of rows.
+        sample_weight: non-negative weights, (batch,), or None.
+        dtype: of the result.
+
+    Returns:
+        Shares, (batch,), summing to 1; all 0 if all weights are 0, so that such a batch has
+        value 0 and gradient 0 instead of NaN.
+
+    Raises:
+        ValueError: if `sample_weight` is not of shape (batch,).
+
+    Example:
+        >>> row_shares(3, jnp.array([1.0, 3.0, 0.0]), jnp.float32).tolist()
+        [0.25, 0.75, 0.0]
+    """
+    if sample_weight is None:
+        return jnp.full((batch,), 1.0 / batch, dtype)
+    weight = check_rows("sample_weight", sample_weight, (batch,)).astype(dtype)
+    total = jnp.sum(weight)
+    return weight / jnp.where(total > 0, total, jnp.ones_like(total))

@@ -84,7 +84,9 @@ def confusion_matrix(
     """
     n = len(class_names)
     if counts.shape != (n, n):
-        raise ValueError(f"counts has shape {counts.shape}, but {n} class names ask for ({n}, {n}).")
+        raise ValueError(
+            f"counts has shape {counts.shape}, but {n} class names ask for ({n}, {n})."
+        )
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = max(3.5, 0.45 * n + 1.5)
     figure = Figure(figsize=(size, size), dpi=150, layout="constrained")
