@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxmlp.checks import as_array
-from jaxmlp.types import ScalarLike
+from jaxmlp.types import ScalarLike, wide_dtype
 
 Pair = tuple[Float[Array, "batch n_out"], Float[Array, "batch n_out"]]
 
 
 def at_least_float32(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Cast bfloat16 and float16 up: a sum of exponentials needs the digits."""
-    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    return logits.astype(wide_dtype(logits.dtype))
 
 
 def real_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) -> Pair:
@@ -48,17 +48,17 @@ def check_option(
     below: float = math.inf,
 ) -> Float[Array, ""]:
     """Cast an option to the logits' dtype; check its range unless it is traced."""
-    option = as_array(name, value)
-    if option.shape != ():
+    if jnp.shape(value) != ():
         raise ValueError(
-            f"{name} has shape {option.shape}, but is one number for the whole batch; jax.vmap "
-            "maps over several."
+            f"{name} has shape {jnp.shape(value)}, but is one number for the whole batch; "
+            "jax.vmap maps over several."
         )
-    traced = isinstance(option, jax.core.Tracer)
-    if not traced and not (above < option < below and at_least <= option):
-        low = f"({above:g}" if above > at_least else f"[{at_least:g}"
-        raise ValueError(f"{name} is {option:g}, but must lie in {low}, {below:g}).")
-    return option.astype(dtype)
+    if not isinstance(value, jax.core.Tracer):
+        number = float(value)
+        if not (at_least <= number < below and above < number):
+            low = f"({above:g}" if above > at_least else f"[{at_least:g}"
+            raise ValueError(f"{name} is {number:g}, but must lie in {low}, {below:g}).")
+    return as_array(name, value).astype(dtype)
 
 
 def check_target_shape(loss: str, targets: Num[Any, "..."], shape: tuple[int, ...]) -> None:
