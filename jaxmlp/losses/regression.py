@@ -98,7 +98,10 @@ def huber(logits: Logits, targets: Targets, *, delta: ScalarLike = 1.0) -> Value
 
 @named_options
 def quantile(logits: Logits, targets: Targets, *, quantile: ScalarLike = 0.5) -> ValuesAndGrad:
-    """l = sum_k (q - [y_k < o_k]) (y_k - o_k),  dl/do = 1 - q above y, -q below, 0 at y.
+    """l = sum_k |r_k| / 2 + (1/2 - q) r_k, r = o - y;  dl/do = sign(r) / 2 + 1/2 - q.
+
+    That is (1 - q) |r| above the target and q |r| below; at it, where the slope jumps, dl/do is the
+    middle of the two.
 
     Args:
         logits: o, (batch, n_out), in the units of the targets.
@@ -125,7 +128,7 @@ def quantile(logits: Logits, targets: Targets, *, quantile: ScalarLike = 0.5) ->
     o, y = real_targets("quantile", logits, targets)
     q = check_option("quantile", quantile, o.dtype, above=0.0, below=1.0)
     r = o - y
-    slope = jnp.where(r > 0, 1 - q, jnp.where(r < 0, -q, 0.0))
+    slope = 0.5 * jnp.sign(r) + (0.5 - q)
     return jnp.sum(slope * r, axis=1), slope
 
 

@@ -54,7 +54,10 @@ def check_option(
             "jax.vmap maps over several."
         )
     if not isinstance(value, jax.core.Tracer):
-        number = float(value)
+        try:
+            number = float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} is {value!r:.60}, but must be a number.") from error
         if not (at_least <= number < below and above < number):
             low = f"({above:g}" if above > at_least else f"[{at_least:g}"
             raise ValueError(f"{name} is {number:g}, but must lie in {low}, {below:g}).")
