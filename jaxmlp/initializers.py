@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.types import Key
+from jaxmlp.types import Key, wide_dtype
 
 Shape: TypeAlias = tuple[int, int]
 Initializer: TypeAlias = Callable[[Key, Shape, Any], Float[Array, "n_in n_out"]]
@@ -46,7 +46,8 @@ def xavier_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Arr
 
     Reference: lecture, chapter VI; Glorot & Bengio, 2010.
     """
-    return _scaled_normal(key, shape, dtype, 2 / sum(shape))
+    n_in, n_out = _fans(shape)
+    return _scaled_normal(key, shape, dtype, 2 / (n_in + n_out))
 
 
 def xavier_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
@@ -54,7 +55,8 @@ def xavier_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Ar
 
     Reference: lecture, chapter VI; Glorot & Bengio, 2010.
     """
-    return _scaled_uniform(key, shape, dtype, 2 / sum(shape))
+    n_in, n_out = _fans(shape)
+    return _scaled_uniform(key, shape, dtype, 2 / (n_in + n_out))
 
 
 def he_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
@@ -62,7 +64,8 @@ def he_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, 
 
     Reference: lecture, chapter VI; He et al., 2015.
     """
-    return _scaled_normal(key, shape, dtype, 2 / shape[0])
+    n_in, _ = _fans(shape)
+    return _scaled_normal(key, shape, dtype, 2 / n_in)
 
 
 def he_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
@@ -70,7 +73,8 @@ def he_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array,
 
     Reference: lecture, chapter VI; He et al., 2015.
     """
-    return _scaled_uniform(key, shape, dtype, 2 / shape[0])
+    n_in, _ = _fans(shape)
+    return _scaled_uniform(key, shape, dtype, 2 / n_in)
 
 
 def lecun_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
@@ -78,7 +82,8 @@ def lecun_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Arra
 
     Reference: LeCun et al., 1998; Klambauer et al., 2017.
     """
-    return _scaled_normal(key, shape, dtype, 1 / shape[0])
+    n_in, _ = _fans(shape)
+    return _scaled_normal(key, shape, dtype, 1 / n_in)
 
 
 def zeros(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
@@ -207,9 +212,9 @@ class _Orthogonal:
     gain: float
 
     def __call__(self, key: Key, shape: Shape, dtype: Any = jnp.float32) -> Array:
-        n_in, n_out = shape
+        n_in, n_out = _fans(shape)
         tall = (max(shape), min(shape))
-        qr_dtype = jnp.promote_types(dtype, jnp.float32)  # there is no QR in bfloat16
+        qr_dtype = wide_dtype(dtype)  # there is no QR in bfloat16
         Q, R = jnp.linalg.qr(jax.random.normal(key, tall, qr_dtype))
         # QR is unique up to these signs; with R's diagonal positive Q is uniformly distributed.
         Q = Q * jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(qr_dtype)[None, :]
@@ -228,6 +233,12 @@ def _positive(name: str, value: float) -> float:
     if not 0 < value < math.inf:
         raise ValueError(f"{name} is {value}; give a positive number.")
     return float(value)
+
+
+def _fans(shape: Shape) -> Shape:
+    if len(shape) != 2:
+        raise ValueError(f"shape is {shape}, but weights have the shape (n_in, n_out).")
+    return shape
 
 
 def _scaled_normal(key: Key, shape: Shape, dtype: Any, variance: float) -> Array:
@@ -274,6 +285,11 @@ def get_initializer(initializer: str | Initializer) -> Initializer:
         if initializer not in INITIALIZERS:
             raise unknown_name("initializer", initializer, INITIALIZERS)
         return INITIALIZERS[initializer]
+    if any(initializer is factory for factory in (normal, uniform, orthogonal, constant)):
+        name = initializer.__name__
+        raise TypeError(
+            f"initializer is the function {name}, which makes one: call it, as in {name}()."
+        )
     if not callable(initializer):
         raise TypeError(
             f"initializer is {initializer!r:.60}; give a name, such as 'he_normal', or a function "
