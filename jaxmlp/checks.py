@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
@@ -31,15 +32,19 @@ def check_dtype_available(dtype: object, what: str) -> None:
 
 def as_array(name: str, value: object) -> jax.Array:
     """Turn numbers into an array, refusing what has none."""
-    try:
-        array = jnp.asarray(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} is a {type(value).__name__} that does not hold numbers; pass a numeric array."
-        ) from error
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise TypeError(f"{name} is complex ({array.dtype}); pass real numbers.")
-    return array
+    if not isinstance(value, jax.Array | jax.core.Tracer):
+        try:
+            value = np.asarray(value)
+        except jax.errors.TracerArrayConversionError:  # a list of traced numbers
+            value = jnp.asarray(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            value = np.asarray(None)
+    dtype = value.dtype  # type: ignore[attr-defined]
+    if not (jnp.issubdtype(dtype, np.number) or dtype == bool):
+        raise TypeError(f"{name} does not hold numbers; pass a numeric array.")
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise TypeError(f"{name} is complex ({dtype}); pass real numbers.")
+    return jnp.asarray(value)  # type: ignore[arg-type]
 
 
 def check_key(key: object) -> None:

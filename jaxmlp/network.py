@@ -33,7 +33,18 @@ from jaxmlp.normalization import (
     dropout_forward,
     row_shares,
 )
-from jaxmlp.types import Cache, Key, Layer, LayerCache, NormState, Params, Scalar, ScalarLike, State
+from jaxmlp.types import (
+    Cache,
+    Key,
+    Layer,
+    LayerCache,
+    NormState,
+    Params,
+    Scalar,
+    ScalarLike,
+    State,
+    wide_dtype,
+)
 
 
 def init(config: MLPConfig, key: Key) -> Params:
@@ -94,7 +105,7 @@ def init_state(config: MLPConfig) -> State:
     """
     if not any(config.normalized):
         return ()
-    dtype = jnp.promote_types(jnp.dtype(config.dtype), jnp.float32)
+    dtype = wide_dtype(config.dtype)
     return tuple(
         NormState(jnp.zeros((size,), dtype), jnp.ones((size,), dtype)) if norm else None
         for size, norm in zip(config.layer_sizes[1:], config.normalized, strict=True)
@@ -300,7 +311,7 @@ def objective(
             jax.lax.stop_gradient(layer) if l in frozen else layer for l, layer in enumerate(params)
         )
         outputs, cache, (value, _) = _loss_pass(config, loss, frozen, params, x, y, **options)
-        value += _penalty(params, l2)
+        value += _penalty(params, l2, value.dtype)
         return (value, (outputs, batch_statistics(cache))) if has_aux else value
 
     return J
@@ -347,7 +358,7 @@ def value_and_grad(
             config, loss, frozen, params, x, y, **options
         )
         grads, _ = backward(config, params, cache, d_outputs)
-        value += _penalty(params, l2)
+        value += _penalty(params, l2, value.dtype)
         grads = tuple(
             jax.tree.map(jnp.zeros_like, grad) if l in frozen else _add_penalty_grad(grad, W, l2)
             for l, (grad, (W, *_)) in enumerate(zip(grads, params, strict=True))
@@ -389,9 +400,9 @@ def _loss_pass(
     return outputs, cache, (jnp.sum(share * values), share[:, None] * d_values)
 
 
-def _penalty(params: Params, l2: ScalarLike) -> Scalar:
-    squares = sum(jnp.sum(layer.W**2) for layer in params)
-    return 0.5 * jnp.asarray(l2, squares.dtype) * squares
+def _penalty(params: Params, l2: ScalarLike, dtype: Any) -> Scalar:
+    squares = sum(jnp.sum(layer.W**2, dtype=dtype) for layer in params)
+    return 0.5 * jnp.asarray(l2, dtype) * squares
 
 
 def _add_penalty_grad(grad: Layer, W: Array, l2: ScalarLike) -> Layer:

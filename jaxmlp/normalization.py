@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp.checks import check_rows
-from jaxmlp.types import Cache, Key, NormCache, NormState, ScalarLike, State
+from jaxmlp.types import Cache, Key, NormCache, NormState, ScalarLike, State, wide_dtype
 
 
 def batch_norm_forward(
@@ -42,7 +42,7 @@ def batch_norm_forward(
 
     Reference: Ioffe & Szegedy, 2015, arXiv 1502.03167, algorithm 1; lecture, chapter VI.
     """
-    wide = jnp.promote_types(z.dtype, jnp.float32)  # bfloat16 has too few digits for a variance
+    wide = wide_dtype(z.dtype)  # bfloat16 has too few digits for a variance
     share = weight.astype(wide)[:, None]
     z_wide = z.astype(wide)
     mean = jnp.sum(share * z_wide, axis=0)

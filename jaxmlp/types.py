@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Key: TypeAlias = jax.Array
@@ -38,7 +39,7 @@ Params: TypeAlias = tuple[Layer, ...]
 
 
 class NormState(NamedTuple):
-    """What batch normalization remembers of a layer: running mean and (biased) variance, (n_out,)."""
+    """What batch normalization remembers: running mean and (biased) variance, (n_out,)."""
 
     mean: Float[Array, " n_out"]
     var: Float[Array, " n_out"]
@@ -84,3 +85,12 @@ class LayerCache(NamedTuple):
 
 
 Cache: TypeAlias = tuple[LayerCache, ...]
+
+
+def wide_dtype(dtype: Any) -> Any:
+    """Return float32 for narrower floats, and wider ones as they are: sums need the digits.
+
+    >>> wide_dtype(jnp.bfloat16), wide_dtype(jnp.float64)
+    (dtype('float32'), dtype('float64'))
+    """
+    return jnp.dtype("float32") if jnp.dtype(dtype).itemsize < 4 else jnp.dtype(dtype)

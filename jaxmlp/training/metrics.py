@@ -1,0 +1,117 @@
+"""Loss and accuracy, or RMSE and R2: sums over batches, and what they come to."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmlp.losses import LOSSES, Loss
+from jaxmlp.types import Scalar, ScalarLike
+
+METRICS = {"classification": ("loss", "accuracy"), "regression": ("loss", "rmse", "r2")}
+HIGHER_IS_BETTER = ("accuracy", "r2")
+
+
+class MetricSums(NamedTuple):
+    """What a pass over the data adds up, so that any number of batches gives the same metrics.
+
+    Attributes:
+        weight: sum of the sample weights.
+        loss: weighted sum of the losses.
+        score: weighted number of right predictions, (1,); or squared errors, (n_out,).
+    """
+
+    weight: Scalar
+    loss: Scalar
+    score: Float[Array, " n_out"]
+
+
+def zero_sums(loss: Loss, n_out: int, dtype: Any) -> MetricSums:
+    """Return the sums over no data."""
+    size = 1 if loss.task == "classification" else n_out
+    zero = jnp.zeros((), dtype)
+    return MetricSums(zero, zero, jnp.zeros((size,), dtype))
+
+
+def metric_sums(
+    loss: Loss,
+    outputs: Float[Array, "batch n_out"],
+    targets: Array,
+    weight: Float[Array, " batch"],
+    loss_options: Mapping[str, ScalarLike],
+) -> MetricSums:
+    """Sum weight, loss and score over one batch.
+
+    Args:
+        loss: the loss; its task says whether hits or squared errors are counted.
+        outputs: logits, (batch, n_out).
+        targets: as the loss takes them.
+        weight: sample weights, (batch,); 0 leaves a row out.
+        loss_options: of the loss, by name.
+
+    Returns:
+        The sums.
+    """
+    values, _ = loss.value_and_grad(outputs, targets, **loss_options)
+    values = values.astype(weight.dtype)
+    if loss.task == "classification":
+        score = jnp.sum(weight * _hits(loss, outputs, targets).astype(weight.dtype))[None]
+    else:
+        targets = targets.reshape(outputs.shape).astype(weight.dtype)
+        errors = (loss.link(outputs).astype(weight.dtype) - targets) ** 2
+        score = jnp.sum(weight[:, None] * errors, axis=0)
+    return MetricSums(jnp.sum(weight), jnp.sum(weight * values), score)
+
+
+def finish(
+    loss: Loss, sums: MetricSums, spread: Float[Array, " n_out"]
+) -> Float[Array, " metrics"]:
+    """Turn sums into metrics, in the order of `METRICS[loss.task]`.
+
+    accuracy = hits / weight;  rmse = sqrt(squared errors / weight / n_out);
+    r2 = mean over outputs of 1 - (squared errors / weight) / variance of the targets.
+
+    Args:
+        loss: the loss.
+        sums: from `metric_sums`, added up.
+        spread: variance of each target, (n_out,); unused in classification.
+
+    Returns:
+        The metrics, NaN where the weights sum to 0.
+    """
+    mean_loss = sums.loss / sums.weight
+    if loss.task == "classification":
+        return jnp.stack([mean_loss, sums.score[0] / sums.weight])
+    mse = sums.score / sums.weight
+    return jnp.stack([mean_loss, jnp.sqrt(jnp.mean(mse)), 1 - jnp.mean(mse / spread)])
+
+
+def target_spread(loss: Loss, targets: Any, weight: Any = None) -> np.ndarray:
+    """Return the variance of each target, (n_out,), as R2 needs it; (1,) ones in classification.
+
+    A constant target's variance is 0; R2 is then 1 for a perfect prediction and -inf or NaN
+    otherwise.
+    """
+    if loss.task == "classification":
+        return np.ones(1)
+    targets = np.asarray(targets, np.float64).reshape(len(targets), -1)
+    mean = np.average(targets, axis=0, weights=weight)
+    return np.average((targets - mean) ** 2, axis=0, weights=weight)
+
+
+def add_sums(a: MetricSums, b: MetricSums) -> MetricSums:
+    """Add up two batches."""
+    return jax.tree.map(jnp.add, a, b)
+
+
+def _hits(loss: Loss, outputs: Float[Array, "batch n_out"], targets: Array) -> Array:
+    """Share of right labels of each row: argmax, or thresholds where each output is a question."""
+    if targets.ndim == 1 and outputs.shape[1] > 1:
+        return jnp.argmax(outputs, axis=1) == targets
+    targets = targets.reshape(outputs.shape)
+    if loss.link is LOSSES["softmax_cross_entropy"].link:
+        return jnp.argmax(outputs, axis=1) == jnp.argmax(targets, axis=1)
+    return jnp.mean((outputs > 0) == (targets > 0.5), axis=1)

@@ -1,0 +1,161 @@
+"""The parts of a compiled training run: what is static, what is a number, what is carried."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.losses import Loss
+from jaxmlp.optimizers import Optimizer
+from jaxmlp.training.batches import TrainData
+from jaxmlp.training.metrics import METRICS, MetricSums, zero_sums
+from jaxmlp.training.stopping import FitStatus
+from jaxmlp.types import Cache, Key, Params, PyTree, Scalar, ScalarLike, State, wide_dtype
+
+Monitor = Callable[[Params, Cache, Params, Params], PyTree]
+"""f(params, cache, grads, updates) -> arrays, recorded every `Program.monitor_every` steps."""
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Program:
+    """What is static about a training run: two equal programs share one compilation.
+
+    Attributes:
+        config: the network.
+        loss: the loss.
+        batch_size: rows a step, at most the number of rows.
+        gradient: "manual" or "autodiff".
+        frozen: layers that do not train.
+        watched: index of the metric that decides which epoch was best.
+        history_rows: epochs that one call can record.
+        shuffle: whether each epoch has its own order.
+        monitor: a function to record while training, or None.
+        monitor_every: its cadence in steps.
+        monitor_rows: records that one call can keep.
+    """
+
+    config: MLPConfig
+    loss: Loss
+    batch_size: int
+    gradient: str = "manual"
+    frozen: tuple[int, ...] = ()
+    watched: int = 0
+    history_rows: int = 256
+    shuffle: bool = True
+    monitor: Monitor | None = None
+    monitor_every: int = 1
+    monitor_rows: int = 256
+
+    def columns(self, validated: bool) -> tuple[str, ...]:
+        """Return the names of the recorded metrics, in order."""
+        parts = ("train", "validation") if validated else ("train",)
+        return tuple(f"{part}_{name}" for part in parts for name in METRICS[self.loss.task])
+
+    def watching(self, column: int) -> "Program":
+        """Return the same program with another metric deciding which epoch was best."""
+        return replace(self, watched=column)
+
+
+class Settings(NamedTuple):
+    """The numbers of a training run; every one may be traced, and vmapped over.
+
+    Attributes:
+        key: random key of shuffling and dropout.
+        l2: weight of the penalty.
+        dropout_rate: probability to drop.
+        loss_options: of the loss, by name.
+        patience: epochs without improvement before training stops.
+        min_delta: the least improvement that counts.
+    """
+
+    key: Key
+    l2: ScalarLike
+    dropout_rate: ScalarLike
+    loss_options: dict[str, ScalarLike]
+    patience: ScalarLike
+    min_delta: ScalarLike
+
+
+class Best(NamedTuple):
+    """The best epoch so far: its watched value, its number from 1, and what it had learnt."""
+
+    value: Scalar
+    epoch: Int[Array, ""]
+    params: Params
+    state: State
+
+
+class Carry(NamedTuple):
+    """What one step hands to the next: arrays only, so that it can be donated and saved.
+
+    Attributes:
+        params: the parameters.
+        optimizer_state: moments and counters, of the layers that train.
+        state: running statistics of batch normalization.
+        sums: metrics of the running epoch.
+        best: the best epoch so far.
+        status: a `FitStatus`.
+        stopped_at: the step at which the loss was not finite, -1 if none.
+        epochs: number of epochs finished before the run stopped.
+    """
+
+    params: Params
+    optimizer_state: PyTree
+    state: State
+    sums: MetricSums
+    best: Best
+    status: Int[Array, ""]
+    stopped_at: Int[Array, ""]
+    epochs: Int[Array, ""]
+
+
+class Records(NamedTuple):
+    """What a call of `fit_steps` recorded.
+
+    Attributes:
+        metrics: one row an epoch that ended, (history_rows, columns); NaN elsewhere.
+        monitored: the monitor's arrays with a leading axis of (monitor_rows,), or None.
+    """
+
+    metrics: Float[Array, "history_rows columns"]
+    monitored: PyTree
+
+
+def initial_carry(
+    program: Program, optimizer: Optimizer, params: Params, state: State, data: TrainData
+) -> Carry:
+    """Return the carry before the first step.
+
+    Args:
+        program: the static part.
+        optimizer: the update rule.
+        params: initial parameters.
+        state: running statistics, or ().
+        data: the training examples (for their dtype only).
+
+    Returns:
+        The carry.
+    """
+    dtype = wide_dtype(data.x.dtype)
+    n_out = program.config.layer_sizes[-1]
+    zero = jnp.zeros((), jnp.int32)
+    return Carry(
+        params,
+        optimizer.init(trainable(params, program.frozen)),
+        state,
+        zero_sums(program.loss, n_out, dtype),
+        Best(jnp.asarray(jnp.inf, dtype), zero, params, state),
+        jnp.asarray(FitStatus.RUNNING, jnp.int32),
+        zero - 1,
+        zero,
+    )
+
+
+def trainable(params: Params, frozen: tuple[int, ...]) -> Params:
+    """Return the layers that train; the optimizer never sees the others."""
+    return tuple(layer for l, layer in enumerate(params) if l not in frozen)

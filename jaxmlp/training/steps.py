@@ -1,0 +1,254 @@
+"""The compiled core of training: any number of steps, in one program, as a pure function.
+
+Everything that differs between runs (learning rates, penalties, seeds, data, numbers of steps) is
+an argument; what is static is the shape of the computation, a `Program`. `jax.jit(fit_steps)` is
+training, `jax.vmap` of it a sweep, `jax.shard_map` of that a sharded sweep.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.network import forward, objective, value_and_grad
+from jaxmlp.normalization import fold_statistics
+from jaxmlp.optimizers import Optimizer, apply_updates
+from jaxmlp.training.batches import TrainData, capacity, take_batch
+from jaxmlp.training.evaluation import data_sums
+from jaxmlp.training.metrics import add_sums, finish, metric_sums
+from jaxmlp.training.program import Best, Carry, Program, Records, Settings, trainable
+from jaxmlp.training.shuffling import shuffled_rows
+from jaxmlp.training.stopping import FitStatus, higher_is_better
+from jaxmlp.types import Key, Params, PyTree, ScalarLike, State
+
+
+def fit_steps(
+    program: Program,
+    optimizer: Optimizer,
+    carry: Carry,
+    train: TrainData,
+    validation: TrainData | None,
+    settings: Settings,
+    steps_per_epoch: ScalarLike,
+    first_step: ScalarLike,
+    n_steps: ScalarLike,
+) -> tuple[Carry, Records]:
+    """Train for `n_steps` steps, starting in the middle of an epoch or not.
+
+    Calls with 0..k and k..n steps make the same bits as one call with 0..n. A run that stopped
+    early or diverged no longer changes, whatever its neighbours under `vmap` do.
+
+    Args:
+        program: the static part.
+        optimizer: the update rule, (init, update); its hyperparameters are leaves.
+        carry: from `initial_carry` or an earlier call.
+        train: the training examples.
+        validation: the validation examples, or None.
+        settings: the numbers of the run.
+        steps_per_epoch: ceil(rows / batch_size); equal for all members under `vmap`.
+        first_step: number of steps taken before this call, from 0.
+        n_steps: number of steps to take; at most `program.history_rows` epochs may end.
+
+    Returns:
+        The carry, and what was recorded.
+
+    Reference: lecture, chapter V (init, forward, backward, update) and VII (mini-batches).
+    """
+    spe, first, end = (jnp.asarray(v, jnp.int32) for v in (steps_per_epoch, first_step, n_steps))
+    end += first
+    length = -(-capacity(train) // program.batch_size) * program.batch_size
+    step_fn = _make_step(program, optimizer, train, settings)
+    records = _empty_records(program, step_fn, carry, validation is not None, first, length)
+    order = jnp.arange(length, dtype=jnp.int32)
+
+    def run_segment(
+        loop: tuple[Array, Array, Carry, Records],
+    ) -> tuple[Array, Array, Carry, Records]:
+        """Steps up to the end of the epoch, of the call, or to the next record of the monitor."""
+        step, order, carry, records = loop
+        epoch = step // spe
+        begin = step - epoch * spe
+        stop = jnp.minimum(spe, begin + end - step)
+        if program.shuffle:
+            shuffle_key = jax.random.fold_in(jax.random.fold_in(settings.key, 0), epoch)
+            order = jax.lax.cond(
+                (begin == 0) | (step == first),
+                lambda: shuffled_rows(shuffle_key, train.n_rows, length),
+                lambda: order,
+            )
+        if program.monitor is not None:
+            every = program.monitor_every
+            stop = jnp.minimum(stop, begin + every - (step % every))
+        n_plain = stop if program.monitor is None else stop - 1
+
+        def take_step(position: Array, carry: Carry) -> Carry:
+            return step_fn(carry, order, position, epoch * spe + position)[0]
+
+        carry = jax.lax.fori_loop(begin, n_plain, take_step, carry)
+        if program.monitor is not None:
+            carry, seen = step_fn(carry, order, n_plain, epoch * spe + n_plain, watch=True)
+            row = (epoch * spe + n_plain) // every - first // every
+            due = (epoch * spe + stop) % every == 0
+            records = records._replace(
+                monitored=jax.tree.map(
+                    lambda buffer, value: buffer.at[jnp.where(due, row, len(buffer))].set(
+                        value, mode="drop"
+                    ),
+                    records.monitored,
+                    seen,
+                )
+            )
+        row = epoch - first // spe
+        carry, metrics = jax.lax.cond(
+            stop == spe,
+            lambda carry: _end_epoch(program, carry, train, validation, settings, epoch),
+            lambda carry: (carry, records.metrics[row]),
+            carry,
+        )
+        records = records._replace(metrics=records.metrics.at[row].set(metrics))
+        return epoch * spe + stop, order, carry, records
+
+    _, _, carry, records = jax.lax.while_loop(
+        lambda loop: loop[0] < end, run_segment, (first, order, carry, records)
+    )
+    return carry, records
+
+
+def _merge(params: Params, trained: Params, frozen: tuple[int, ...]) -> Params:
+    layers = iter(trained)
+    return tuple(layer if l in frozen else next(layers) for l, layer in enumerate(params))
+
+
+def _make_step(
+    program: Program, optimizer: Optimizer, train: TrainData, settings: Settings
+) -> Callable[..., tuple[Carry, PyTree]]:
+    """One step: batch, gradient, update; nothing moves if the batch is empty or the run is over."""
+    config, loss, frozen = program.config, program.loss, program.frozen
+    if program.gradient == "manual":
+        gradient = value_and_grad(config, loss, frozen=frozen, has_aux=True)
+    else:
+        J = objective(config, loss, frozen=frozen, has_aux=True)
+        gradient = jax.value_and_grad(J, has_aux=True)
+
+    def step_fn(
+        carry: Carry, order: Array, position: Array, step: Array, watch: bool = False
+    ) -> tuple[Carry, PyTree]:
+        batch = take_batch(train, order, position * program.batch_size, program.batch_size)
+        options = {
+            "sample_weight": batch.weight,
+            "key": _dropout_key(config, settings.key, step),
+            "state": carry.state,
+            "dropout_rate": settings.dropout_rate,
+        }
+        (value, (outputs, statistics)), grads = gradient(
+            carry.params, batch.x, batch.y,
+            l2=settings.l2, loss_options=settings.loss_options, **options,
+        )  # fmt: skip
+        layers = trainable(carry.params, frozen)
+        updates, optimizer_state = optimizer.update(
+            trainable(grads, frozen), carry.optimizer_state, layers
+        )
+        params = _merge(carry.params, apply_updates(layers, updates), frozen)
+        sums = metric_sums(loss, outputs, batch.y, batch.weight, settings.loss_options)
+        new = carry._replace(
+            params=params,
+            optimizer_state=optimizer_state,
+            state=_fold(config, carry.state, statistics, frozen),
+            sums=add_sums(carry.sums, sums),
+        )
+        advanced = _advance(carry, new, jnp.isfinite(value), sums.weight > 0, step)
+        if not watch:
+            return advanced, None
+        # The same forward pass as the gradient's: the compiler computes it once.
+        _, cache = forward(config, carry.params, batch.x, frozen=frozen, **options)
+        return advanced, program.monitor(carry.params, cache, grads, updates)
+
+    return step_fn
+
+
+def _advance(old: Carry, new: Carry, finite: Array, weighty: Array, step: Array) -> Carry:
+    """Take the step if the run still trains and the batch holds any weight; note a divergence."""
+    running = (old.status == FitStatus.RUNNING) & weighty
+    moved = jax.tree.map(lambda n, o: jnp.where(running & finite, n, o), new, old)
+    diverged = running & ~finite
+    return moved._replace(
+        best=old.best,
+        status=jnp.where(diverged, jnp.int32(FitStatus.DIVERGED), old.status),
+        stopped_at=jnp.where(diverged, step, old.stopped_at),
+        epochs=old.epochs,
+    )
+
+
+def _end_epoch(
+    program: Program,
+    carry: Carry,
+    train: TrainData,
+    validation: TrainData | None,
+    settings: Settings,
+    epoch: Array,
+) -> tuple[Carry, Float[Array, " columns"]]:
+    """Measure, remember the best parameters, and decide whether to go on."""
+    config, loss = program.config, program.loss
+    metrics = finish(loss, carry.sums, train.spread)
+    if validation is not None:
+        sums = data_sums(config, loss, carry.params, carry.state, validation, settings.loss_options)
+        metrics = jnp.concatenate([metrics, finish(loss, sums, validation.spread)])
+    running = carry.status == FitStatus.RUNNING
+    value = metrics[program.watched]
+    if higher_is_better(program.columns(validation is not None)[program.watched]):
+        value = -value
+    best, epoch = carry.best, epoch + 1
+    finite = jnp.isfinite(value) & _all_finite(carry.params)
+    gain = best.value - value
+    improved = running & finite & (gain > jnp.asarray(settings.min_delta, gain.dtype))
+    best = jax.tree.map(
+        lambda new, old: jnp.where(improved, new, old),
+        Best(value.astype(best.value.dtype), epoch, carry.params, carry.state),
+        best,
+    )
+    waited = epoch - best.epoch >= jnp.asarray(settings.patience, jnp.int32)
+    status = jnp.where(running & waited, jnp.int32(FitStatus.EARLY_STOPPED), carry.status)
+    carry = carry._replace(
+        sums=jax.tree.map(jnp.zeros_like, carry.sums),
+        best=best,
+        status=status,
+        epochs=carry.epochs + running.astype(jnp.int32),
+    )
+    return carry, jnp.where(running, metrics, jnp.nan)
+
+
+def _empty_records(
+    program: Program, step_fn: Any, carry: Carry, validated: bool, first: Array, length: int
+) -> Records:
+    metrics = jnp.full(
+        (program.history_rows, len(program.columns(validated))), jnp.nan, carry.sums.loss.dtype
+    )
+    if program.monitor is None:
+        return Records(metrics, None)
+    order = jnp.zeros((length,), jnp.int32)
+    seen = jax.eval_shape(lambda: step_fn(carry, order, first, first, watch=True)[1])
+    return Records(
+        metrics,
+        jax.tree.map(lambda s: jnp.zeros((program.monitor_rows, *s.shape), s.dtype), seen),
+    )
+
+
+def _dropout_key(config: MLPConfig, key: Key, step: Array) -> Key | None:
+    if not any(config.dropped):
+        return None
+    return jax.random.fold_in(jax.random.fold_in(key, 1), step)
+
+
+def _fold(config: MLPConfig, state: State, batch: State, frozen: tuple[int, ...]) -> State:
+    """Move the running statistics of the layers that train."""
+    return tuple(
+        old if old is None or l in frozen else fold_statistics(old, new, config.batch_norm_momentum)
+        for l, (old, new) in enumerate(zip(state, batch, strict=True))
+    )
+
+
+def _all_finite(tree: PyTree) -> Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

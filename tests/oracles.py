@@ -1,0 +1,58 @@
+"""Shared by the tests: targets for every loss, and the distance between two gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmlp
+
+
+def make_targets(rng, loss, batch, n_out):
+    """Draw targets that suit a loss."""
+    if loss == "softmax_cross_entropy":
+        return rng.integers(0, n_out, batch)
+    if loss == "sigmoid_binary_cross_entropy":
+        return rng.integers(0, 2, (batch, n_out)).astype(float)
+    if loss == "poisson":
+        return rng.poisson(2.0, (batch, n_out)).astype(float)
+    return rng.normal(size=(batch, n_out))
+
+
+def make_inputs(rng, batch, n_in):
+    """Draw inputs with |x| <= 3, some of them exactly zero."""
+    x = rng.uniform(-3, 3, (batch, n_in))
+    return np.where(rng.random(x.shape) < 0.2, 0.0, x)
+
+
+def gradient_errors(config, loss, params, x, y, **options):
+    """For every leaf, |g - g'| over max(|g'|, mean norm of the examples' gradients).
+
+    g is the hand-written gradient, g' is jax.grad's. Where the mean gradient cancels, the second
+    term is what its rounding errors are proportional to. Leaves that are zero for every example
+    (a bias before batch normalization's shift, say) are compared absolutely.
+    """
+    J = jaxmlp.objective(config, loss)
+    _, ours = jaxmlp.value_and_grad(config, loss)(params, x, y, **options)
+    theirs = jax.grad(J)(params, x, y, **options)
+    forward_options = {k: v for k, v in options.items() if k not in ("l2", "loss_options")}
+
+    def example_losses(params):
+        outputs, _ = jaxmlp.forward(config, params, x, **forward_options)
+        return jaxmlp.LOSSES[loss].value_and_grad(outputs, y)[0]
+
+    def scale(g, per_example):
+        norms = jnp.linalg.norm(per_example.reshape(len(per_example), -1), axis=1)
+        return max(float(jnp.linalg.norm(g)), float(jnp.mean(norms)))
+
+    scales = jax.tree.map(scale, theirs, jax.jacrev(example_losses)(params))
+    zero = 1e-3 * float(jnp.finfo(x.dtype).eps) * max(jax.tree.leaves(scales))
+
+    def error(g, reference, scale):
+        return float(jnp.linalg.norm(g - reference)) / (scale if scale > zero else 1.0)
+
+    return jax.tree.map(error, ours, theirs, scales)
+
+
+def worst(errors):
+    """The largest error of any leaf."""
+    return max(jax.tree.leaves(errors))
