@@ -181,6 +181,8 @@ def fit(
     if gradient not in ("manual", "autodiff"):
         raise unknown_name("gradient", gradient, ("manual", "autodiff"))
     frozen = check_frozen(config.n_layers, frozen)
+    if len(frozen) == config.n_layers:
+        raise ValueError("all layers are frozen, so nothing would train; leave at least one out.")
     stopping = early_stopping or EarlyStopping(patience=np.iinfo(np.int32).max)
     program = Program(
         config,

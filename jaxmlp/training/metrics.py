@@ -110,7 +110,7 @@ def add_sums(a: MetricSums, b: MetricSums) -> MetricSums:
 def _hits(loss: Loss, outputs: Float[Array, "batch n_out"], targets: Array) -> Array:
     """Share of right labels of each row: argmax, or thresholds where each output is a question."""
     if targets.ndim == 1 and outputs.shape[1] > 1:
-        return jnp.argmax(outputs, axis=1) == targets
+        return jnp.argmax(outputs, axis=1).astype(targets.dtype) == targets
     targets = targets.reshape(outputs.shape)
     if loss.link is LOSSES["softmax_cross_entropy"].link:
         return jnp.argmax(outputs, axis=1) == jnp.argmax(targets, axis=1)
