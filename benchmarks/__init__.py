@@ -1,0 +1,1 @@
+"""Benchmarks: this library and its peers on equal work, in one run."""
