@@ -111,14 +111,18 @@ def test_converges_exactly_on_what_linear_programming_separates(seed):
     assert bool(result.period > 0) != bool(result.converged)
 
 
-def test_the_period_is_real():
-    """From the repeated weights, another period of epochs leads to them again."""
-    y = np.array([0, 1, 1, 0])
-    long, short = (fit_perceptron(CORNERS, y, epochs=n) for n in (30, 29))
-    period = int(long.period)
-    np.testing.assert_array_equal(long.path[-1], long.path[-1 - period])
-    np.testing.assert_array_equal(long.path[:29], short.path)
-    assert long.mistakes[-period:].min() > 0
+@pytest.mark.parametrize("seed", range(6))
+def test_the_period_is_the_time_since_the_same_weights(seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(-2, 3, (6, 2)).astype(np.float32), np.array([0, 1, 0, 1, 0, 1])
+    x[1] = x[0]  # one point with both labels cannot be separated
+    result = fit_perceptron(x, y, epochs=300)
+    weights = [tuple(row) for row in result.path.tolist()]
+    period = weights[:-1][::-1].index(weights[-1]) + 1
+    assert result.period == period
+    # the circle closes: as many epochs before that, the same again
+    assert weights[-period:] == weights[-2 * period : -period]
+    assert result.mistakes[-period:].min() > 0
 
 
 def test_learning_rate_only_scales_and_vmaps():
