@@ -207,7 +207,7 @@ def forward(
             z, norm = batch_norm_forward(z, layer.gamma, layer.beta, share, config.batch_norm_eps)
         h = phi.fn(z)
         residual = h if phi.residual == "output" else z
-        if config.dropped[l] and l not in frozen:
+        if key is not None and config.dropped[l] and l not in frozen:
             h, mask = dropout_forward(jax.random.fold_in(key, l), h, dropout_rate)
         cache.append(LayerCache(inputs, residual, norm, mask))
     return h.astype(config.dtype), tuple(cache)

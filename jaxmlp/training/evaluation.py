@@ -60,11 +60,12 @@ def evaluate(
     n_rows = len(ready.x)
     size = min(BLOCK_ROWS, 1 << (n_rows - 1).bit_length())  # few shapes, few compilations
     options = {**dict(loss.options), **(loss_options or {})}
-    sums = None
+    sums: Any = None
     for start in range(0, n_rows, size):
         block = jax.tree.map(lambda a, s=start: _pad(a[s : s + size], size), (ready.x, ready.y))
         weight = None if ready.weight is None else _pad(ready.weight[start : start + size], size)
-        part = TrainData(*block, weight, None, np.int32(min(size, n_rows - start)), ready.spread)
+        n_real = np.int32(min(size, n_rows - start))
+        part = TrainData(block[0], block[1], weight, None, n_real, ready.spread)
         found = jax.device_get(_block_sums(config, loss, params, state, part, options))
         found = jax.tree.map(np.float64, found)
         sums = found if sums is None else jax.tree.map(np.add, sums, found)
@@ -113,7 +114,7 @@ def data_sums(
 _block_sums = jax.jit(data_sums, static_argnums=1)
 
 
-def _pad(rows: Any, size: int) -> np.ndarray:
+def _pad(rows: Any, size: int) -> Any:
     """Repeat the first row until there are `size`."""
     rows = np.asarray(rows)
     return np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])

@@ -266,7 +266,8 @@ class _Run:
                 "to go on with a FitResult, keep the number of examples, the batch size, the loss, "
                 "and whether there is validation data; or pass result.params to start anew."
             )
-        carry = result.carry._replace(status=np.int32(FitStatus.RUNNING), stopped_at=np.int32(-1))
+        running, nowhere = jnp.int32(FitStatus.RUNNING), jnp.int32(-1)
+        carry = result.carry._replace(status=running, stopped_at=nowhere)
         self.carry = jax.tree.map(jnp.array, carry)
         self.history, self.n_steps = result.history, result.n_steps
         if self.program.monitor is not None and result.monitored is not None:

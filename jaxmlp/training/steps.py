@@ -160,7 +160,7 @@ def _make_step(
             sums=add_sums(carry.sums, sums),
         )
         advanced = _advance(carry, new, jnp.isfinite(value), sums.weight > 0, step)
-        if not watch:
+        if not watch or program.monitor is None:
             return advanced, None
         # The same forward pass as the gradient's: the compiler computes it once.
         _, cache = forward(config, carry.params, batch.x, frozen=frozen, **options)
