@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +21,9 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
 
 
-def check_dtype_available(dtype: object, what: str) -> None:
+def check_dtype_available(dtype: Any, what: str) -> None:
     """Refuse float64 where JAX would silently make it float32."""
-    if jnp.dtype(dtype) == jnp.float64 and not jax.config.jax_enable_x64:  # type: ignore[arg-type]
+    if jnp.dtype(dtype) == jnp.float64 and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         raise ValueError(
             f"{what} is float64, but JAX runs with 64-bit types disabled and would use float32. "
             "Wrap the code in `with jax.enable_x64(True):`, set JAX_ENABLE_X64=1, or ask for "
