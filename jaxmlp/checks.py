@@ -41,7 +41,7 @@ def as_array(name: str, value: object) -> jax.Array:
         except (TypeError, ValueError):
             value = np.asarray(None)
     dtype = value.dtype  # type: ignore[attr-defined]
-    if not (jnp.issubdtype(dtype, np.number) or dtype == bool):
+    if not (jnp.issubdtype(dtype, np.number) or dtype == np.dtype(bool)):
         raise TypeError(f"{name} does not hold numbers; pass a numeric array.")
     if jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError(f"{name} is complex ({dtype}); pass real numbers.")
