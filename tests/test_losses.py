@@ -129,8 +129,9 @@ def test_gradient_matches_autodiff(case, seed, scale):
     ],
 )
 def test_numbers_by_hand(name, logits, targets, options, values, d_logits, x64):
-    rule = get_loss(name).value_and_grad
-    got = rule(jnp.asarray(logits, jnp.float64), np.asarray(targets), **options)
+    got, _ = compiled(name)(
+        jnp.asarray(logits, jnp.float64), np.asarray(targets), as_arrays(options, jnp.float64)
+    )
     np.testing.assert_allclose(got[0], values, rtol=1e-14, atol=1e-15)
     np.testing.assert_allclose(got[1], d_logits, rtol=1e-14, atol=1e-15)
 
@@ -175,7 +176,7 @@ OTHERS = {
 def test_values_match_other_libraries(name, kind, options, x64):
     logits = np.random.default_rng(3).normal(0, 4, (BATCH, N_OUT))
     targets = draw(kind, 4, logits)
-    values, _ = LOSSES[name].value_and_grad(jnp.asarray(logits), targets, **options)
+    (values, _), _ = compiled(name)(jnp.asarray(logits), targets, as_arrays(options, jnp.float64))
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         expected = OTHERS[name](logits, targets, **options)
     np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-12)
@@ -287,8 +288,8 @@ def test_a_label_out_of_range_has_no_loss_and_no_gradient():
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_nan_is_not_swallowed(name):
-    target = jnp.zeros((1, 2))
-    values, d_logits = LOSSES[name].value_and_grad(jnp.array([[jnp.nan, 0.0]]), target)
+    logits, targets = jnp.array([[jnp.nan, 0.0]]), jnp.zeros((1, 2))
+    values, d_logits = jax.jit(LOSSES[name].value_and_grad)(logits, targets)
     assert jnp.isnan(values).all()
     assert jnp.isnan(d_logits[0, 0])
 
@@ -297,10 +298,10 @@ def test_nan_is_not_swallowed(name):
 def test_bfloat16_logits_are_computed_in_float32(name, kind, options):
     logits = jnp.asarray(np.random.default_rng(0).normal(0, 2, (BATCH, N_OUT)), jnp.bfloat16)
     targets = jnp.asarray(draw(kind, 1, np.asarray(logits, np.float32)))
-    rule = LOSSES[name].value_and_grad
-    values, d_logits = rule(logits, targets, **options)
+    rule = jax.jit(partial(LOSSES[name].value_and_grad, **options))
+    values, d_logits = rule(logits, targets)
     assert values.dtype == d_logits.dtype == jnp.float32
-    np.testing.assert_array_equal(values, rule(logits.astype(jnp.float32), targets, **options)[0])
+    np.testing.assert_array_equal(values, rule(logits.astype(jnp.float32), targets)[0])
 
 
 @pytest.mark.parametrize(("name", "kind", "options"), CASES)
@@ -365,8 +366,9 @@ def test_links(dtype):
 def test_hessian_of_the_smooth_losses_is_the_jacobian_of_the_gradient(name, x64):
     rule = next(loss for key, loss in LOSSES.items() if key.startswith(name)).value_and_grad
     o, y = jnp.array([[0.3, -1.2, 2.0]]), jnp.array([[0.2, 0.3, 0.5]])
-    hessian = jax.hessian(lambda o: rule(o, y)[0][0])(o)
-    np.testing.assert_allclose(jax.jacfwd(lambda o: rule(o, y)[1])(o), hessian, atol=1e-14)
+    hessian = jax.jit(jax.hessian(lambda o: rule(o, y)[0][0]))(o)
+    jacobian = jax.jit(jax.jacfwd(lambda o: rule(o, y)[1]))(o)
+    np.testing.assert_allclose(jacobian, hessian, atol=1e-14)
 
 
 def test_registry():
@@ -482,7 +484,7 @@ def call(name, targets, shape=(5, 3), dtype=jnp.float32, **options):
         (
             lambda: call("squared_error", np.array(["a"] * 5), shape=(5, 1)),
             TypeError,
-            r"^targets is a ndarray that does not hold numbers; pass a numeric array\.$",
+            r"^targets .*does not hold numbers; pass a numeric array\.$",
         ),
         (
             lambda: call("squared_error", np.zeros(5), shape=(5,)),
