@@ -1,0 +1,226 @@
+"""What an update rule is, and how rules are combined.
+
+An optimizer is two functions, `init(params) -> state` and `update(grads, state, params) ->
+(updates, state)`; updates are *added* to the parameters. Both are `jax.tree_util.Partial`s: the
+function is static, its hyperparameters are leaves. So `jit` takes an optimizer as an argument and
+compiles once for every learning rate, and `jax.vmap(jaxmlp.adam)(rates)` is an optimizer for many
+networks at once.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.tree_util import Partial
+from jaxtyping import Array, Int
+
+from jaxmlp.types import Params, PyTree, ScalarLike, Schedule, wide_dtype
+
+Rate = ScalarLike | Schedule
+
+
+class Optimizer(NamedTuple):
+    """An update rule; it goes wherever an optax transformation goes.
+
+    Attributes:
+        init: params -> state.
+        update: (grads, state, params=None) -> (updates, state).
+    """
+
+    init: Callable[..., PyTree]
+    update: Callable[..., tuple[PyTree, PyTree]]
+
+
+class CountState(NamedTuple):
+    """The state of a rule that remembers nothing but the number of steps."""
+
+    count: Int[Array, ""]  # type: ignore[assignment]  # optax's name, over tuple.count
+
+
+def make_optimizer(init: Any, update: Any, hyper: NamedTuple) -> Optimizer:
+    """Bind hyperparameters to module-level functions init(hyper, params), update(hyper, ...)."""
+    return Optimizer(Partial(init, hyper), Partial(update, hyper))
+
+
+def apply_updates(params: Params, updates: Params) -> Params:
+    """Add updates to parameters: theta <- theta + update.
+
+    Args:
+        params: any pytree of arrays.
+        updates: the same pytree, from `optimizer.update`.
+
+    Returns:
+        New parameters, in the dtypes of `params`.
+
+    Example:
+        >>> apply_updates({"w": jnp.ones(2)}, {"w": jnp.full(2, -0.25)})["w"].tolist()
+        [0.75, 0.75]
+
+    Reference: lecture, chapter V (the update step).
+    """
+    return jax.tree.map(lambda p, u: p + u.astype(p.dtype), params, updates)
+
+
+def chain(*optimizers: Any) -> Optimizer:
+    """Apply rules one after another, each to the updates of the one before.
+
+    Args:
+        optimizers: rules of this library or of optax, such as a clipping and a rule.
+
+    Returns:
+        One rule, whose leaves are those of its parts.
+
+    Raises:
+        TypeError: for anything that is not an optimizer.
+
+    Example:
+        >>> from jaxmlp.optimizers import clip_by_global_norm, sgd
+        >>> optimizer = chain(clip_by_global_norm(1.0), sgd(0.5))
+        >>> updates, _ = optimizer.update(jnp.array([3.0, 4.0]), optimizer.init(jnp.zeros(2)))
+        >>> [round(u, 3) for u in updates.tolist()]
+        [-0.3, -0.4]
+    """
+    parts = tuple(as_optimizer(optimizer) for optimizer in optimizers)
+    return Optimizer(
+        Partial(_chain_init, tuple(part.init for part in parts)),
+        Partial(_chain_update, tuple(part.update for part in parts)),
+    )
+
+
+def _chain_init(inits: tuple[Any, ...], params: PyTree) -> PyTree:
+    return tuple(init(params) for init in inits)
+
+
+def _chain_update(
+    updates: tuple[Any, ...], grads: PyTree, state: PyTree, params: PyTree = None, **extra: Any
+) -> tuple[PyTree, PyTree]:
+    states = []
+    for update, part_state in zip(updates, state, strict=True):
+        grads, part_state = update(grads, part_state, params, **extra)
+        states.append(part_state)
+    return grads, tuple(states)
+
+
+def as_optimizer(optimizer: Any) -> Optimizer:
+    """Accept a rule of this library, or one of optax.
+
+    Args:
+        optimizer: an `Optimizer`, or an optax transformation. The latter's numbers are constants
+            of the program, so each such object compiles once.
+
+    Returns:
+        An `Optimizer`.
+
+    Raises:
+        TypeError: for anything else; the message says what to write.
+
+    Example:
+        >>> as_optimizer(optax.sgd(0.1)).update(jnp.ones(1), optax.sgd(0.1).init(jnp.ones(1)))[0]
+        Array([-0.1], dtype=float32)
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(optimizer, optax.GradientTransformation):
+        return _wrap_optax(optimizer)
+    if isinstance(optimizer, str):
+        fix = f"pass the rule itself, such as optimizer=jaxmlp.{optimizer}(learning_rate=1e-3)"
+    elif callable(optimizer):
+        name = getattr(optimizer, "__name__", "adam")
+        fix = f"call it, as in optimizer=jaxmlp.{name}(learning_rate=1e-3)"
+    else:
+        fix = "pass a rule such as jaxmlp.adam(learning_rate=1e-3), or one of optax"
+    raise TypeError(f"optimizer is {optimizer!r:.60}, which is not an update rule: {fix}.")
+
+
+@lru_cache(maxsize=256)  # the same optax object gives the same functions, hence one compilation
+def _wrap_optax(transformation: optax.GradientTransformation) -> Optimizer:
+    wrapped = optax.with_extra_args_support(transformation)
+    return Optimizer(Partial(wrapped.init), Partial(wrapped.update))
+
+
+def hyperparameter(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    closed: str = "[)",
+) -> Any:
+    """Bring a number into the one form that all programs share, and check its range.
+
+    Python numbers and numpy scalars become 0-d float64 arrays on the host, so that 1, 1.0 and
+    np.float32(1) are the same program, and `1 - beta` keeps its digits. JAX arrays pass through.
+    """
+    if isinstance(value, jax.Array):
+        return value
+    number = np.asarray(value) if np.ndim(value) == 0 else None
+    if number is None or number.dtype.kind not in "iuf":
+        raise TypeError(f"{name} is {value!r:.60}; give a number (or a JAX array of shape ()).")
+    above = number >= low if closed[0] == "[" else number > low
+    below = number <= high if closed[1] == "]" else number < high
+    if not (above and below):
+        bounds = f"{closed[0]}{low:g}, {high:g}{closed[1]}"
+        raise ValueError(f"{name} is {value}, but must lie in {bounds}.")
+    return number.astype(np.float64)
+
+
+def rate(value: Any) -> Any:
+    """Check a learning rate: a number >= 0, an array, or a schedule step -> rate."""
+    if isinstance(value, Partial):
+        return value
+    if callable(value) and not isinstance(value, jax.Array):
+        return Partial(value)
+    return hyperparameter("learning_rate", value, low=0.0)
+
+
+def rate_at(learning_rate: Any, count: Int[Array, ""]) -> Any:
+    """Return the learning rate at a step, counted from 0."""
+    return learning_rate(count) if callable(learning_rate) else learning_rate
+
+
+def cast(value: Any, like: Array) -> Array:
+    """Bring a hyperparameter into the dtype of an array."""
+    return jnp.asarray(value, like.dtype)
+
+
+def complement(value: Any) -> Any:
+    """Return 1 - value: on the host in float64 for numbers, where the digits are not lost."""
+    return 1 - value
+
+
+def next_count(count: Int[Array, ""]) -> Int[Array, ""]:
+    """Count a step; stays at the largest int32 rather than wrapping around."""
+    return jnp.where(count < jnp.iinfo(jnp.int32).max, count + 1, count)
+
+
+def zeros_like(params: PyTree) -> PyTree:
+    """Return moments of value 0, in the dtypes of the parameters."""
+    return jax.tree.map(jnp.zeros_like, params)
+
+
+def count_zero() -> Int[Array, ""]:
+    """Return the number of steps before the first."""
+    return jnp.zeros((), jnp.int32)
+
+
+def global_norm(tree: PyTree) -> Array:
+    """Return the Euclidean norm of all entries of all leaves together.
+
+    Args:
+        tree: any pytree of arrays.
+
+    Returns:
+        sqrt(sum of squares), a scalar in float32 at least.
+
+    Example:
+        >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}))
+        5.0
+    """
+    leaves = jax.tree.leaves(tree)
+    squares = [jnp.sum(jnp.square(leaf.astype(wide_dtype(leaf.dtype)))) for leaf in leaves]
+    return jnp.sqrt(sum(squares[1:], squares[0]))
