@@ -28,6 +28,8 @@ from jaxmlp.optimizers import momentum as momentum
 from jaxmlp.optimizers import nesterov as nesterov
 from jaxmlp.optimizers import rmsprop as rmsprop
 from jaxmlp.optimizers import sgd as sgd
+from jaxmlp.perceptron import fit_perceptron as fit_perceptron
+from jaxmlp.perceptron import threshold_unit as threshold_unit
 from jaxmlp.training import EarlyStopping as EarlyStopping
 from jaxmlp.training import FitResult as FitResult
 from jaxmlp.training import FitStatus as FitStatus

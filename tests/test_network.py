@@ -82,7 +82,9 @@ def test_batch_norm_and_dropout_gradients(activation, depth, flags, rate, seed):
     normalize, drop, weighted = flags
     with jax.enable_x64(True):
         config = make_config(activation, depth, batch_norm=normalize, dropout=drop)
-        params, x, y, options = draw_case(seed, "squared_error", depth, config, 0.1, weighted, "float64")
+        params, x, y, options = draw_case(
+            seed, "squared_error", depth, config, 0.1, weighted, "float64"
+        )
         key = jax.random.key(seed)
         errors = gradient_errors(
             config, "squared_error", params, x, y, key=key, dropout_rate=rate, **options
@@ -142,7 +144,10 @@ def test_zero_weight_is_absence(x64):
         params, x, y, l2=0.1, sample_weight=weight
     )
     chex.assert_trees_all_close(
-        (padded, padded_grads, padded_statistics), (value, grads, statistics), rtol=1e-12, atol=1e-14
+        (padded, padded_grads, padded_statistics),
+        (value, grads, statistics),
+        rtol=1e-12,
+        atol=1e-14,
     )
 
 
@@ -162,7 +167,9 @@ def test_frozen_layers_have_zero_gradients(x64):
     options = {"l2": 0.1, "state": jaxmlp.init_state(config)}
     ours = jaxmlp.value_and_grad(config, "squared_error", frozen=(0,))(params, x, y, **options)
     J = jaxmlp.objective(config, "squared_error", frozen=(0,))
-    chex.assert_trees_all_close(ours, jax.value_and_grad(J)(params, x, y, **options), rtol=1e-11, atol=1e-15)
+    chex.assert_trees_all_close(
+        ours, jax.value_and_grad(J)(params, x, y, **options), rtol=1e-11, atol=1e-15
+    )
     assert all((leaf == 0).all() for leaf in jax.tree.leaves(ours[1][0]))
     assert jnp.abs(ours[1][1].W).max() > 0
 
@@ -257,7 +264,10 @@ def bad_calls():
         "an image": (lambda: jaxmlp.predict(GOOD, params, jnp.ones((5, 3, 1))), "flatten each"),
         "no rows": (lambda: jaxmlp.predict(GOOD, params, jnp.ones((0, 3))), "no rows"),
         "text": (lambda: jaxmlp.predict(GOOD, params, [["a", "b", "c"]]), "pass a numeric array"),
-        "complex": (lambda: jaxmlp.predict(GOOD, params, jnp.ones((5, 3), complex)), "real numbers"),
+        "complex": (
+            lambda: jaxmlp.predict(GOOD, params, jnp.ones((5, 3), complex)),
+            "real numbers",
+        ),
         "seed for key": (lambda: jaxmlp.init(GOOD, 0), r"jax.random.key\(0\)"),
         "params of another": (
             lambda: jaxmlp.predict(GOOD.replace(layer_sizes=(3, 5, 2)), params, x),

@@ -108,7 +108,11 @@ def test_moments_and_statistics_can_be_handed_on():
 def test_early_stopping_against_the_history():
     x, y = make_data(60, noise=3.0)
     stopping = EarlyStopping(patience=4, min_delta=0.001)
-    options = {"data": (x[:20], y[:20]), "validation_data": (x[20:], y[20:]), "optimizer": adam(0.05)}
+    options = {
+        "data": (x[:20], y[:20]),
+        "validation_data": (x[20:], y[20:]),
+        "optimizer": adam(0.05),
+    }
     result = run(epochs=200, early_stopping=stopping, **options)
     best, best_epoch, stopped = np.inf, 0, None
     for epoch, loss in enumerate(result.history["validation_loss"], 1):
@@ -241,7 +245,14 @@ def test_nothing_compiles_twice():
     assert _run._cache_size() == programs
 
 
-def test_an_optax_optimizer_compiles_once():
+@pytest.fixture
+def standard_promotion():
+    """optax counts on it inside its rules."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def test_an_optax_optimizer_compiles_once(standard_promotion):
     rule = optax.adam(1e-2)
     run(optimizer=rule)
     programs = _run._cache_size()
@@ -249,7 +260,7 @@ def test_an_optax_optimizer_compiles_once():
     assert _run._cache_size() == programs
 
 
-def test_optax_and_ours_train_alike():
+def test_optax_and_ours_train_alike(standard_promotion):
     for a, b in zip(
         jax.tree.leaves(run(optimizer=optax.adam(1e-2)).params),
         jax.tree.leaves(run().params),
@@ -274,9 +285,7 @@ def test_the_monitor_records_at_its_cadence():
         result.monitored["updates"], 0.1 * result.monitored["grads"], rtol=1e-5
     )
     every = run(optimizer=sgd(0.1), monitor=global_norm, monitor_every=1)
-    np.testing.assert_allclose(
-        result.monitored["grads"], every.monitored["grads"][2::3], rtol=1e-5
-    )
+    np.testing.assert_allclose(result.monitored["grads"], every.monitored["grads"][2::3], rtol=1e-5)
     assert_same_bits(every.params, result.params)
 
 
