@@ -227,7 +227,8 @@ class TestTransformations(chex.TestCase):
         for m in range(3):
             member = jaxmlp.init(self.config, keys[m])
             alone = grad(member, xs[m], ys[m])
-            chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[m], both), alone, atol=1e-6)
+            of_both = jax.tree.map(lambda leaf, m=m: leaf[m], both)
+            chex.assert_trees_all_close(of_both, alone, atol=1e-6)
 
     def test_hessian_vector_product_is_the_jvp_of_the_backward_pass(self):
         with jax.enable_x64(True):

@@ -168,9 +168,7 @@ DAMAGE = {
         "is a safetensors file, but not a jaxmlp model.",
     ),
     "other metadata": (
-        lambda path: path.write_bytes(
-            safetensors.numpy.save({"a": np.ones(2)}, {"format": "pt"})
-        ),
+        lambda path: path.write_bytes(safetensors.numpy.save({"a": np.ones(2)}, {"format": "pt"})),
         "is a safetensors file, but not a jaxmlp model.",
     ),
     "nested": (
