@@ -1,6 +1,7 @@
 """Learning curves and confusion matrices, as matplotlib figures without global state."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -15,7 +16,7 @@ INK, FAINT = "#333333", "#DDDDDD"
 
 
 def learning_curves(
-    history: Mapping[str, Sequence[float]],
+    history: Mapping[str, Any],
     *,
     metric: str = "accuracy",
     best_epoch: int | None = None,
@@ -98,7 +99,7 @@ def confusion_matrix(
         color = "white" if share[row, column] > 0.4 else INK
         text = str(counts[row, column])
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    slant = {"rotation": 40, "ha": "right"} if max(map(len, class_names)) > 3 else {}
+    slant: dict[str, Any] = {"rotation": 40, "ha": "right"} if max(map(len, class_names)) > 3 else {}
     axes.set_xticks(range(n), class_names, **slant)
     axes.set_yticks(range(n), class_names)
     axes.set_xlabel("predicted class", color=INK)
@@ -109,7 +110,7 @@ def confusion_matrix(
 
 
 def _draw_curves(
-    axes: Axes, history: Mapping[str, Sequence[float]], name: str, best_epoch: int | None
+    axes: Axes, history: Mapping[str, Any], name: str, best_epoch: int | None
 ) -> None:
     epochs = np.asarray(history["epoch"])
     for part, color in COLORS.items():
@@ -139,7 +140,8 @@ def _plain(axes: Axes) -> None:
 
 def _scale_loss(axes: Axes) -> None:
     """A logarithmic axis where the loss falls by more than a factor of ten."""
-    values = np.concatenate([line.get_ydata() for line in axes.lines if len(line.get_ydata()) > 2])
+    drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
+    values = np.concatenate([data for data in drawn if len(data) > 2])
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log")

@@ -1,0 +1,1 @@
+"""The command line: `jaxmlp train`, `jaxmlp predict` and their like."""

@@ -1,0 +1,76 @@
+"""The command `jaxmlp`: its sub-commands, and how it fails."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+try:
+    import click
+    import typer
+except ImportError:
+    sys.exit("the command line needs typer and rich. Install them: pip install 'jaxmlp[cli]'")
+
+import jaxmlp
+from jaxmlp.cli.predict import predict
+from jaxmlp.cli.train import train
+
+app = typer.Typer(
+    help="Multilayer perceptrons in JAX, every gradient by hand and proven.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train)
+app.command()(predict)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jaxmlp {jaxmlp.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Multilayer perceptrons in JAX, every gradient by hand and proven."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 if all is well, 2 with one sentence for bad input.
+
+    Args:
+        arguments: instead of those of the process.
+    """
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        result = app(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" See {context.command_path} --help." if context else ""
+        return _fail(f"{error.format_message()}{hint}")
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        return 0
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        return _fail(str(error))
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2

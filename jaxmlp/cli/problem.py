@@ -1,0 +1,61 @@
+"""The data of a command: loaded, split, and standardized on the training part alone."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxmlp.checks import unknown_name
+from jaxmlp.data import Dataset, Standardizer, load_digits, load_idx, train_test_split
+
+DATA_SETS = ("digits", "mnist", "fashion-mnist")
+TEST_SHARE = 0.2  # of digits, which come as one set
+VALIDATION_SHARE = 0.1  # of what is not test data
+
+
+class Problem(NamedTuple):
+    """Three parts of a data set, standardized, and the standardizer for new data."""
+
+    name: str
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    standardizer: Standardizer
+
+
+def load_problem(name: str, data_dir: Path | None, seed: int) -> Problem:
+    """Load a data set by name and split it: stratified, by seed.
+
+    Args:
+        name: one of `DATA_SETS`.
+        data_dir: folder with the IDX files of MNIST and Fashion-MNIST, or its parent.
+        seed: of the splits. MNIST's own test set stays what it is.
+
+    Returns:
+        The parts. All pixels share one mean and one scale, as they share a unit.
+
+    Raises:
+        ValueError: for an unknown name, or a missing folder.
+        FileNotFoundError: for missing files.
+    """
+    if name not in DATA_SETS:
+        raise unknown_name("data set", name, DATA_SETS)
+    if name == "digits":
+        rest, test = train_test_split(load_digits(), TEST_SHARE, seed=seed)
+    else:
+        rest, test = load_idx(find_data_dir(name, data_dir), name)
+    train, validation = train_test_split(rest, VALIDATION_SHARE, seed=seed)
+    standardizer = Standardizer.fit(train.x, per_feature=False)
+    train, validation, test = (
+        part._replace(x=standardizer.transform(part.x)) for part in (train, validation, test)
+    )
+    return Problem(name, train, validation, test, standardizer)
+
+
+def find_data_dir(name: str, data_dir: Path | None) -> Path:
+    """Return the folder given, or the one that JAXMLP_DATA_DIR names."""
+    folder = data_dir or os.environ.get("JAXMLP_DATA_DIR")
+    if not folder:
+        raise ValueError(
+            f"{name} is read from its IDX files: pass --data-dir FOLDER, or set JAXMLP_DATA_DIR."
+        )
+    return Path(folder)

@@ -1,0 +1,128 @@
+"""What a run leaves behind: model.safetensors, history.csv, curves.png, confusion.png, run.json."""
+
+import csv
+import io
+import json
+import os
+import platform
+import shutil
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxmlp
+from jaxmlp.report.plots import confusion_matrix, learning_curves
+from jaxmlp.training import FitResult, History
+from jaxmlp.transfer import Model, load, save
+
+MODEL_FILE = "model.safetensors"
+
+
+def choose_folder(out: Path | None, name: str, force: bool) -> Path:
+    """Return where a run goes: `out`, or the next free runs/<name>-<number>.
+
+    Raises:
+        FileExistsError: if `out` holds anything and is not to be replaced.
+    """
+    if out is None:
+        number = 1
+        while Path("runs", f"{name}-{number}").exists():
+            number += 1
+        return Path("runs", f"{name}-{number}")
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
+        raise FileExistsError(
+            f"{out} exists already. Choose another --out, or pass --force to replace a folder."
+        )
+    return out
+
+
+def write_run(
+    folder: Path,
+    model: Model,
+    result: FitResult,
+    counts: np.ndarray,
+    settings: dict[str, Any],
+) -> None:
+    """Write everything under a temporary name, then rename: the folder is whole or absent.
+
+    Args:
+        folder: where to; an existing one is replaced.
+        model: the trained model.
+        result: of `fit`.
+        counts: confusion matrix of the test set, (classes, classes).
+        settings: options of the run, JSON-ready.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        save(temporary / MODEL_FILE, model)
+        (temporary / "history.csv").write_text(history_csv(result.history), encoding="utf-8")
+        if result.history.n_epochs:
+            best = result.best_epoch or None
+            curves = learning_curves(result.history, best_epoch=best, title=folder.name)
+            curves.savefig(temporary / "curves.png")
+        accuracy = f"{np.trace(counts) / counts.sum():.1%} of {counts.sum():,} right"
+        matrix = confusion_matrix(counts, model.class_names or (), title=f"test set: {accuracy}")
+        matrix.savefig(temporary / "confusion.png")
+        description = {**settings, **environment(), "metrics": dict(model.metrics)}
+        description["status"] = result.status.name.lower()
+        text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+        (temporary / "run.json").write_text(text, encoding="utf-8")
+        _move(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put a folder in the place of another, which is deleted only after that."""
+    if not target.exists():
+        os.replace(source, target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    os.replace(target, old)
+    os.replace(source, target)
+    shutil.rmtree(old)
+
+
+def history_csv(history: History) -> str:
+    """Format a history as CSV.
+
+    >>> print(history_csv(History({"epoch": np.array([1]), "train_loss": np.array([0.5])})), end="")
+    epoch,train_loss
+    1,0.5
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(history)
+    writer.writerows(row.values() for row in history.rows())
+    return text.getvalue()
+
+
+def environment() -> dict[str, Any]:
+    """Say what a run was made with."""
+    device = jax.devices()[0]
+    versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
+    versions["jaxmlp"] = jaxmlp.__version__
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "device": f"{device.platform}: {device.device_kind}",
+    }
+
+
+def load_run(run: Path) -> Model:
+    """Load the model of a run folder, or a model file.
+
+    Raises:
+        FileNotFoundError: if there is no model.
+    """
+    if run.is_dir():
+        if not (run / MODEL_FILE).is_file():
+            raise FileNotFoundError(f"{run} has no {MODEL_FILE}; is it a folder that train wrote?")
+        return load(run / MODEL_FILE)
+    return load(run)

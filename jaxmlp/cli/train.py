@@ -1,0 +1,383 @@
+"""`jaxmlp train`."""
+
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import typer
+from rich.console import Console
+
+import jaxmlp
+from jaxmlp import training
+from jaxmlp.checks import unknown_name
+from jaxmlp.cli.display import EpochTable, confusion_counts, show_confusions
+from jaxmlp.cli.problem import Problem, load_problem
+from jaxmlp.cli.proof import ROWS, gradient_error
+from jaxmlp.cli.run_folder import choose_folder, write_run
+from jaxmlp.optimizers import OPTIMIZERS, chain, clip_by_global_norm, get_optimizer_factory
+from jaxmlp.transfer import Model
+
+LOSS = "softmax_cross_entropy"
+# Each rule's usual rate for networks of this kind; momentum's is that of its damped form.
+LEARNING_RATES = {
+    "gd": 0.1, "sgd": 0.1, "momentum": 0.1, "nesterov": 0.01,
+    "adagrad": 0.05, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
+}  # fmt: skip
+SCHEDULES = ("constant", "cosine", "linear", "exponential", "warmup-cosine")
+DTYPES = ("float32", "float64", "bfloat16")
+
+_DATA, _NETWORK, _TRAINING, _OUTPUT = "Data", "Network", "Training", "Output"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that a run was asked for."""
+
+    data: str
+    layers: tuple[int, ...]
+    activation: str
+    init: str
+    batch_norm: bool
+    dropout: float
+    optimizer: str
+    learning_rate: float
+    schedule: str
+    batch_size: int
+    epochs: int
+    l2: float
+    label_smoothing: float
+    clip: float | None
+    patience: int | None
+    gradient: str
+    dtype: str
+    seed: int
+
+
+def train(
+    data: Annotated[
+        str, typer.Argument(help="digits, mnist or fashion-mnist.", show_default=True)
+    ] = "digits",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=_DATA
+        ),
+    ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(help="Sizes of the hidden layers, such as 512,256.", rich_help_panel=_NETWORK),
+    ] = "128",
+    activation: Annotated[
+        str,
+        typer.Option(help="Of the hidden layers: relu, tanh, gelu, ...", rich_help_panel=_NETWORK),
+    ] = "relu",
+    init: Annotated[
+        str,
+        typer.Option(
+            help="Weight initializer; auto: He or Xavier, by activation.", rich_help_panel=_NETWORK
+        ),
+    ] = "auto",
+    batch_norm: Annotated[
+        bool,
+        typer.Option("--batch-norm", help="Normalize the hidden layers.", rich_help_panel=_NETWORK),
+    ] = False,
+    dropout: Annotated[
+        float, typer.Option(help="Probability to drop a hidden unit.", rich_help_panel=_NETWORK)
+    ] = 0.0,
+    optimizer: Annotated[
+        str, typer.Option(help=f"{', '.join(OPTIMIZERS)}.", rich_help_panel=_TRAINING)
+    ] = "adam",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            "--lr",
+            help="Default: 0.001 for adam; each rule has its own.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            help=f"Of the learning rate: {', '.join(SCHEDULES)}.", rich_help_panel=_TRAINING
+        ),
+    ] = "constant",
+    batch_size: Annotated[
+        int, typer.Option(help="Examples a step; 0 takes all of them.", rich_help_panel=_TRAINING)
+    ] = 64,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
+    ] = 30,
+    l2: Annotated[
+        float, typer.Option(help="Weight of the L2 penalty.", rich_help_panel=_TRAINING)
+    ] = 0.0,
+    label_smoothing: Annotated[
+        float,
+        typer.Option(help="Share of the label spread over all classes.", rich_help_panel=_TRAINING),
+    ] = 0.0,
+    clip: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest norm of the gradient.", show_default=False, rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many epochs without a better validation loss, and keep the best.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    gradient: Annotated[
+        str,
+        typer.Option(help="manual (by hand) or autodiff (jax.grad).", rich_help_panel=_TRAINING),
+    ] = "manual",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="float32, float64, or bfloat16 products with float32 weights.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "float32",
+    seed: Annotated[
+        int, typer.Option(help="Of splits, weights and order.", rich_help_panel=_TRAINING)
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write; default: the next runs/DATA-NUMBER.",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing --out.", rich_help_panel=_OUTPUT)
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Print the test accuracy and the folder only.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+) -> int:
+    """Train a network, prove its gradient first, and keep what it learnt.
+
+    Without arguments it trains on handwritten digits in a few seconds:
+
+        jaxmlp train
+
+    A larger set, from its files:
+
+        jaxmlp train fashion-mnist --data-dir data --layers 512,256 --epochs 20
+    """  # fmt: skip
+    if learning_rate is None:
+        get_optimizer_factory(optimizer)
+        learning_rate = LEARNING_RATES[optimizer]
+    options = Options(
+        data, parse_layers(layers), activation, init, batch_norm, dropout, optimizer, learning_rate,
+        schedule, batch_size, epochs, l2, label_smoothing, clip, patience, gradient, dtype, seed,
+    )  # fmt: skip
+    check_options(options)
+    folder = choose_folder(out, data, force)
+    with jax.enable_x64(True) if dtype == "float64" else nullcontext():
+        return run_training(options, load_problem(data, data_dir, seed), folder, quiet)
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Read the sizes of the hidden layers; none ("") makes a linear model.
+
+    >>> parse_layers("512, 256")
+    (512, 256)
+    """
+    try:
+        return tuple(int(size) for size in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise ValueError(f"--layers is {text!r}; give sizes such as 128 or 512,256.") from None
+
+
+def check_options(options: Options) -> None:
+    """Refuse what would fail only after the data are loaded, in the words of the options."""
+    get_optimizer_factory(options.optimizer)
+    for name, value, known in (
+        ("schedule", options.schedule, SCHEDULES),
+        ("dtype", options.dtype, DTYPES),
+        ("gradient", options.gradient, ("manual", "autodiff")),
+    ):
+        if value not in known:
+            raise unknown_name(name, value, known)
+    if options.epochs < 1:
+        raise ValueError(f"--epochs is {options.epochs}; give at least 1.")
+    if options.batch_size < 0:
+        raise ValueError(f"--batch-size is {options.batch_size}; give at least 1, or 0 for all.")
+    if not 0 <= options.dropout < 1:
+        raise ValueError(f"--dropout is {options.dropout}; give a probability in [0, 1).")
+    if options.seed < 0:
+        raise ValueError(f"--seed is {options.seed}; give a number >= 0.")
+
+
+def make_config(options: Options, n_in: int, n_out: int) -> jaxmlp.MLPConfig:
+    """Make the network that the options describe."""
+    return jaxmlp.MLPConfig(
+        layer_sizes=(n_in, *options.layers, n_out),
+        activation=options.activation,
+        weight_init=options.init,
+        batch_norm=options.batch_norm,
+        dropout=options.dropout > 0,
+        dtype="float64" if options.dtype == "float64" else "float32",
+        compute_dtype="bfloat16" if options.dtype == "bfloat16" else None,
+    )
+
+
+def make_optimizer(options: Options, n_steps: int) -> jaxmlp.Optimizer:
+    """Make the update rule, with its schedule and clipping."""
+    lr = options.learning_rate
+    schedules: dict[str, Any] = {
+        "constant": lambda: lr,
+        "cosine": lambda: optax.cosine_decay_schedule(lr, n_steps),
+        "linear": lambda: optax.linear_schedule(lr, 0.0, n_steps),
+        "exponential": lambda: optax.exponential_decay(lr, n_steps, 0.01),
+        "warmup-cosine": lambda: optax.warmup_cosine_decay_schedule(
+            0.0, lr, max(1, n_steps // 10), n_steps
+        ),
+    }
+    jaxmlp.sgd(lr)  # checks the number, which a schedule would hide
+    rule = get_optimizer_factory(options.optimizer)(schedules[options.schedule]())
+    return rule if options.clip is None else chain(clip_by_global_norm(options.clip), rule)
+
+
+def run_training(options: Options, problem: Problem, folder: Path, quiet: bool) -> int:
+    """Prove, train, test and write; return the exit code."""
+    console = Console(quiet=quiet, highlight=False)
+    names = problem.train.class_names or ()
+    config = make_config(options, problem.train.x.shape[1], len(names))
+    batch_size = options.batch_size or len(problem.train.x)
+    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
+    optimizer = make_optimizer(options, n_steps)
+    _introduce(console, options, problem, config)
+    _prove(console, options, problem, config)
+    with EpochTable(console, options.epochs) as table:
+        result = _fit(options, problem, config, optimizer, batch_size, table)
+        if result.history.n_epochs:
+            table.show(result.history.rows()[-1])
+    if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
+        raise ValueError(
+            f"training diverged at step {int(result.carry.stopped_at)}, before an epoch ended, and "
+            f"nothing was written. Try --learning-rate {options.learning_rate / 10:g} or --clip 1."
+        )
+    _say_how_it_ended(console, options, result)
+    counts, metrics = _test(options, problem, config, result)
+    show_confusions(console, counts, names)
+    model = Model(
+        config, result.params, result.state, LOSS, problem.standardizer,
+        problem.train.feature_names, names, metrics,
+    )  # fmt: skip
+    write_run(folder, model, result, counts, {"options": asdict(options)})
+    accuracy, n_test = metrics["test_accuracy"], int(counts.sum())
+    Console(highlight=False).print(
+        f"test accuracy [bold]{accuracy:.2%}[/bold] ({np.trace(counts)} of {n_test})"
+    )
+    Console(highlight=False, soft_wrap=True).print(
+        f"wrote {folder}: model, history, pictures, settings"
+    )
+    return 130 if result.status is training.FitStatus.INTERRUPTED else 0
+
+
+def _introduce(console: Console, options: Options, problem: Problem, config: Any) -> None:
+    parts = (len(part.x) for part in (problem.train, problem.validation, problem.test))
+    sizes = "-".join(str(size) for size in config.layer_sizes)
+    console.print(
+        "[bold]{}[/bold]: {:,} training, {:,} validation, {:,} test examples".format(
+            options.data, *parts
+        )
+    )
+    console.print(
+        f"network {sizes}, {options.activation}, {config.n_parameters:,} parameters; "
+        f"{options.optimizer}, learning rate {options.learning_rate:g}"
+        + (f" ({options.schedule})" if options.schedule != "constant" else "")
+    )
+
+
+def _prove(console: Console, options: Options, problem: Problem, config: Any) -> None:
+    error = gradient_error(
+        config, LOSS, problem.train.x, problem.train.y, seed=options.seed,
+        l2=options.l2, dropout_rate=options.dropout,
+        loss_options={"label_smoothing": options.label_smoothing},
+    )  # fmt: skip
+    if not error < 1e-9:
+        raise ValueError(
+            f"the gradient by hand differs from jax.grad's by {error:.1e}; please report this bug, "
+            "and train with --gradient autodiff meanwhile."
+        )
+    console.print(
+        f"gradient by hand = jax.grad: worst relative difference {error:.1e} "
+        f"(float64, {ROWS} examples)\n"
+    )
+
+
+def _fit(
+    options: Options,
+    problem: Problem,
+    config: Any,
+    optimizer: Any,
+    batch_size: int,
+    table: EpochTable,
+) -> training.FitResult:
+    stopping = None
+    if options.patience is not None:
+        stopping = training.EarlyStopping(patience=options.patience)
+    return training.fit(
+        config,
+        jaxmlp.init(config, jax.random.key(options.seed)),
+        (problem.train.x, problem.train.y),
+        loss=LOSS,
+        optimizer=optimizer,
+        epochs=options.epochs,
+        key=jax.random.key(options.seed + 1),
+        batch_size=batch_size,
+        l2=options.l2,
+        gradient=options.gradient,
+        validation_data=(problem.validation.x, problem.validation.y),
+        early_stopping=stopping,
+        dropout_rate=options.dropout,
+        loss_options={"label_smoothing": options.label_smoothing},
+        callbacks=(table,),
+    )
+
+
+def _say_how_it_ended(console: Console, options: Options, result: training.FitResult) -> None:
+    status, best = result.status, result.best_epoch
+    if status is training.FitStatus.EARLY_STOPPED:
+        text = f"stopped early; the parameters of epoch {best} are kept"
+    elif status is training.FitStatus.DIVERGED:
+        text = (
+            f"diverged at step {int(result.carry.stopped_at)}; the parameters of epoch {best} are "
+            f"kept. Try --learning-rate {options.learning_rate / 10:g} or --clip 1"
+        )
+    elif status is training.FitStatus.INTERRUPTED:
+        text = f"interrupted; the parameters of epoch {best} are kept"
+    else:
+        text = f"trained for {result.history.n_epochs} epochs"
+    seconds = float(np.sum(result.history["seconds"]))
+    console.print(f"\n{text} ({seconds:.2f} s without compilation)\n")
+
+
+def _test(
+    options: Options, problem: Problem, config: Any, result: training.FitResult
+) -> tuple[np.ndarray, dict[str, float]]:
+    test = problem.test
+    metrics = training.evaluate(config, result.params, (test.x, test.y), LOSS, state=result.state)
+    x = jnp.asarray(test.x)
+    outputs = jaxmlp.predict(config, result.params, x, state=result.state)
+    predicted = np.asarray(outputs).argmax(axis=1)
+    counts = confusion_counts(test.y, predicted, len(test.class_names or ()))
+    return counts, {f"test_{name}": value for name, value in metrics.items()}
