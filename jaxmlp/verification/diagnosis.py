@@ -1,0 +1,291 @@
+"""What is wrong with a gradient, in words: the claimed leaf is compared with the true one."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+NEAR = 1e-5  # of the leaf's largest entry: a cause explains the claim if it comes this close
+
+
+class Context(NamedTuple):
+    """What is known about the functions beside their parameters.
+
+    Attributes:
+        args: further positional arguments, in float64.
+        options: keyword arguments, in float64.
+        config: of the network, or None.
+        batch: the likely batch sizes.
+    """
+
+    args: tuple[Any, ...]
+    options: Mapping[str, Any]
+    config: Any
+    batch: tuple[int, ...]
+
+
+class Failure(NamedTuple):
+    """One leaf whose claimed gradient is wrong.
+
+    Attributes:
+        leaf: its index.
+        name: its path.
+        claimed: the claimed gradient, of whatever shape it came in.
+        true: the true gradient, in the parameter's shape.
+        param: the parameter.
+        near: largest difference at which two arrays count as equal.
+    """
+
+    leaf: int
+    name: str
+    claimed: np.ndarray
+    true: np.ndarray
+    param: np.ndarray
+    near: float
+
+
+def equal(a: np.ndarray, b: np.ndarray, near: float) -> bool:
+    """Return whether arrays of the same shape agree to `near`."""
+    return a.shape == b.shape and bool(np.all(np.abs(a - b) <= near))
+
+
+def cause_of_shape(failure: Failure, context: Context) -> str:
+    """Name what made a gradient come out in another shape."""
+    g, true, near = failure.claimed, failure.true, failure.near
+    fault = f"has shape {g.shape}, but the parameter has {true.shape}"
+    if g.shape == true.T.shape and true.ndim == 2:
+        right = equal(g.T, true, near)
+        return f"{fault}: transposed{'' if right else ', and its entries are wrong as well'}"
+    if g.ndim == true.ndim + 1 and g.shape[1:] == true.shape:
+        if equal(g.sum(axis=0), true, near):
+            return f"{fault}: not summed over the batch"
+        if equal(g.mean(axis=0), true, near):
+            return f"{fault}: not averaged over the batch"
+        return f"{fault}: not reduced over the batch, and its entries are wrong as well"
+    if g.size == true.size and equal(g.reshape(true.shape), true, near):
+        return f"{fault}: the right numbers, to be reshaped (a keepdims=True, or a [None, :])"
+    if _broadcasts(g, true):
+        return f"{fault}: summed over an axis too many"
+    return fault
+
+
+def strong_cause(failure: Failure, context: Context) -> str:
+    """Name a cause that every entry of the leaf bears out, or return ""."""
+    for test in (_zero, _scaled, _rearranged, _l2_term):
+        cause = test(failure, context)
+        if cause:
+            return cause
+    return ""
+
+
+def weak_cause(failure: Failure, context: Context) -> str:
+    """Name a pattern among the entries; some words are always found."""
+    for test in (_some_entries, _signs, _offset, _clipped, _combination, _nothing_in_common):
+        cause = test(failure, context)
+        if cause:
+            return cause
+    raise AssertionError("the last test always answers")
+
+
+def _broadcasts(g: np.ndarray, true: np.ndarray) -> bool:
+    try:
+        return np.broadcast_shapes(g.shape, true.shape) == true.shape
+    except ValueError:
+        return False
+
+
+def _zero(failure: Failure, context: Context) -> str:
+    if failure.claimed.any():
+        return ""
+    largest = np.abs(failure.true).max()
+    return f"zero everywhere, but the true gradient has entries up to {largest:.2g}"
+
+
+def _fit(claimed: np.ndarray, *basis: np.ndarray) -> tuple[np.ndarray, float]:
+    """Least squares: (coefficients, largest residual)."""
+    columns = np.stack([b.ravel() for b in basis], axis=1)
+    coefficients, *_ = np.linalg.lstsq(columns, claimed.ravel(), rcond=None)
+    residual = claimed.ravel() - columns @ coefficients
+    return coefficients, float(np.abs(residual).max(initial=0.0))
+
+
+def _scaled(failure: Failure, context: Context) -> str:
+    if not failure.true.any():
+        return ""
+    (factor,), residual = _fit(failure.claimed, failure.true)
+    named = name_factor(float(factor), context)
+    if residual > failure.near * max(1.0, abs(factor)) or (failure.true.size == 1 and not named):
+        return ""
+    return f"{factor:.4g} x the true gradient in every entry{': ' + named if named else ''}"
+
+
+def name_factor(factor: float, context: Context) -> str:
+    """Say what a constant factor between claim and truth usually comes from."""
+    for value, words in _known_factors(context):
+        for sign, prefix in ((1.0, ""), (-1.0, "the sign is wrong, and ")):
+            if math.isclose(factor, sign * value, rel_tol=1e-4):
+                return prefix + words if words else "the sign is wrong"
+    return ""
+
+
+def _known_factors(context: Context) -> Iterator[tuple[float, str]]:
+    yield -1.0, ""
+    sizes = context.batch
+    for n in sizes:
+        rest = "" if n not in (2, 4) else f" (or a factor 1/{n} is missing)"
+        yield n, f"sum instead of mean over the batch of {n}{rest}"
+        rest = "" if n not in (2, 4) else f" (or a factor {n} is missing)"
+        yield (
+            1 / n,
+            f"mean instead of sum over the batch of {n}: divided by it once too often{rest}",
+        )
+        yield 1 / n**2, f"divided by the batch of {n} twice too often"
+    config = context.config
+    if config is not None and config.layer_sizes[-1] > 1:
+        n_out = config.layer_sizes[-1]
+        yield 1 / n_out, f"mean instead of sum over the {n_out} outputs"
+        yield n_out, f"sum instead of mean over the {n_out} outputs"
+    for i in (2, 3, 4):
+        yield i, f"a factor 1/{i} is missing"
+        yield 1 / i, f"a factor {i} is missing"
+    if config is not None and any(config.dropped):
+        keep = 1 - float(context.options.get("dropout_rate", 0.5))
+        yield keep, f"the 1 / {keep:g} of the dropout mask is missing"
+        yield 1 / keep, f"the 1 / {keep:g} of the dropout mask is applied twice"
+
+
+def _rearranged(failure: Failure, context: Context) -> str:
+    g, true, near = failure.claimed, failure.true, failure.near
+    if g.size < 2 or np.ptp(true) <= near:
+        return ""
+    if g.ndim == 2 and g.shape[0] == g.shape[1] and equal(g.T, true, near):
+        return "transposed"
+    for axis, what in ((0, "rows" if g.ndim > 1 else "entries"), (1, "columns")):
+        if axis < g.ndim and equal(np.flip(g, axis), true, near):
+            return f"the {what} are in reverse order"
+        if axis < g.ndim and any(equal(np.roll(g, shift, axis), true, near) for shift in (1, -1)):
+            return f"the {what} are shifted by one"
+    if g.ndim == 2 and equal(g.reshape(g.shape[::-1]).T, true, near):
+        return "reshaped where it should have been transposed"
+    order = np.argsort(g.ravel()), np.argsort(true.ravel())
+    if equal(g.ravel()[order[0]], true.ravel()[order[1]], near):
+        return "the right numbers in the wrong places"
+    return ""
+
+
+def _l2_term(failure: Failure, context: Context) -> str:
+    """Find a multiple of the parameter itself in the difference."""
+    if not failure.param.any():
+        return ""
+    (rate,), residual = _fit(failure.claimed - failure.true, failure.param)
+    if residual > failure.near or abs(rate) * np.abs(failure.param).max() <= 2 * failure.near:
+        return ""
+    l2 = _l2_of(context)
+    if failure.param.size == 1 and not (l2 and math.isclose(abs(rate), l2, rel_tol=1e-3)):
+        return ""
+    if rate < 0 and l2 and not math.isclose(-rate, l2, rel_tol=1e-3):
+        return f"the L2 term is {1 + rate / l2:.3g} x what it should be"
+    if rate < 0:
+        return f"the L2 term, {-rate:.4g} x the parameter, is forgotten"
+    kind = (
+        "the L2 penalty is put on a bias"
+        if failure.param.ndim < 2
+        else ("an L2 term is added once too often")
+    )
+    return f"{kind}: {rate:.4g} x the parameter too much"
+
+
+def _l2_of(context: Context) -> float:
+    try:
+        return float(context.options.get("l2", 0.0))
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _some_entries(failure: Failure, context: Context) -> str:
+    g, true = failure.claimed, failure.true
+    wrong = np.abs(g - true) > failure.near
+    n, where = int(wrong.sum()), np.argwhere(wrong)
+    if not 0 < n < g.size:
+        return ""
+    if g.ndim == 2:
+        for axis, what in ((0, "row"), (1, "column")):
+            lines = np.unique(where[:, axis])
+            if len(lines) <= max(1, g.shape[axis] // 3) and n > len(lines):
+                return f"only {_list(what, lines)} wrong{_factor(g[wrong], true[wrong])}"
+    if n <= max(3, g.size // 20):
+        found = ", ".join(
+            f"{list(map(int, i))} is {g[tuple(i)]:.4g} instead of {true[tuple(i)]:.4g}"
+            for i in where[:3]
+        )
+        return f"{n} of {g.size} entries wrong: {found}{', ...' if n > 3 else ''}"
+    if g.ndim == 1 and n <= g.size // 3:
+        return f"only {_list('entry', where[:, 0])} wrong{_factor(g[wrong], true[wrong])}"
+    return ""
+
+
+def _list(what: str, indices: np.ndarray) -> str:
+    shown = ", ".join(str(int(i)) for i in indices[:5]) + (", ..." if len(indices) > 5 else "")
+    many = {"entry": "entries"}.get(what, f"{what}s")
+    return f"{what} {shown} is" if len(indices) == 1 else f"{many} {shown} are"
+
+
+def _factor(claimed: np.ndarray, true: np.ndarray) -> str:
+    if not claimed.any():
+        return ": 0"
+    (factor,), residual = _fit(claimed, true)
+    same = residual <= NEAR * np.abs(claimed).max()
+    return f": {factor:.4g} x the true gradient" if same and claimed.size > 1 else ""
+
+
+def _signs(failure: Failure, context: Context) -> str:
+    g, true = failure.claimed, failure.true
+    if not equal(np.abs(g), np.abs(true), failure.near):
+        return ""
+    n = int((np.abs(g - true) > failure.near).sum())
+    return f"{n} of {g.size} entries have the wrong sign, with the right size"
+
+
+def _offset(failure: Failure, context: Context) -> str:
+    difference = failure.claimed - failure.true
+    if difference.size < 2 or np.ptp(difference) > failure.near:
+        return ""
+    return f"{difference.mean():.4g} too much in every entry"
+
+
+def _clipped(failure: Failure, context: Context) -> str:
+    g, true = failure.claimed, failure.true
+    bound = np.abs(g).max()
+    if g.size < 3 or not equal(np.clip(true, -bound, bound), g, failure.near):
+        return ""
+    return f"clipped to +-{bound:.4g}"
+
+
+def _combination(failure: Failure, context: Context) -> str:
+    """Find a factor on one of the two parts of the objective, the data's and the penalty's."""
+    l2 = _l2_of(context)
+    if failure.claimed.size < 4 or not l2 or not failure.param.any():
+        return ""
+    data = failure.true - l2 * failure.param
+    (factor, rate), residual = _fit(failure.claimed, data, failure.param)
+    if residual > failure.near:
+        return ""
+    named = name_factor(float(factor), context)
+    return (
+        f"{factor:.4g} x the data's gradient{' (' + named + ')' if named else ''} plus "
+        f"{rate / l2:.4g} x the L2 term"
+    )
+
+
+def _nothing_in_common(failure: Failure, context: Context) -> str:
+    g, true = failure.claimed.ravel(), failure.true.ravel()
+    norm = float(np.linalg.norm(g) * np.linalg.norm(true))
+    cosine = f", cosine {g @ true / norm:.3f} to it" if norm and g.size > 1 else ""
+    gap = np.abs(g - true)
+    worst = np.unravel_index(int(np.argmax(gap)), failure.true.shape)
+    return (
+        f"differs from the true gradient in {int((gap > failure.near).sum())} of {g.size} entries"
+        f"{cosine}; most at {list(map(int, worst))}: {failure.claimed[worst]:.4g} instead of "
+        f"{failure.true[worst]:.4g}"
+    )

@@ -1,0 +1,263 @@
+"""check_gradients: is this the gradient of that function? For any pytree and any function."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.types import PyTree
+from jaxmlp.verification.causes import explain, true_gradient
+from jaxmlp.verification.diagnosis import NEAR, Context, Failure
+from jaxmlp.verification.differences import central_differences, choose_probes
+from jaxmlp.verification.evidence import LeafEvidence, collect
+from jaxmlp.verification.functions import (
+    ManyPoints,
+    Point,
+    as_scalar,
+    contains_half_precision,
+    float64_arithmetic,
+    make_point,
+    promote,
+    split_claim,
+)
+from jaxmlp.verification.noise import (
+    DOUBLE_STEP,
+    HALF_STEP,
+    SAMPLES,
+    SINGLE_STEP,
+    Noise,
+    gradient_noise,
+    line,
+    unit_of,
+    value_noise,
+)
+from jaxmlp.verification.report import GradientReport, LeafReport, Verdict
+from jaxmlp.verification.structure import Claim, batch_sizes, stacked_vectors, take_apart
+from jaxmlp.verification.verdicts import judge
+
+VALUE_ROWS = 128
+
+
+def check_gradients(
+    value_and_grad_fn: Callable[..., Any],
+    fn: Callable[..., Any],
+    params: PyTree,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    config: MLPConfig | None = None,
+    seed: int = 0,
+    max_entries: int = 32,
+    n_directions: int = 3,
+) -> GradientReport:
+    """Check a gradient against jax.grad, finite differences and the Taylor remainder.
+
+    For each leaf g of the claimed gradient of f at p:
+        |g - jax.grad(f)| is compared with the measured rounding noise of both,
+        <g, v> with (f(p + h v) - f(p - h v)) / 2h for single entries and random directions v, at
+        a step h that follows the measured noise of f,
+        and |f(p + h v) - f(p) - h <g, v>| must fall with h^2.
+    Where f has a kink within the step (a ReLU that switches), finite differences are set aside.
+    All of it runs in float64, whatever the caller's settings; if f casts down inside, the noise
+    tells, and tolerances follow.
+
+    Args:
+        value_and_grad_fn: called as (params, *args, **kwargs); returns (value, grads),
+            ((value, aux), grads) or grads alone. JAX or numpy.
+        fn: called likewise; returns the value, or (value, aux). JAX or numpy; what `jax.grad`
+            cannot trace is judged by finite differences alone.
+        params: any pytree of floating arrays; numpy arrays are handed on as numpy arrays.
+        *args: further arguments of both functions.
+        kwargs: keyword arguments of both functions.
+        config: of the network, if the functions are of the form of `jaxmlp.value_and_grad`; it
+            lets a failure be traced to a step of the backward pass.
+        seed: of the entries and directions that are drawn.
+        max_entries: finite differences are taken of every entry of a leaf up to this size, and of
+            as many entries of a larger one.
+        n_directions: random directions a leaf, in which every entry takes part.
+
+    Returns:
+        A report; `report.passed` is True if every leaf passes, `print(report)` says why.
+
+    Raises:
+        TypeError: if a function cannot be called or a parameter is not a floating array.
+        ValueError: if fn does not return a single number.
+
+    Example:
+        >>> f = lambda w: 0.5 * (w**2).sum()
+        >>> w = np.array([1.0, 2.0, 3.0])
+        >>> check_gradients(lambda w: (f(w), w), f, w).passed
+        True
+        >>> check_gradients(lambda w: (f(w), 2 * w), f, w).failures[0].cause
+        '2 x the true gradient in every entry: a factor 1/2 is missing'
+
+    Reference: central differences and kinks as in Stanford's CS231n, "Gradient checks"; the Taylor
+    test as in Farrell et al., 2013, SIAM J. Sci. Comput. 35:C369.
+    """
+    for name, function in (("value_and_grad_fn", value_and_grad_fn), ("fn", fn)):
+        if not callable(function):
+            raise TypeError(f"{name} is a {type(function).__name__}; pass a function.")
+    with float64_arithmetic():
+        params, args, options = promote((params, args, dict(kwargs or {})))
+        point = make_point(params)
+        case = _Case(
+            point,
+            value=lambda tree: as_scalar(fn(tree, *args, **options)),
+            claim=lambda tree: split_claim(
+                value_and_grad_fn(tree, *args, **options), point.treedef
+            ),
+            context=Context(args, options, config, batch_sizes(args)),
+        )
+        return _check(case, np.random.default_rng(seed), max_entries, n_directions)
+
+
+class _Case(NamedTuple):
+    """A gradient to be checked: the point, and functions of the parameters alone."""
+
+    point: Point
+    value: Callable[[PyTree], Any]
+    claim: Callable[[PyTree], tuple[Any, PyTree]]
+    context: Context
+
+
+class _Gradients(NamedTuple):
+    """Both gradients at the point.
+
+    Attributes:
+        claim: the claimed gradient, taken apart.
+        claimed_value: the value that came with it, or None.
+        autodiff: jax.grad, (n_parameters,), or None.
+        obstacle: why jax.grad is absent, or "".
+        noise: of both, for each entry that of its leaf, (n_parameters,).
+    """
+
+    claim: Claim
+    claimed_value: Any
+    autodiff: np.ndarray | None
+    obstacle: str
+    noise: np.ndarray
+
+
+def _check(
+    case: _Case, rng: np.random.Generator, max_entries: int, n_directions: int
+) -> GradientReport:
+    point = case.point
+    fn = ManyPoints(case.value, point, rows=VALUE_ROWS)
+    value = float(fn(point.vector[None])[0])
+    gradients = _gradients(case, rng, [DOUBLE_STEP, SINGLE_STEP])
+    claim, autodiff = gradients.claim, gradients.autodiff
+    if not np.isfinite(value):
+        return _nothing_to_check(point, value)
+    noise = _noise(case, fn, gradients, rng)
+    probes = choose_probes(point, max_entries, n_directions, rng)
+    differences = central_differences(fn, point, probes, value, noise.value)
+    evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
+    leaves = [judge(leaf) for leaf in evidence]
+    leaves = [
+        replace(leaf, verdict=Verdict.FAIL, cause=claim.faults[l]) if l in claim.faults else leaf
+        for l, leaf in enumerate(leaves)
+    ]
+    leaves = _diagnose(case, fn, claim, evidence, leaves, (value, noise.value))
+    notes = _notes(gradients, value, noise)
+    return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, notes)
+
+
+def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gradients:
+    """Call both gradients around the point, along one random line with several steps."""
+    point = case.point
+    direction = unit_of(point) * rng.choice([-1.0, 1.0], point.vector.shape)
+    points = np.concatenate([line(point, direction, step) for step in steps])
+    centre = int(np.flatnonzero(SAMPLES == 0)[0])
+
+    values, claims = ManyPoints(case.claim, point, rows=len(SAMPLES))(points)
+    claim = take_apart(jax.tree.map(lambda leaf: leaf[centre], claims), point)
+    samples = stacked_vectors(claims, point).reshape(len(steps), len(SAMPLES), -1)
+    noise, autodiff, obstacle = gradient_noise(samples, point), None, ""
+    try:
+        grads = ManyPoints(jax.grad(case.value), point, rows=len(SAMPLES))(points)
+    except Exception as error:  # numpy code, a while loop, ...: fn itself has run before
+        obstacle = type(error).__name__
+    else:
+        samples = stacked_vectors(grads, point).reshape(len(steps), len(SAMPLES), -1)
+        noise, autodiff = noise + gradient_noise(samples, point), samples[0, centre]
+    value = None if values is None else values[centre]
+    return _Gradients(claim, value, autodiff, obstacle, noise)
+
+
+def _noise(case: _Case, fn: ManyPoints, gradients: _Gradients, rng: np.random.Generator) -> Noise:
+    """Measure the function's noise; look at the gradients' again if 16-bit floats are in play."""
+    point = case.point
+    tree = jax.tree.map(jnp.asarray, point.tree(point.vector))
+    reference = gradients.claim.vector if gradients.autodiff is None else gradients.autodiff
+    sign = np.sign(np.nan_to_num(reference))
+    direction = unit_of(point) * np.where(sign == 0, rng.choice([-1, 1], sign.shape), sign)
+    fn_half = contains_half_precision(case.value, tree)
+    value, half = value_noise(fn, point, direction, may_be_half=fn_half is not False)
+    claimed_half = not fn_half and contains_half_precision(case.claim, tree)
+    noise = gradients.noise
+    if half or claimed_half:
+        noise = np.maximum(noise, _gradients(case, rng, [HALF_STEP]).noise)
+    return Noise(value, noise, half)
+
+
+def _nothing_to_check(point: Point, value: float) -> GradientReport:
+    leaves = [
+        LeafReport(name, shape, Verdict.INCONCLUSIVE, evidence=f"fn is {value} at these parameters")
+        for name, shape in zip(point.names, point.shapes, strict=True)
+    ]
+    return GradientReport(tuple(leaves), value, float("nan"))
+
+
+def _diagnose(
+    case: _Case,
+    fn: ManyPoints,
+    claim: Claim,
+    evidence: list[LeafEvidence],
+    leaves: list[LeafReport],
+    scale: tuple[float, float],
+) -> list[LeafReport]:
+    """Give every failing leaf its cause."""
+    point, failures = case.point, []
+    for l, (leaf, found) in enumerate(zip(leaves, evidence, strict=True)):
+        if leaf.verdict is not Verdict.FAIL or (leaf.cause and l not in claim.misfits):
+            continue
+        true = true_gradient(found, l, fn, point, *scale)
+        if true is None:
+            continue
+        claimed = claim.misfits.get(l, point.leaf(claim.vector, l))
+        near = max(10 * found.tolerance.max(), NEAR * np.abs(true).max())
+        param = point.leaf(point.vector, l)
+        failures.append(Failure(l, leaf.name, claimed, true, param, near))
+    causes = explain(failures, claim.vector, point, case.context)
+    return [replace(leaf, cause=causes.get(l, leaf.cause)) for l, leaf in enumerate(leaves)]
+
+
+def _misplaced(claim: Claim) -> list[LeafReport]:
+    """Report what grads has and params has not."""
+    extra = [
+        LeafReport(name, (), Verdict.FAIL, "grads has this leaf, but params does not")
+        for name in claim.extra
+    ]
+    if claim.container:
+        extra.append(LeafReport("(structure)", (), Verdict.FAIL, claim.container))
+    return extra
+
+
+def _notes(gradients: _Gradients, value: float, noise: Noise) -> tuple[str, ...]:
+    notes = []
+    if gradients.autodiff is None:
+        notes.append(
+            f"jax.grad cannot differentiate fn ({gradients.obstacle}), so finite differences and "
+            "the Taylor remainder decide"
+        )
+    if gradients.claimed_value is not None:
+        claimed = float(gradients.claimed_value)
+        if not abs(claimed - value) <= 1e3 * noise.value + 1e-9 * abs(value):
+            notes.append(
+                f"the claimed value is {claimed:.8g}, but fn returns {value:.8g}: the two compute "
+                "different objectives"
+            )
+    return tuple(notes)

@@ -1,0 +1,131 @@
+"""What a check found: a verdict for every leaf, with the evidence in numbers and in words."""
+
+import enum
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+class Verdict(enum.StrEnum):
+    """What the evidence says about a gradient.
+
+    >>> Verdict.PASS
+    <Verdict.PASS: 'pass'>
+    """
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class LeafReport:
+    """The verdict on the gradient of one leaf.
+
+    Attributes:
+        name: its path, such as "layers[0].W".
+        shape: of the parameter.
+        verdict: pass, fail or inconclusive.
+        cause: what is wrong, in words; empty if nothing is.
+        evidence: what the verdict rests on, in words.
+        autodiff_error: largest difference to jax.grad, as a share of the leaf's largest entry;
+            None where jax.grad had nothing to say.
+        difference_error: the same for finite differences, over the probes that resolve anything.
+        taylor_order: smallest order of the Taylor remainder along random directions; 2 is right,
+            inf is a remainder at rounding level, None was not measured.
+        n_probes: finite differences taken.
+        n_set_aside: of these, how many met a kink.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    verdict: Verdict
+    cause: str = ""
+    evidence: str = ""
+    autodiff_error: float | None = None
+    difference_error: float | None = None
+    taylor_order: float | None = None
+    n_probes: int = 0
+    n_set_aside: int = 0
+
+    def __str__(self) -> str:
+        """One or two lines."""
+        mark = {"pass": "pass", "fail": "FAIL", "inconclusive": "????"}[self.verdict]
+        head = f"{mark}  {self.name} {self.shape}".replace(",)", ")")
+        return (
+            f"{head}: {self.cause}\n      {self.evidence}"
+            if self.cause
+            else (f"{head}: {self.evidence}")
+        )
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The verdict on a gradient, leaf by leaf.
+
+    Attributes:
+        leaves: one report a leaf of the parameters (and one for each leaf too many).
+        value: of the function.
+        noise: its rounding noise, measured, absolute.
+        notes: what else was noticed.
+    """
+
+    leaves: tuple[LeafReport, ...]
+    value: float
+    noise: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every leaf passes."""
+        return all(leaf.verdict is Verdict.PASS for leaf in self.leaves)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of any leaf."""
+        verdicts = {leaf.verdict for leaf in self.leaves}
+        for worst in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            if worst in verdicts:
+                return worst
+        return Verdict.PASS
+
+    @property
+    def failures(self) -> tuple[LeafReport, ...]:
+        """The leaves that fail."""
+        return tuple(leaf for leaf in self.leaves if leaf.verdict is Verdict.FAIL)
+
+    def __str__(self) -> str:
+        """A summary line, then the leaves, worst first, then the notes."""
+        count = {v: sum(leaf.verdict is v for leaf in self.leaves) for v in Verdict}
+        counts = ", ".join(f"{n} {verdict}" for verdict, n in count.items() if n)
+        order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
+        leaves = sorted(self.leaves, key=lambda leaf: order.index(leaf.verdict))
+        lines = [
+            f"gradient check: {self.verdict.upper()} ({counts} of {len(self.leaves)} leaves; "
+            f"f = {self.value:.6g}, rounding noise {self.noise:.0e})",
+            *(str(leaf) for leaf in leaves),
+            *(f"note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-ready values."""
+        return {
+            "passed": self.passed,
+            "verdict": str(self.verdict),
+            "value": _jsonable(self.value),
+            "noise": _jsonable(self.noise),
+            "notes": list(self.notes),
+            "leaves": [
+                {key: _jsonable(value) for key, value in asdict(leaf).items()}
+                for leaf in self.leaves
+            ],
+        }
+
+
+def _jsonable(value: Any) -> Any:
+    """Spell out what JSON has no number for."""
+    if isinstance(value, float):
+        return float(value) if abs(value) < float("inf") else str(float(value))
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Verdict) else value

@@ -1,0 +1,223 @@
+"""Slips of the backward pass of an MLP, each carried out, to see which one explains a claim.
+
+A slip whose gradient equals the claimed one in every leaf is its cause.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxmlp.normalization import row_shares
+from jaxmlp.types import Params
+from jaxmlp.verification.exchangeable import (
+    Factor,
+    Pass,
+    Slip,
+    backward_with,
+    close,
+    loss_gradient,
+    phi_prime,
+)
+
+
+def find_slip(start: Pass, claimed: Params) -> str:
+    """Return the words of the first slip that gives the claimed gradient, or ""."""
+    for words, grads in _all_slips(start):
+        if close(grads, claimed):
+            return words
+    return ""
+
+
+def _all_slips(start: Pass) -> Iterator[tuple[str, Any]]:
+    """Carry out every slip, first in single layers, then in all of them."""
+    n = start.config.n_layers
+    for slip in SLIPS:
+        if slip.d_outputs is not None:
+            yield from _carry_out(start, slip, range(n), "")
+            continue
+        every = range(n)
+        for layers in (*([l] for l in every), list(every)):
+            where = f"layers[{layers[0]}]" if len(layers) == 1 else "every layer"
+            yield from _carry_out(start, slip, layers, where)
+
+
+def _carry_out(start: Pass, slip: Slip, layers: Any, where: str) -> Iterator[tuple[str, Any]]:
+    try:
+        yield slip.words.format(l=where), backward_with(start, slip, layers)
+    except (TypeError, ValueError, IndexError, AttributeError):
+        return  # the slip is not possible with these shapes
+
+
+def preactivation(start: Pass, l: int) -> Array:
+    """z^(l), after batch normalization if there is one."""
+    kept, layer = start.cache[l], start.params[l]
+    if kept.norm is not None:
+        return layer.gamma[None, :] * kept.norm.x_hat + layer.beta[None, :]
+    return kept.inputs @ layer.W + layer.b[None, :]
+
+
+def _output(start: Pass, l: int) -> Array:
+    return start.config.activations[l].fn(preactivation(start, l))
+
+
+def _derivative_of_z(start: Pass, l: int, z: Array) -> Array:
+    phi = start.config.activations[l]
+    return phi.derivative(phi.fn(z) if phi.residual == "output" else z)
+
+
+def _at_output(start: Pass, l: int) -> Array:
+    return _derivative_of_z(start, l, _output(start, l))
+
+
+def _at_preactivation(start: Pass, l: int) -> Array:
+    """phi' written as a function of the output, but given the pre-activation."""
+    phi = start.config.activations[l]
+    if phi.residual != "output":
+        raise ValueError("the derivative is one of the pre-activation")
+    return phi.derivative(preactivation(start, l))
+
+
+def _other_side(start: Pass, l: int) -> Array:
+    """phi' with the slope to the right of 0 at 0."""
+    z = preactivation(start, l)
+    right = _derivative_of_z(start, l, jnp.where(z == 0, 1.0, z))
+    return jnp.where(z == 0, right, phi_prime(start, l))
+
+
+def _of_layer(offset: int, what: Factor) -> Factor:
+    def factor(start: Pass, l: int) -> Array:
+        if not 0 <= l + offset < start.config.n_layers:
+            raise IndexError(l)
+        right, wrong = what(start, l), what(start, l + offset)
+        if right.shape != wrong.shape:
+            raise ValueError("the shapes differ")
+        return wrong
+
+    return factor
+
+
+def _constant_statistics(start: Pass, l: int, d_y: Array) -> Array:
+    norm, gamma = start.cache[l].norm, start.params[l].gamma
+    return d_y * (gamma * norm.inv_std)[None, :]
+
+
+def _without_mean(start: Pass, l: int, d_y: Array) -> Array:
+    norm, gamma = start.cache[l].norm, start.params[l].gamma
+    g, share = d_y * gamma[None, :], norm.weight[:, None]
+    through_var = share * norm.x_hat * jnp.sum(g * norm.x_hat, axis=0)[None, :]
+    return (g - through_var) * norm.inv_std[None, :]
+
+
+def _without_variance(start: Pass, l: int, d_y: Array) -> Array:
+    norm, gamma = start.cache[l].norm, start.params[l].gamma
+    g, share = d_y * gamma[None, :], norm.weight[:, None]
+    return (g - share * jnp.sum(g, axis=0)[None, :]) * norm.inv_std[None, :]
+
+
+def _link_derivative(start: Pass) -> Array:
+    p = start.loss.link(start.outputs)
+    if start.loss.task == "regression":
+        return (
+            start.d_outputs
+            * jax.lax.logistic(start.outputs)
+            * (1 - jax.lax.logistic(start.outputs))
+        )
+    return start.d_outputs * p * (1 - p)
+
+
+def _without_row(row: int) -> Callable[[Pass], Array]:
+    return lambda start: start.d_outputs.at[row].set(0.0)
+
+
+def _uniform_share(start: Pass) -> Array:
+    return loss_gradient(start, share=row_shares(len(start.outputs), None, jnp.float64))
+
+
+def _weights_over_batch(start: Pass) -> Array:
+    weight = start.options.get("sample_weight")
+    if weight is None:
+        raise ValueError("there are no weights")
+    return loss_gradient(start, share=weight / len(start.outputs))
+
+
+def _kept(field: str) -> Factor:
+    return lambda start, l: getattr(start.cache[l], field)
+
+
+SLIPS: tuple[Slip, ...] = (
+    Slip("derivative taken at the output instead of the pre-activation ({l})", _at_output),
+    Slip(
+        "derivative taken at the pre-activation, but written as a function of the output ({l})",
+        _at_preactivation,
+    ),
+    Slip("the activation's derivative is forgotten ({l})", lambda s, l: jnp.ones(())),
+    Slip("the activation's derivative is applied twice ({l})", lambda s, l: phi_prime(s, l) ** 2),
+    Slip("wrong side of the kink: the slope at z = 0 is taken from the right ({l})", _other_side),
+    Slip(
+        "off by one layer: the derivative of the layer below is used ({l})",
+        _of_layer(-1, phi_prime),
+    ),
+    Slip(
+        "off by one layer: the derivative of the layer above is used ({l})", _of_layer(1, phi_prime)
+    ),
+    Slip("W is not transposed in dJ/dh ({l})", weight=lambda s, l: s.params[l].W),
+    Slip(
+        "off by one layer: W of the layer below is used in dJ/dh ({l})",
+        weight=_of_layer(-1, lambda s, l: s.params[l].W.T),
+    ),
+    Slip(
+        "off by one layer: W of the layer above is used in dJ/dh ({l})",
+        weight=_of_layer(1, lambda s, l: s.params[l].W.T),
+    ),
+    Slip("W is left out of dJ/dh ({l})", weight=lambda s, l: jnp.eye(s.params[l].W.shape[0])),
+    Slip(
+        "stale cache: dJ/dW uses the input of the layer below ({l})",
+        inputs=_of_layer(-1, _kept("inputs")),
+    ),
+    Slip(
+        "stale cache: dJ/dW uses the input of the layer above ({l})",
+        inputs=_of_layer(1, _kept("inputs")),
+    ),
+    Slip(
+        "dJ/dW uses the pre-activation instead of the output of the layer below ({l})",
+        inputs=lambda s, l: preactivation(s, l - 1) if l else s.cache[0].inputs,
+    ),
+    Slip(
+        "dJ/dW uses the layer's input before dropout ({l})",
+        inputs=lambda s, l: _output(s, l - 1) if l else s.cache[0].inputs,
+    ),
+    Slip("the dropout mask is not used in the backward pass ({l})", mask=lambda s, l: jnp.ones(())),
+    Slip(
+        "the 1 / (1 - rate) of the dropout mask is missing in the backward pass ({l})",
+        mask=lambda s, l: (s.cache[l].mask > 0).astype(s.outputs.dtype),
+    ),
+    Slip(
+        "batch normalization: the statistics are treated as constants ({l})",
+        norm=_constant_statistics,
+    ),
+    Slip("batch normalization: no gradient through the mean ({l})", norm=_without_mean),
+    Slip("batch normalization: no gradient through the variance ({l})", norm=_without_variance),
+    Slip(
+        "label smoothing is forgotten in the gradient",
+        d_outputs=lambda s: loss_gradient(s, options={}),
+    ),
+    Slip("the sample weights are forgotten", d_outputs=_uniform_share),
+    Slip(
+        "the sample weights are divided by the batch, not by their sum",
+        d_outputs=_weights_over_batch,
+    ),
+    Slip(
+        "the derivative of the link is applied once more, though the loss has it in",
+        d_outputs=_link_derivative,
+    ),
+    Slip(
+        "the targets are not subtracted in dJ/d logits",
+        d_outputs=lambda s: _uniform_share(s) * 0 + s.loss.link(s.outputs) / len(s.outputs),
+    ),
+    Slip("the last example is left out", d_outputs=_without_row(-1)),
+    Slip("the first example is left out", d_outputs=_without_row(0)),
+)
+"""In the order in which they are tried; "({l})" becomes the layer."""

@@ -1,0 +1,157 @@
+"""Weighing what jax.grad, finite differences and the Taylor remainder say about one leaf."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmlp.verification.differences import SAFETY
+from jaxmlp.verification.evidence import LeafEvidence
+from jaxmlp.verification.report import LeafReport, Verdict
+
+INFORMATIVE = 0.1  # evidence counts when its uncertainty is below this share of the gradient
+HIDDEN = (
+    "equal to jax.grad, but not to the slope of fn: a stop_gradient, a custom derivative or a "
+    "rounding inside fn hides part of it"
+)
+
+
+class Opinion(NamedTuple):
+    """What the finite differences of one leaf say about a gradient.
+
+    Attributes:
+        contradicts: by enough probes to be believed.
+        supports: at least one informative probe agrees, and none contradicts.
+        error: the largest difference, as a share of the largest slope.
+    """
+
+    contradicts: bool
+    supports: bool
+    error: float | None
+
+
+def judge(leaf: LeafEvidence) -> LeafReport:
+    """Reach a verdict; the cause of a failure is found elsewhere."""
+    usable = ~leaf.differences.kink & np.isfinite(leaf.differences.error)
+    claim = _opinion(leaf, leaf.predicted, usable)
+    cause = ""
+    if not np.isfinite(leaf.claimed).all():
+        verdict, cause = _judge_nonfinite(leaf)
+        why = _words(leaf, claim)
+    elif leaf.autodiff is None or not np.isfinite(leaf.autodiff).all():
+        verdict, why = _judge_by_differences(leaf, claim)
+    else:
+        opinion = _opinion(leaf, leaf.predicted_autodiff, usable)
+        verdict, why, cause = _judge_by_both(leaf, claim, opinion)
+    directions = leaf.orders[~leaf.is_entry & usable]
+    return LeafReport(
+        name=leaf.name,
+        shape=leaf.shape,
+        verdict=verdict,
+        cause=cause if verdict is Verdict.FAIL else "",
+        evidence=why,
+        autodiff_error=autodiff_error(leaf),
+        difference_error=claim.error,
+        taylor_order=float(directions.min()) if directions.size else None,
+        n_probes=len(usable),
+        n_set_aside=int((~usable).sum()),
+    )
+
+
+def autodiff_error(leaf: LeafEvidence) -> float | None:
+    """Return the largest difference to jax.grad as a share of the leaf's largest entry."""
+    if leaf.autodiff is None or not leaf.claimed.size or not np.isfinite(leaf.autodiff).all():
+        return None
+    worst, scale = np.abs(leaf.claimed - leaf.autodiff).max(), np.abs(leaf.autodiff).max()
+    return float(worst / scale) if scale else float(worst)
+
+
+def _opinion(leaf: LeafEvidence, predicted: np.ndarray | None, usable: np.ndarray) -> Opinion:
+    assert predicted is not None
+    slope, error = leaf.differences.slope, leaf.differences.error
+    gap = np.abs(predicted - slope)
+    against = usable & ~(gap <= SAFETY * error + leaf.allowance)
+    scale = _scale(slope, leaf.is_entry, usable)
+    informs = usable & ((error + leaf.allowance <= INFORMATIVE * scale) | (gap == 0))
+    needed = min(2, int(usable.sum()))  # one probe alone may have met what it could not see
+    relative = gap[informs] / np.where(scale[informs] > 0, scale[informs], 1.0)
+    return Opinion(
+        contradicts=bool(against.any() and against.sum() >= needed),
+        supports=bool(informs.any() and not against.any()),
+        error=float(relative.max()) if relative.size else None,
+    )
+
+
+def _scale(slope: np.ndarray, is_entry: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return the largest slope among probes of the same kind."""
+    scale = np.zeros_like(slope)
+    for kind in (is_entry, ~is_entry):
+        same = np.abs(slope[kind & usable])
+        scale[kind] = same.max() if same.size else 0.0
+    return scale
+
+
+def _judge_nonfinite(leaf: LeafEvidence) -> tuple[Verdict, str]:
+    where = np.argwhere(~np.isfinite(leaf.claimed.reshape(leaf.shape)))
+    n, index = len(where), list(map(int, where[0]))
+    found = f"{n} of {leaf.claimed.size} entries are NaN or infinite, the first at {index}"
+    if leaf.autodiff is not None and not np.isfinite(leaf.autodiff).all():
+        return Verdict.INCONCLUSIVE, f"{found}; so are jax.grad's: no gradient exists here"
+    return Verdict.FAIL, found
+
+
+def _judge_by_differences(leaf: LeafEvidence, claim: Opinion) -> tuple[Verdict, str]:
+    absent = "jax.grad does not apply to fn" if leaf.autodiff is None else "jax.grad gives NaN here"
+    words = _words(leaf, claim)
+    if claim.contradicts:
+        return Verdict.FAIL, f"{absent}; finite differences contradict the claim ({words})"
+    directions = ~leaf.is_entry & ~leaf.differences.kink
+    first_order = directions.any() and (leaf.orders[directions] < 1.5).all()
+    if claim.supports and not first_order:
+        return Verdict.PASS, f"{absent}; {words}"
+    if not leaf.claimed.any() and not leaf.differences.forward.any():
+        return Verdict.PASS, f"{absent}; 0, and fn does not depend on it"
+    return Verdict.INCONCLUSIVE, f"{absent}, and finite differences resolve too little ({words})"
+
+
+def _judge_by_both(
+    leaf: LeafEvidence, claim: Opinion, autodiff: Opinion
+) -> tuple[Verdict, str, str]:
+    """Return verdict, evidence, and a cause if it is fn's."""
+    assert leaf.autodiff is not None
+    gap, words = np.abs(leaf.claimed - leaf.autodiff), _words(leaf, claim)
+    if (gap <= leaf.tolerance).all():
+        if claim.contradicts and autodiff.contradicts:
+            return Verdict.FAIL, f"finite differences contradict it ({words})", HIDDEN
+        rms = float(np.sqrt(np.mean(leaf.autodiff**2))) if leaf.autodiff.size else 0.0
+        # a gap this small speaks for itself, even where noise would have allowed a larger one
+        if gap.max(initial=0.0) <= max(INFORMATIVE * rms, 1e-6 * leaf.largest):
+            return Verdict.PASS, words, ""
+        if claim.supports:
+            return Verdict.PASS, f"{words}; jax.grad is too noisy to add to it", ""
+        return Verdict.INCONCLUSIVE, f"noise is as large as the gradient ({words})", ""
+    if autodiff.contradicts and claim.supports:
+        why = f"{words}; jax.grad differs from both: fn has a custom derivative or a stop_gradient"
+        return Verdict.PASS, why, ""
+    seen = (
+        "as do finite differences"
+        if claim.contradicts
+        else "which finite differences cannot resolve"
+    )
+    return Verdict.FAIL, f"jax.grad contradicts the claim, {seen} ({words})", ""
+
+
+def _words(leaf: LeafEvidence, claim: Opinion) -> str:
+    said = []
+    error = autodiff_error(leaf)
+    if error is not None:
+        said.append(f"jax.grad within {error:.0e}")
+    n, aside = len(leaf.is_entry), int(leaf.differences.kink.sum())
+    if claim.error is not None:
+        said.append(f"{n - aside} finite differences within {claim.error:.0e}")
+    if aside:
+        said.append(f"{aside} set aside at kinks")
+    orders = leaf.orders[~leaf.is_entry & ~leaf.differences.kink]
+    if orders.size:
+        order = f"{orders.min():.2f}" if np.isfinite(orders.min()) else "2 (remainder at rounding)"
+        said.append(f"Taylor order {order}")
+    return ", ".join(said) or "no evidence"
