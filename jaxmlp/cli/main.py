@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 try:
-    import click
     import typer
 except ImportError:
     sys.exit("the command line needs typer and rich. Install them: pip install 'jaxmlp[cli]'")
@@ -54,23 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        result = app(arguments, standalone_mode=False)
-    except click.exceptions.Abort:
-        return 130
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f" See {context.command_path} --help." if context else ""
-        return _fail(f"{error.format_message()}{hint}")
-    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        sys.stderr.close()
-        return 0
+        app(arguments, prog_name="jaxmlp")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
     except (ValueError, TypeError, OSError, ImportError) as error:
-        return _fail(str(error))
-    return result if isinstance(result, int) else 0
-
-
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

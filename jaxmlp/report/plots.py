@@ -99,7 +99,8 @@ def confusion_matrix(
         color = "white" if share[row, column] > 0.4 else INK
         text = str(counts[row, column])
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    slant: dict[str, Any] = {"rotation": 40, "ha": "right"} if max(map(len, class_names)) > 3 else {}
+    long_names = max(map(len, class_names)) > 3
+    slant: dict[str, Any] = {"rotation": 40, "ha": "right"} if long_names else {}
     axes.set_xticks(range(n), class_names, **slant)
     axes.set_yticks(range(n), class_names)
     axes.set_xlabel("predicted class", color=INK)
@@ -109,9 +110,7 @@ def confusion_matrix(
     return figure
 
 
-def _draw_curves(
-    axes: Axes, history: Mapping[str, Any], name: str, best_epoch: int | None
-) -> None:
+def _draw_curves(axes: Axes, history: Mapping[str, Any], name: str, best_epoch: int | None) -> None:
     epochs = np.asarray(history["epoch"])
     for part, color in COLORS.items():
         if f"{part}_{name}" in history:
