@@ -48,9 +48,10 @@ def predict(
 
         jaxmlp predict runs/digits-1 new_digits.csv --out predictions.csv
     """  # fmt: skip
-    model = load_run(run)
-    x = read_features(data, data_dir, model.feature_names, model.config.layer_sizes[0])
-    text = predictions_csv(model, predict_outputs(model, x), proba)
+    with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
+        model = load_run(run)
+        x = read_features(data, data_dir, model.feature_names, model.config.layer_sizes[0])
+        text = predictions_csv(model, predict_outputs(model, x), proba)
     if out is None:
         sys.stdout.write(text)
         return

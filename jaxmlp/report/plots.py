@@ -139,8 +139,8 @@ def _plain(axes: Axes) -> None:
 
 def _scale_loss(axes: Axes) -> None:
     """A logarithmic axis where the loss falls by more than a factor of ten."""
-    drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
-    values = np.concatenate([data for data in drawn if len(data) > 2])
+    curves = [line.get_ydata() for line in axes.lines if line.get_label() in COLORS]
+    values = np.concatenate([np.asarray(curve) for curve in curves])
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log")
