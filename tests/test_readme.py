@@ -4,13 +4,16 @@ import doctest
 import re
 from pathlib import Path
 
+import numpy as np
+
 README = Path(__file__).parent.parent / "README.md"
 
 
 def test_the_examples_run():
-    failures, tried = doctest.testfile(
-        str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
-    )
+    with np.printoptions():  # the README sets its own
+        failures, tried = doctest.testfile(
+            str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE
+        )
     assert tried >= 7
     assert failures == 0
 
