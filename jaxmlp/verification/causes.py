@@ -52,10 +52,12 @@ def explain(
         if failure.claimed.shape != failure.true.shape
     }
     fitting = [failure for failure in failures if failure.leaf not in causes]
+    if not fitting:
+        return causes
     strong = {failure.leaf: strong_cause(failure, context) for failure in fitting}
-    if fitting and len(set(strong.values())) == 1 and all(strong.values()):
+    if len(set(strong.values())) == 1 and all(strong.values()):
         return causes | strong
-    slip = "" if causes or not fitting else _slip(failures, claimed, point, context)
+    slip = "" if causes else _slip(failures, claimed, point, context)
     place = "" if slip or not context.config else _first_wrong_step(failures, point)
     for failure in fitting:
         words = slip or strong[failure.leaf] or weak_cause(failure, context)

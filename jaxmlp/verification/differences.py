@@ -15,6 +15,7 @@ from jaxmlp.verification.noise import unit_of
 STEP_RATIO = 8.0
 N_STEPS = 4
 LARGEST_STEP = 0.25  # of a parameter's own size
+SMOOTH_ORDER = 0.8  # F+ - F- falls with h^1 where the function is smooth
 SAFETY = 5.0  # a claim contradicts a difference that is this many errors away
 
 
@@ -143,20 +144,28 @@ def best_slopes(
     """Return (slope, error, kink) of each row at its best step; see the module's first lines."""
     ratio = steps[0] / steps[1]
     central = (forward - backward) / (2 * steps)
-    bend = np.abs(forward + backward) / steps  # |F+ - F-|
-    change = np.abs(np.diff(central, axis=1))
     rounding = 4 * noise / steps[1:]
     # truncation at a step is 1/(ratio^2 - 1) of the change to it; quadratically more is allowed
-    error = rounding + change * max(0.25, 1 / (ratio**2 - 1))
+    error = rounding + 0.25 * np.abs(np.diff(central, axis=1)) + _later_changes(central, rounding)
+    bend = np.abs(forward + backward) / steps  # |F+ - F-|, which shrinks with h unless at a kink
+    order = np.log(bend[:, :-1] / bend[:, 1:]) / np.log(ratio)
+    kinked = (bend[:, 1:] > 2 * rounding) & ~(order >= SMOOTH_ORDER)
+    error += np.where(kinked, bend[:, 1:], 0.0)  # a kink puts D off by half of F+ - F- at most
     error = np.where(np.isfinite(error), error, np.inf)
     best = np.argmin(error, axis=1)
     row = np.arange(len(best))
     slope = central[row, best + 1]
-    bend_here, bend_before = bend[row, best + 1], bend[row, best]
-    # where the function is smooth, F+ - F- shrinks with h; where it has a kink, it stays
-    kink = (bend_here > 4 * rounding[best]) & (bend_here * ratio > 2 * bend_before)
     best_error = error[row, best] + 1e-10 * np.abs(slope)
-    return slope, np.where(np.isfinite(slope), best_error, np.inf), kink
+    return slope, np.where(np.isfinite(slope), best_error, np.inf), kinked[row, best]
+
+
+def _later_changes(central: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Return how far D still moves at smaller steps, beyond their rounding; one column a step."""
+    later = np.zeros((len(central), N_STEPS - 1))
+    for j in range(N_STEPS - 2):
+        moved = np.abs(central[:, j + 2 :] - central[:, j + 1, None]) - rounding[j + 1 :]
+        later[:, j] = np.maximum(moved, 0.0).max(axis=1)
+    return later
 
 
 def _rows(point: Point) -> int:

@@ -10,6 +10,7 @@ from jaxmlp.verification.noise import Noise, unit_of
 from jaxmlp.verification.taylor import taylor_orders
 
 NOISE_FACTOR = 30.0  # two right gradients may differ by this many times their measured noise
+COARSEST = {"double": 1e-11, "single": 1e-5, "half": np.inf}  # noise, as a share of the gradient
 FLOOR = {"double": 1e-10, "single": 2.0**-18, "half": 2.0**-5}  # of a leaf's largest entry
 
 
@@ -69,14 +70,15 @@ def collect(
         One entry a leaf.
     """
     reference = claimed if autodiff is None else autodiff
-    precision = _precision(noise, reference, value)
+    value_rounding = noise.value / abs(value) if value else 0.0
+    rounding = max(_rounding(noise.gradient, reference), value_rounding)
     tolerances = np.concatenate(
         [
             tolerance(
                 claimed[part],
                 None if autodiff is None else autodiff[part],
                 noise.gradient[part],
-                precision,
+                rounding,
             )
             for part in point.slices
         ]
@@ -110,20 +112,27 @@ def collect(
     return leaves
 
 
-def _precision(noise: Noise, gradient: np.ndarray, value: float) -> str:
-    """Name the precision that the measured noise amounts to."""
-    if noise.half:
-        return "half"
-    rounding = float(np.linalg.norm(np.nan_to_num(noise.gradient, posinf=0.0)))
-    coarse = rounding > 1e-11 * float(np.linalg.norm(np.nan_to_num(gradient)))
-    return "single" if coarse or noise.value > 1e-11 * abs(value) else "double"
+def _rounding(noise: np.ndarray, gradient: np.ndarray) -> float:
+    """Return the size of the noise as a share of the gradient's."""
+    size = float(np.linalg.norm(np.nan_to_num(gradient)))
+    share = float(np.linalg.norm(np.nan_to_num(noise, posinf=0.0))) / max(size, 1e-300)
+    return share if size else 0.0
 
 
 def tolerance(
-    claimed: np.ndarray, autodiff: np.ndarray | None, noise: np.ndarray, precision: str
+    claimed: np.ndarray, autodiff: np.ndarray | None, noise: np.ndarray, rounding: float
 ) -> np.ndarray:
-    """Return what may lie between two right computations of one leaf's gradient, (size,)."""
+    """Return what may lie between two right computations of one leaf's gradient, (size,).
+
+    Args:
+        claimed: the claimed gradient of the leaf.
+        autodiff: jax.grad of the leaf, or None.
+        noise: of both, measured.
+        rounding: noise of the whole gradient as a share of it.
+    """
     reference = claimed if autodiff is None else autodiff
+    rounding = max(rounding, _rounding(noise, reference))
+    precision = next(name for name, limit in COARSEST.items() if rounding <= limit)
     floor = FLOOR[stored_precision(claimed, reference, precision)]
     finite = np.abs(reference[np.isfinite(reference)])
     return NOISE_FACTOR * noise + floor * (finite.max() if finite.size else 0.0)

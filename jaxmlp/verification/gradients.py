@@ -103,23 +103,38 @@ def check_gradients(
     with float64_arithmetic():
         params, args, options = promote((params, args, dict(kwargs or {})))
         point = make_point(params)
+
+        def value(tree: PyTree) -> Any:
+            return as_scalar(fn(tree, *args, **options))
+
+        def claim(tree: PyTree) -> tuple[Any, PyTree]:
+            return split_claim(value_and_grad_fn(tree, *args, **options), point.treedef)
+
         case = _Case(
             point,
-            value=lambda tree: as_scalar(fn(tree, *args, **options)),
-            claim=lambda tree: split_claim(
-                value_and_grad_fn(tree, *args, **options), point.treedef
-            ),
-            context=Context(args, options, config, batch_sizes(args)),
+            ManyPoints(value, point, rows=VALUE_ROWS),
+            ManyPoints(claim, point, rows=len(SAMPLES)),
+            ManyPoints(jax.grad(value), point, rows=len(SAMPLES)),
+            Context(args, options, config, batch_sizes(args)),
         )
         return _check(case, np.random.default_rng(seed), max_entries, n_directions)
 
 
 class _Case(NamedTuple):
-    """A gradient to be checked: the point, and functions of the parameters alone."""
+    """A gradient to be checked: the point, and functions of the parameters alone.
+
+    Attributes:
+        point: the parameters.
+        value: the function's value.
+        claim: what is claimed: value or None, and gradient.
+        autodiff: jax.grad of the value.
+        context: the functions' other arguments.
+    """
 
     point: Point
-    value: Callable[[PyTree], Any]
-    claim: Callable[[PyTree], tuple[Any, PyTree]]
+    value: ManyPoints
+    claim: ManyPoints
+    autodiff: ManyPoints
     context: Context
 
 
@@ -145,22 +160,21 @@ def _check(
     case: _Case, rng: np.random.Generator, max_entries: int, n_directions: int
 ) -> GradientReport:
     point = case.point
-    fn = ManyPoints(case.value, point, rows=VALUE_ROWS)
-    value = float(fn(point.vector[None])[0])
+    value = float(case.value(point.vector[None])[0])
     gradients = _gradients(case, rng, [DOUBLE_STEP, SINGLE_STEP])
     claim, autodiff = gradients.claim, gradients.autodiff
     if not np.isfinite(value):
         return _nothing_to_check(point, value)
-    noise = _noise(case, fn, gradients, rng)
+    noise = _noise(case, gradients, rng)
     probes = choose_probes(point, max_entries, n_directions, rng)
-    differences = central_differences(fn, point, probes, value, noise.value)
+    differences = central_differences(case.value, point, probes, value, noise.value)
     evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
     leaves = [judge(leaf) for leaf in evidence]
     leaves = [
         replace(leaf, verdict=Verdict.FAIL, cause=claim.faults[l]) if l in claim.faults else leaf
         for l, leaf in enumerate(leaves)
     ]
-    leaves = _diagnose(case, fn, claim, evidence, leaves, (value, noise.value))
+    leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
     notes = _notes(gradients, value, noise)
     return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, notes)
 
@@ -172,12 +186,12 @@ def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gr
     points = np.concatenate([line(point, direction, step) for step in steps])
     centre = int(np.flatnonzero(SAMPLES == 0)[0])
 
-    values, claims = ManyPoints(case.claim, point, rows=len(SAMPLES))(points)
+    values, claims = case.claim(points)
     claim = take_apart(jax.tree.map(lambda leaf: leaf[centre], claims), point)
     samples = stacked_vectors(claims, point).reshape(len(steps), len(SAMPLES), -1)
     noise, autodiff, obstacle = gradient_noise(samples, point), None, ""
     try:
-        grads = ManyPoints(jax.grad(case.value), point, rows=len(SAMPLES))(points)
+        grads = case.autodiff(points)
     except Exception as error:  # numpy code, a while loop, ...: fn itself has run before
         obstacle = type(error).__name__
     else:
@@ -187,20 +201,19 @@ def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gr
     return _Gradients(claim, value, autodiff, obstacle, noise)
 
 
-def _noise(case: _Case, fn: ManyPoints, gradients: _Gradients, rng: np.random.Generator) -> Noise:
+def _noise(case: _Case, gradients: _Gradients, rng: np.random.Generator) -> Noise:
     """Measure the function's noise; look at the gradients' again if 16-bit floats are in play."""
     point = case.point
     tree = jax.tree.map(jnp.asarray, point.tree(point.vector))
     reference = gradients.claim.vector if gradients.autodiff is None else gradients.autodiff
     sign = np.sign(np.nan_to_num(reference))
     direction = unit_of(point) * np.where(sign == 0, rng.choice([-1, 1], sign.shape), sign)
-    fn_half = contains_half_precision(case.value, tree)
-    value, half = value_noise(fn, point, direction, may_be_half=fn_half is not False)
-    claimed_half = not fn_half and contains_half_precision(case.claim, tree)
+    fn_half = contains_half_precision(case.value.call, tree)
+    value, half = value_noise(case.value, point, direction, fn_half)
     noise = gradients.noise
-    if half or claimed_half:
+    if half or contains_half_precision(case.claim.call, tree):
         noise = np.maximum(noise, _gradients(case, rng, [HALF_STEP]).noise)
-    return Noise(value, noise, half)
+    return Noise(value, noise)
 
 
 def _nothing_to_check(point: Point, value: float) -> GradientReport:
@@ -213,7 +226,6 @@ def _nothing_to_check(point: Point, value: float) -> GradientReport:
 
 def _diagnose(
     case: _Case,
-    fn: ManyPoints,
     claim: Claim,
     evidence: list[LeafEvidence],
     leaves: list[LeafReport],
@@ -224,7 +236,7 @@ def _diagnose(
     for l, (leaf, found) in enumerate(zip(leaves, evidence, strict=True)):
         if leaf.verdict is not Verdict.FAIL or (leaf.cause and l not in claim.misfits):
             continue
-        true = true_gradient(found, l, fn, point, *scale)
+        true = true_gradient(found, l, case.value, point, *scale)
         if true is None:
             continue
         claimed = claim.misfits.get(l, point.leaf(claim.vector, l))

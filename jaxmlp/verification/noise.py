@@ -27,12 +27,10 @@ class Noise(NamedTuple):
         value: of the function's value.
         gradient: of the claimed gradient and jax.grad together, for each entry that of its leaf,
             (n_parameters,).
-        half: whether the function computes with 16-bit floats inside.
     """
 
     value: float
     gradient: np.ndarray
-    half: bool
 
 
 def unit_of(point: Point) -> np.ndarray:
@@ -63,27 +61,26 @@ def follows_small_steps(values: np.ndarray) -> bool:
 
 
 def value_noise(
-    fn: ManyPoints, point: Point, direction: np.ndarray, may_be_half: bool
+    fn: ManyPoints, point: Point, direction: np.ndarray, half: bool | None
 ) -> tuple[float, bool]:
-    """Measure the noise of a function's value, and whether it moves in the stairs of 16 bits.
+    """Measure the noise of a function's value, at the scales of its precision.
 
     Args:
         fn: the function.
         point: the parameters.
         direction: of the line, in units of the parameters, (n_parameters,).
-        may_be_half: False if the function is known to use no 16-bit floats.
+        half: whether the function uses 16-bit floats; None if that is not known.
 
     Returns:
-        The noise, absolute, and whether small steps are lost in it.
+        The noise, absolute, and whether there are 16-bit floats: unless it is known, they are
+        inferred where small steps are lost in stairs.
     """
-    steps = [DOUBLE_STEP, SINGLE_STEP, *([RESPONSE_STEP] if may_be_half else [])]
+    if half is None:
+        (values,) = _sample(fn, point, direction, [RESPONSE_STEP])
+        half = not follows_small_steps(values)
+    steps = [DOUBLE_STEP, SINGLE_STEP, *([HALF_STEP] if half else [])]
     samples = _sample(fn, point, direction, steps)
-    half = may_be_half and not follows_small_steps(samples[2])
-    noises = [third_difference_noise(values) for values in samples[:2]]
-    if half:
-        samples = _sample(fn, point, direction, [HALF_STEP])
-        noises.append(third_difference_noise(samples[0]))
-    return float(np.max(noises)), half
+    return max(float(third_difference_noise(values)) for values in samples), half
 
 
 def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:

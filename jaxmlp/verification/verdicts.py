@@ -9,6 +9,7 @@ from jaxmlp.verification.evidence import LeafEvidence
 from jaxmlp.verification.report import LeafReport, Verdict
 
 INFORMATIVE = 0.1  # evidence counts when its uncertainty is below this share of the gradient
+HIDDEN_SHARE = 0.25  # of the probes, to be believed against jax.grad and the claim together
 HIDDEN = (
     "equal to jax.grad, but not to the slope of fn: a stop_gradient, a custom derivative or a "
     "rounding inside fn hides part of it"
@@ -20,11 +21,13 @@ class Opinion(NamedTuple):
 
     Attributes:
         contradicts: by enough probes to be believed.
+        share: of the usable probes that contradict.
         supports: at least one informative probe agrees, and none contradicts.
         error: the largest difference, as a share of the largest slope.
     """
 
     contradicts: bool
+    share: float
     supports: bool
     error: float | None
 
@@ -72,10 +75,12 @@ def _opinion(leaf: LeafEvidence, predicted: np.ndarray | None, usable: np.ndarra
     against = usable & ~(gap <= SAFETY * error + leaf.allowance)
     scale = _scale(slope, leaf.is_entry, usable)
     informs = usable & ((error + leaf.allowance <= INFORMATIVE * scale) | (gap == 0))
-    needed = min(2, int(usable.sum()))  # one probe alone may have met what it could not see
+    # one probe alone may have met what it could not see
+    needed = min(2, int(usable.sum()))
     relative = gap[informs] / np.where(scale[informs] > 0, scale[informs], 1.0)
     return Opinion(
         contradicts=bool(against.any() and against.sum() >= needed),
+        share=float(against.sum() / max(1, usable.sum())),
         supports=bool(informs.any() and not against.any()),
         error=float(relative.max()) if relative.size else None,
     )
@@ -120,7 +125,7 @@ def _judge_by_both(
     assert leaf.autodiff is not None
     gap, words = np.abs(leaf.claimed - leaf.autodiff), _words(leaf, claim)
     if (gap <= leaf.tolerance).all():
-        if claim.contradicts and autodiff.contradicts:
+        if claim.contradicts and min(claim.share, autodiff.share) >= HIDDEN_SHARE:
             return Verdict.FAIL, f"finite differences contradict it ({words})", HIDDEN
         rms = float(np.sqrt(np.mean(leaf.autodiff**2))) if leaf.autodiff.size else 0.0
         # a gap this small speaks for itself, even where noise would have allowed a larger one
