@@ -122,15 +122,16 @@ def _scaled(failure: Failure, context: Context) -> str:
 
 def name_factor(factor: float, context: Context) -> str:
     """Say what a constant factor between claim and truth usually comes from."""
+    if math.isclose(factor, -1.0, rel_tol=1e-4):
+        return "the sign is wrong"
     for value, words in _known_factors(context):
         for sign, prefix in ((1.0, ""), (-1.0, "the sign is wrong, and ")):
             if math.isclose(factor, sign * value, rel_tol=1e-4):
-                return prefix + words if words else "the sign is wrong"
+                return prefix + words
     return ""
 
 
 def _known_factors(context: Context) -> Iterator[tuple[float, str]]:
-    yield -1.0, ""
     sizes = context.batch
     for n in sizes:
         rest = "" if n not in (2, 4) else f" (or a factor 1/{n} is missing)"

@@ -7,11 +7,12 @@ import numpy as np
 from jaxmlp.verification.differences import Differences, Probes, along
 from jaxmlp.verification.functions import Point
 from jaxmlp.verification.noise import Noise, unit_of
+from jaxmlp.verification.precision import Precision
 from jaxmlp.verification.taylor import taylor_orders
 
 NOISE_FACTOR = 30.0  # two right gradients may differ by this many times their measured noise
-COARSEST = {"double": 1e-11, "single": 1e-5, "half": np.inf}  # noise, as a share of the gradient
-FLOOR = {"double": 1e-10, "single": 2.0**-18, "half": 2.0**-5}  # of a leaf's largest entry
+# of a leaf's largest entry
+FLOOR = {Precision.DOUBLE: 1e-10, Precision.SINGLE: 2.0**-18, Precision.HALF: 2.0**-5}
 
 
 class LeafEvidence(NamedTuple):
@@ -53,7 +54,6 @@ def collect(
     noise: Noise,
     probes: Probes,
     differences: Differences,
-    value: float,
 ) -> list[LeafEvidence]:
     """Put together the evidence on each leaf.
 
@@ -64,21 +64,18 @@ def collect(
         noise: of the function and of both gradients.
         probes: directions, n of them.
         differences: of the function along the probes.
-        value: of the function.
 
     Returns:
         One entry a leaf.
     """
     reference = claimed if autodiff is None else autodiff
-    value_rounding = noise.value / abs(value) if value else 0.0
-    rounding = max(_rounding(noise.gradient, reference), value_rounding)
     tolerances = np.concatenate(
         [
             tolerance(
                 claimed[part],
                 None if autodiff is None else autodiff[part],
                 noise.gradient[part],
-                rounding,
+                noise.precision,
             )
             for part in point.slices
         ]
@@ -112,15 +109,8 @@ def collect(
     return leaves
 
 
-def _rounding(noise: np.ndarray, gradient: np.ndarray) -> float:
-    """Return the size of the noise as a share of the gradient's."""
-    size = float(np.linalg.norm(np.nan_to_num(gradient)))
-    share = float(np.linalg.norm(np.nan_to_num(noise, posinf=0.0))) / max(size, 1e-300)
-    return share if size else 0.0
-
-
 def tolerance(
-    claimed: np.ndarray, autodiff: np.ndarray | None, noise: np.ndarray, rounding: float
+    claimed: np.ndarray, autodiff: np.ndarray | None, noise: np.ndarray, precision: Precision
 ) -> np.ndarray:
     """Return what may lie between two right computations of one leaf's gradient, (size,).
 
@@ -128,18 +118,19 @@ def tolerance(
         claimed: the claimed gradient of the leaf.
         autodiff: jax.grad of the leaf, or None.
         noise: of both, measured.
-        rounding: noise of the whole gradient as a share of it.
+        precision: in which both were computed.
     """
     reference = claimed if autodiff is None else autodiff
-    rounding = max(rounding, _rounding(noise, reference))
-    precision = next(name for name, limit in COARSEST.items() if rounding <= limit)
-    floor = FLOOR[stored_precision(claimed, reference, precision)]
+    floor = FLOOR[max(precision, _stored(claimed, reference))]
     finite = np.abs(reference[np.isfinite(reference)])
     return NOISE_FACTOR * noise + floor * (finite.max() if finite.size else 0.0)
 
 
-def stored_precision(claimed: np.ndarray, reference: np.ndarray, precision: str) -> str:
-    """Return the precision in which a gradient was stored, if coarser than it was computed in."""
-    exact = np.array_equal(claimed, claimed.astype(np.float32).astype(np.float64))
-    reference_too = np.array_equal(reference, reference.astype(np.float32).astype(np.float64))
-    return "single" if precision == "double" and exact and not reference_too else precision
+def _stored(claimed: np.ndarray, reference: np.ndarray) -> Precision:
+    """Return SINGLE if the claim alone was cut to the digits of float32."""
+
+    def is_single(g: np.ndarray) -> bool:
+        return bool(np.array_equal(g, g.astype(np.float32).astype(np.float64)))
+
+    cut = is_single(claimed) and not is_single(reference)
+    return Precision.SINGLE if cut else Precision.DOUBLE

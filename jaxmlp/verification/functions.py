@@ -5,7 +5,6 @@ may want its parameters as numpy or as JAX arrays: nothing here assumes more tha
 called.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -193,12 +192,3 @@ class ManyPoints:
             found = self.compiled(self.point.stacked_tree(padded))
             results.append(jax.tree.map(np.asarray, found))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(vectors)], *results)
-
-
-def contains_half_precision(call: Callable[[PyTree], Any], params: PyTree) -> bool | None:
-    """Return whether a traced function touches 16-bit floats; None if it cannot be traced."""
-    try:
-        jaxpr = jax.make_jaxpr(call)(params)
-    except Exception:  # not written in JAX
-        return None
-    return re.search(r"\b(bf16|f16|f8\w*)\[", str(jaxpr)) is not None

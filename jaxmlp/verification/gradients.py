@@ -18,7 +18,6 @@ from jaxmlp.verification.functions import (
     ManyPoints,
     Point,
     as_scalar,
-    contains_half_precision,
     float64_arithmetic,
     make_point,
     promote,
@@ -35,6 +34,7 @@ from jaxmlp.verification.noise import (
     unit_of,
     value_noise,
 )
+from jaxmlp.verification.precision import Precision, traced_precision
 from jaxmlp.verification.report import GradientReport, LeafReport, Verdict
 from jaxmlp.verification.structure import Claim, batch_sizes, stacked_vectors, take_apart
 from jaxmlp.verification.verdicts import judge
@@ -165,10 +165,10 @@ def _check(
     claim, autodiff = gradients.claim, gradients.autodiff
     if not np.isfinite(value):
         return _nothing_to_check(point, value)
-    noise = _noise(case, gradients, rng)
+    noise = _noise(case, value, gradients, rng)
     probes = choose_probes(point, max_entries, n_directions, rng)
     differences = central_differences(case.value, point, probes, value, noise.value)
-    evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
+    evidence = collect(point, claim.vector, autodiff, noise, probes, differences)
     leaves = [judge(leaf) for leaf in evidence]
     leaves = [
         replace(leaf, verdict=Verdict.FAIL, cause=claim.faults[l]) if l in claim.faults else leaf
@@ -201,19 +201,19 @@ def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gr
     return _Gradients(claim, value, autodiff, obstacle, noise)
 
 
-def _noise(case: _Case, gradients: _Gradients, rng: np.random.Generator) -> Noise:
-    """Measure the function's noise; look at the gradients' again if 16-bit floats are in play."""
+def _noise(case: _Case, value: float, gradients: _Gradients, rng: np.random.Generator) -> Noise:
+    """Measure the value's noise; look at the gradients' again if 16-bit floats are in play."""
     point = case.point
     tree = jax.tree.map(jnp.asarray, point.tree(point.vector))
-    reference = gradients.claim.vector if gradients.autodiff is None else gradients.autodiff
-    sign = np.sign(np.nan_to_num(reference))
-    direction = unit_of(point) * np.where(sign == 0, rng.choice([-1, 1], sign.shape), sign)
-    fn_half = contains_half_precision(case.value.call, tree)
-    value, half = value_noise(case.value, point, direction, fn_half)
-    noise = gradients.noise
-    if half or contains_half_precision(case.claim.call, tree):
-        noise = np.maximum(noise, _gradients(case, rng, [HALF_STEP]).noise)
-    return Noise(value, noise)
+    guess = gradients.claim.vector if gradients.autodiff is None else gradients.autodiff
+    traced = traced_precision(case.value.call, tree)
+    noise, precision = value_noise(case.value, point, value, guess, traced)
+    claimed = traced_precision(case.claim.call, tree)
+    precision = precision if claimed is None else max(precision, claimed)
+    of_gradients = gradients.noise
+    if precision is Precision.HALF:
+        of_gradients = np.maximum(of_gradients, _gradients(case, rng, [HALF_STEP]).noise)
+    return Noise(noise, of_gradients, precision)
 
 
 def _nothing_to_check(point: Point, value: float) -> GradientReport:
@@ -264,6 +264,11 @@ def _notes(gradients: _Gradients, value: float, noise: Noise) -> tuple[str, ...]
         notes.append(
             f"jax.grad cannot differentiate fn ({gradients.obstacle}), so finite differences and "
             "the Taylor remainder decide"
+        )
+    if noise.precision is Precision.HALF:
+        notes.append(
+            "16-bit floats are used inside: errors below about 3% cannot be told from rounding; "
+            "check the same functions in float32 or float64 too"
         )
     if gradients.claimed_value is not None:
         claimed = float(gradients.claimed_value)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmlp.verification.functions import ManyPoints, Point
+from jaxmlp.verification.precision import Precision
 
 SAMPLES = np.arange(-4, 4)
 DOUBLE_STEP, SINGLE_STEP, HALF_STEP = 2.0**-48, 2.0**-20, 2.0**-6
@@ -27,10 +28,12 @@ class Noise(NamedTuple):
         value: of the function's value.
         gradient: of the claimed gradient and jax.grad together, for each entry that of its leaf,
             (n_parameters,).
+        precision: in which function and claim are computed.
     """
 
     value: float
     gradient: np.ndarray
+    precision: Precision
 
 
 def unit_of(point: Point) -> np.ndarray:
@@ -61,26 +64,45 @@ def follows_small_steps(values: np.ndarray) -> bool:
 
 
 def value_noise(
-    fn: ManyPoints, point: Point, direction: np.ndarray, half: bool | None
-) -> tuple[float, bool]:
+    fn: ManyPoints,
+    point: Point,
+    value: float,
+    gradient: np.ndarray,
+    precision: Precision | None,
+) -> tuple[float, Precision]:
     """Measure the noise of a function's value, at the scales of its precision.
 
     Args:
         fn: the function.
         point: the parameters.
-        direction: of the line, in units of the parameters, (n_parameters,).
-        half: whether the function uses 16-bit floats; None if that is not known.
+        value: f(p).
+        gradient: a guess of it, which points where the value moves, (n_parameters,).
+        precision: as traced, or None for a function that cannot be traced; then 16-bit floats
+            are inferred where small steps are lost in stairs.
 
     Returns:
-        The noise, absolute, and whether there are 16-bit floats: unless it is known, they are
-        inferred where small steps are lost in stairs.
+        The noise, absolute, and the precision.
     """
-    if half is None:
-        (values,) = _sample(fn, point, direction, [RESPONSE_STEP])
-        half = not follows_small_steps(values)
-    steps = [DOUBLE_STEP, SINGLE_STEP, *([HALF_STEP] if half else [])]
+    sign = np.where(np.nan_to_num(gradient) < 0, -1.0, 1.0)
+    direction = unit_of(point) * sign
+    slope = float(np.abs(np.nan_to_num(gradient)) @ np.abs(direction))
+    # a step must move the value by more than its last digit, or no stairs will be seen
+    visible = 8 * Precision.SINGLE.roundoff * abs(value) / slope if slope else 0.0
+    steps = [DOUBLE_STEP, min(max(SINGLE_STEP, visible), 2.0**-10)]
+    if precision is None:
+        (response,) = _sample(fn, point, direction, [RESPONSE_STEP])
+        precision = Precision.DOUBLE if follows_small_steps(response) else Precision.HALF
+    if precision is Precision.HALF:
+        steps.append(HALF_STEP)
     samples = _sample(fn, point, direction, steps)
-    return max(float(third_difference_noise(values)) for values in samples), half
+    if precision is Precision.DOUBLE and _stored_in_single(samples):
+        precision = Precision.SINGLE
+    noise = max(float(third_difference_noise(values)) for values in samples)
+    return max(noise, precision.roundoff * abs(value)), precision
+
+
+def _stored_in_single(values: np.ndarray) -> bool:
+    return bool(np.array_equal(values, values.astype(np.float32).astype(np.float64)))
 
 
 def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:
