@@ -16,6 +16,7 @@ from jaxmlp.optimizers.base import (
     next_count,
     rate,
     rate_at,
+    settle,
 )
 from jaxmlp.types import PyTree, ScalarLike
 
@@ -80,6 +81,7 @@ def _update(
 ) -> tuple[PyTree, AdagradState]:
     lr = rate_at(hyper.learning_rate, state.count)
     sums = jax.tree.map(lambda G, g: G + g**2, state.sum_of_squares, grads)
+    sums = settle(sums)
     updates = jax.tree.map(
         lambda G, g: -cast(lr, g) * g / jnp.sqrt(G + cast(hyper.eps, g)), sums, grads
     )

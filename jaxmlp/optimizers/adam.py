@@ -20,9 +20,10 @@ from jaxmlp.optimizers.base import (
     next_count,
     rate,
     rate_at,
+    settle,
     zeros_like,
 )
-from jaxmlp.types import PyTree, ScalarLike
+from jaxmlp.types import PyTree, ScalarLike, wide_dtype
 
 
 class AdamState(NamedTuple):
@@ -145,12 +146,14 @@ def _update(
     nu = jax.tree.map(
         lambda v, g: cast(hyper.b2, g) * v + cast(hyper.intake2, g) * g**2, state.nu, grads
     )
+    mu, nu = settle((mu, nu))
+    # The corrections are scalars: lr mu^ = (lr / c1) mu and sqrt(nu^) = sqrt(nu) / sqrt(c2).
+    like = jnp.zeros((), wide_dtype(jax.tree.leaves(grads)[0].dtype))
+    size = cast(lr, like) / _correction(hyper.correction, hyper.intake1, count, like)
+    root_scale = jax.lax.rsqrt(_correction(hyper.correction, hyper.intake2, count, like))
 
     def step(m: Array, v: Array) -> Array:
-        # The corrections are scalars: lr mu^ = (lr / c1) mu and sqrt(nu^) = sqrt(nu) / sqrt(c2).
-        size = cast(lr, m) / _correction(hyper.correction, hyper.intake1, count, m)
-        root_scale = jax.lax.rsqrt(_correction(hyper.correction, hyper.intake2, count, m))
-        return -size * m / (jnp.sqrt(v) * root_scale + cast(hyper.eps, m))
+        return -cast(size, m) * m / (jnp.sqrt(v) * cast(root_scale, m) + cast(hyper.eps, m))
 
     return jax.tree.map(step, mu, nu), AdamState(count, mu, nu)
 

@@ -203,6 +203,15 @@ def zeros_like(params: PyTree) -> PyTree:
     return jax.tree.map(jnp.zeros_like, params)
 
 
+def settle(moments: PyTree) -> PyTree:
+    """Have the moments written before the updates are computed from them.
+
+    Otherwise the compiler computes them twice, and copies the old ones that the second
+    computation reads, instead of writing in place: 53 instead of 34 us a step for 64-128-10.
+    """
+    return jax.lax.optimization_barrier(moments)
+
+
 def count_zero() -> Int[Array, ""]:
     """Return the number of steps before the first."""
     return jnp.zeros((), jnp.int32)

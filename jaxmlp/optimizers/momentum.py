@@ -17,6 +17,7 @@ from jaxmlp.optimizers.base import (
     next_count,
     rate,
     rate_at,
+    settle,
     zeros_like,
 )
 from jaxmlp.types import PyTree, ScalarLike
@@ -105,9 +106,10 @@ def _init(hyper: _Hyper, params: PyTree) -> MomentumState:
 
 
 def _velocity(hyper: _Hyper, grads: PyTree, state: MomentumState) -> PyTree:
-    return jax.tree.map(
+    velocity = jax.tree.map(
         lambda v, g: cast(hyper.beta, g) * v + cast(hyper.intake, g) * g, state.trace, grads
     )
+    return settle(velocity)
 
 
 def _update(

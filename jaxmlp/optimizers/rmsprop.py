@@ -18,6 +18,7 @@ from jaxmlp.optimizers.base import (
     next_count,
     rate,
     rate_at,
+    settle,
     zeros_like,
 )
 from jaxmlp.types import PyTree, ScalarLike
@@ -92,6 +93,8 @@ def _update(
     nu = jax.tree.map(
         lambda v, g: cast(hyper.decay, g) * v + cast(hyper.intake, g) * g**2, state.nu, grads
     )
+
+    nu = settle(nu)
 
     def step(v: Array, g: Array) -> Array:
         root = jnp.sqrt(v + cast(hyper.eps_inside, g)) + cast(hyper.eps_outside, g)
