@@ -29,7 +29,8 @@ def gradient_errors(config, loss, params, x, y, **options):
 
     g is the hand-written gradient, g' is jax.grad's. Where the mean gradient cancels, the second
     term is what its rounding errors are proportional to. Leaves that are zero for every example
-    (a bias before batch normalization's shift, say) are compared absolutely.
+    are compared absolutely; under batch normalization some are zero but for rounding (a shift
+    that the next layer's mean takes away again).
     """
     J = jaxmlp.objective(config, loss)
     _, ours = jaxmlp.value_and_grad(config, loss)(params, x, y, **options)
@@ -45,7 +46,8 @@ def gradient_errors(config, loss, params, x, y, **options):
         return max(float(jnp.linalg.norm(g)), float(jnp.mean(norms)))
 
     scales = jax.tree.map(scale, theirs, jax.jacrev(example_losses)(params))
-    zero = 1e-3 * float(jnp.finfo(x.dtype).eps) * max(jax.tree.leaves(scales))
+    rounding = 1e3 * float(jnp.finfo(x.dtype).eps) * max(jax.tree.leaves(scales))
+    zero = rounding if any(config.normalized) else 0.0
 
     def error(g, reference, scale):
         return float(jnp.linalg.norm(g - reference)) / (scale if scale > zero else 1.0)

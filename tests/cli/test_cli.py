@@ -115,9 +115,26 @@ def test_force_replaces_a_folder(capsys):
     "options",
     [
         ["--optimizer", "nesterov", "--schedule", "warmup-cosine", "--clip", "1", "--l2", "1e-3"],
-        ["--batch-norm", "--dropout", "0.2", "--activation", "gelu", "--label-smoothing", "0.1"],
-        ["--dtype", "float64", "--gradient", "autodiff", "--init", "orthogonal"],
-        ["--dtype", "bfloat16", "--batch-size", "0", "--optimizer", "gd", "--layers", ""],
+        pytest.param(
+            [
+                "--batch-norm",
+                "--dropout",
+                "0.2",
+                "--activation",
+                "gelu",
+                "--label-smoothing",
+                "0.1",
+            ],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--dtype", "float64", "--gradient", "autodiff", "--init", "orthogonal"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--dtype", "bfloat16", "--batch-size", "0", "--optimizer", "gd", "--layers", ""],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_options_work_together(options, capsys):
