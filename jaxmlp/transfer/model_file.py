@@ -116,7 +116,7 @@ def load(path: str | Path) -> Model:
     content = path.read_bytes()
     header = _read_header(path, content)
     arrays = _read_arrays(path, content)
-    version, description = header.get("format_version"), header.get("model")
+    version, description = header.get("format_version"), header.get("model", {})
     if header.get("sha256") != _digest(version, description, arrays):
         raise ValueError(
             f"{path} is damaged: its contents do not match their checksum. Restore a copy of it."
@@ -247,7 +247,7 @@ def _read_header(path: Path, content: bytes) -> dict[str, Any]:
 def _read_arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
     safetensors = _safetensors()
     try:
-        views = dict(safetensors.deserialize(content))
+        views: dict[str, Any] = dict(safetensors.deserialize(content))
         return {
             name: np.frombuffer(view["data"], DTYPES[view["dtype"]]).reshape(view["shape"])
             for name, view in views.items()
