@@ -24,7 +24,11 @@ from jaxmlp.transfer.files import write_atomically
 from jaxmlp.types import Layer, NormState, Params, State
 
 FORMAT_VERSION = 1
-DTYPES = {"F32": np.dtype("float32"), "F64": np.dtype("float64"), "BF16": jnp.dtype("bfloat16")}
+DTYPES: dict[str, Any] = {
+    "F32": np.dtype("float32"),
+    "F64": np.dtype("float64"),
+    "BF16": jnp.dtype("bfloat16"),
+}
 
 
 class Model(NamedTuple):
