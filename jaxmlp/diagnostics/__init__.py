@@ -1,0 +1,23 @@
+"""What goes wrong in training: measured, located, and explained by a doctor."""
+
+from jaxmlp.diagnostics.activity import ActivityLog as ActivityLog
+from jaxmlp.diagnostics.activity import UnitActivity as UnitActivity
+from jaxmlp.diagnostics.activity import layer_activity as layer_activity
+from jaxmlp.diagnostics.curvature import Curvature as Curvature
+from jaxmlp.diagnostics.curvature import curvature as curvature
+from jaxmlp.diagnostics.curvature import gauss_newton_product as gauss_newton_product
+from jaxmlp.diagnostics.curvature import hvp as hvp
+from jaxmlp.diagnostics.doctor import diagnose as diagnose
+from jaxmlp.diagnostics.examine import Examination as Examination
+from jaxmlp.diagnostics.examine import examine as examine
+from jaxmlp.diagnostics.findings import Finding as Finding
+from jaxmlp.diagnostics.findings import FindingKind as FindingKind
+from jaxmlp.diagnostics.findings import Severity as Severity
+from jaxmlp.diagnostics.lanczos import lanczos as lanczos
+from jaxmlp.diagnostics.monitor import LayerMonitor as LayerMonitor
+from jaxmlp.diagnostics.monitor import LayerReadings as LayerReadings
+from jaxmlp.diagnostics.monitor import monitor_layers as monitor_layers
+from jaxmlp.diagnostics.nonfinite import NonFinite as NonFinite
+from jaxmlp.diagnostics.nonfinite import locate_non_finite as locate_non_finite
+from jaxmlp.diagnostics.precision import PrecisionReport as PrecisionReport
+from jaxmlp.diagnostics.precision import precision_report as precision_report

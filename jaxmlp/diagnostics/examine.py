@@ -1,0 +1,240 @@
+"""All the numbers that a diagnosis rests on, measured once; `doctor` reads them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmlp.checks import check_params
+from jaxmlp.config import MLPConfig
+from jaxmlp.diagnostics.activity import UnitActivity, layer_activity
+from jaxmlp.diagnostics.chance import chance_level, target_matrix
+from jaxmlp.diagnostics.conditioning import Conditioning, conditioning
+from jaxmlp.diagnostics.nonfinite import first_non_finite, tensor_flags
+from jaxmlp.diagnostics.trial import Trial, try_rates
+from jaxmlp.losses import Loss, get_loss
+from jaxmlp.network import backward, forward, init_state, predict
+from jaxmlp.optimizers import as_optimizer
+from jaxmlp.training import FitResult
+from jaxmlp.training.preparation import prepare_data, prepare_settings
+from jaxmlp.training.stopping import EarlyStopping
+from jaxmlp.types import Key, Params, ScalarLike, State
+
+SAMPLE_ROWS = 1024  # for gradients and covariances: enough for both, and one size to compile for
+
+
+class Flow(NamedTuple):
+    """The gradient on its way down, one number a layer.
+
+    Attributes:
+        signal: ||dJ/dW|| over the root mean square length of the layer's inputs: what arrives at
+            the layer from above, whatever its inputs are.
+        gradient_norm: ||dJ/dW||.
+        weight_rms: root mean square of the weights.
+        weight_spread: ||W - its mean column|| / ||W||: 0 if all units have the same weights.
+        gradient_spread: the same of dJ/dW: 0 if they will stay the same.
+    """
+
+    signal: Float[np.ndarray, " layers"]
+    gradient_norm: Float[np.ndarray, " layers"]
+    weight_rms: Float[np.ndarray, " layers"]
+    weight_spread: Float[np.ndarray, " layers"]
+    gradient_spread: Float[np.ndarray, " layers"]
+
+
+class Gap(NamedTuple):
+    """Losses after training, without penalty or dropout; standard error of the validation's."""
+
+    train: float
+    validation: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What `examine` measured; `None` where there was nothing to measure.
+
+    Attributes:
+        config: the network.
+        loss: the loss.
+        params: its parameters.
+        x: the sample's inputs, (rows, n_in).
+        targets: the sample's targets as numbers, one-hot for labels, (rows, n_out).
+        labels: whether the targets are class indices.
+        non_finite: (layer, tensor) of the first value that is not finite; then nothing else is
+            measured. A layer of -1 means the targets.
+        loss_value: mean loss over the sample.
+        chance: loss of the best constant prediction; ln C for C equally frequent classes.
+        flow: the gradient's flow.
+        activity: of the hidden units, over all examples.
+        conditioning: of each layer's inputs.
+        trial: short runs at several learning rates.
+        gap: training against validation.
+        result: the run, if there was one.
+    """
+
+    config: MLPConfig
+    loss: Loss
+    params: Params
+    x: Float[np.ndarray, "rows n_in"]
+    targets: Float[np.ndarray, "rows n_out"]
+    labels: bool
+    non_finite: tuple[int, str] | None = None
+    loss_value: float = float("nan")
+    chance: float = float("nan")
+    flow: Flow | None = None
+    activity: tuple[UnitActivity, ...] = ()
+    conditioning: tuple[Conditioning, ...] = ()
+    trial: Trial | None = None
+    gap: Gap | None = None
+    result: FitResult | None = None
+
+
+def examine(
+    config: MLPConfig,
+    params: Params | FitResult,
+    data: tuple[Any, Any],
+    *,
+    loss: str | Loss,
+    optimizer: Any = None,
+    state: State | None = None,
+    validation_data: tuple[Any, Any] | None = None,
+    batch_size: int | None = 64,
+    l2: ScalarLike = 0.0,
+    loss_options: Mapping[str, ScalarLike] | None = None,
+    trial_steps: int = 100,
+    key: Key | None = None,
+) -> Examination:
+    """Measure everything that `diagnose` reasons about; its arguments are described there."""
+    loss, result = get_loss(loss), None
+    if isinstance(params, FitResult):
+        result, params = params, params.params
+        state = result.state if state is None else state
+    check_params(config.layer_sizes, config.normalized, params)
+    # Initializers are not part of the computation: without them, more networks share a program.
+    config = config.replace(weight_init="auto", bias_init=0.0, dropout=False)
+    bad = _non_finite_data(data)
+    if bad is not None:
+        nothing = np.zeros((0, 0))
+        return Examination(config, loss, params, nothing, nothing, False, bad, result=result)
+    train = prepare_data(config, loss, data)
+    forever = EarlyStopping(patience=1)
+    key = jax.random.key(0) if key is None else key
+    options = prepare_settings(loss, key, l2, 0.0, loss_options, forever).loss_options
+    rows = np.linspace(0, len(train.x) - 1, min(SAMPLE_ROWS, len(train.x))).astype(int)
+    x, y = train.x[rows], train.y[rows]
+    value, flags, flow, inputs = jax.device_get(_probe(config, loss, params, x, y, options))
+    targets = target_matrix(y, config.layer_sizes[-1])
+    labels = y.ndim == 1 and config.layer_sizes[-1] > 1
+    found = Examination(config, loss, params, np.asarray(x), targets, labels, result=result)
+    bad = first_non_finite(flags) if np.isfinite(value) else _before_loss(config, flags)
+    if bad is not None:
+        return _with(found, non_finite=bad)
+    trial = None
+    if optimizer is not None and trial_steps > 0:
+        trial = try_rates(
+            config, loss, as_optimizer(optimizer), params, (train.x, train.y),
+            steps=trial_steps, batch_size=batch_size or len(train.x), key=key, l2=l2,
+            loss_options=options,
+        )  # fmt: skip
+    gap = None
+    if validation_data is not None:
+        gap = _measure_gap(config, loss, params, state, (x, y), validation_data, options)
+    return _with(
+        found,
+        loss_value=float(value),
+        chance=chance_level(loss, y, config.layer_sizes[-1], options),
+        flow=flow,
+        activity=layer_activity(config, params, train.x),
+        conditioning=tuple(conditioning(h, targets) for h in inputs),
+        trial=trial,
+        gap=gap,
+    )
+
+
+def _with(found: Examination, **changes: Any) -> Examination:
+    return Examination(**{**vars(found), **changes})
+
+
+def _non_finite_data(data: tuple[Any, Any]) -> tuple[int, str] | None:
+    """NaN among the data, which `fit` would refuse; here it is a finding."""
+    for part, where in zip(data, ((0, "inputs"), (-1, "targets")), strict=True):
+        part = np.asarray(part)
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            return where
+    return None
+
+
+def _before_loss(config: MLPConfig, flags: Any) -> tuple[int, str]:
+    """The first tensor that is not finite, or the loss itself."""
+    if flags.forward.all():
+        return config.n_layers - 1, "loss"
+    return first_non_finite(flags) or (config.n_layers - 1, "loss")
+
+
+@partial(jax.jit, static_argnums=1)
+def _probe(
+    config: MLPConfig, loss: Loss, params: Params, x: Array, y: Array, options: dict[str, Any]
+) -> tuple[Array, Any, Flow, list[Array]]:
+    """One training pass over the sample: loss, finiteness, gradient flow, each layer's inputs."""
+    outputs, cache = forward(config, params, x)
+    values, d_outputs = loss.value_and_grad(outputs, y, **options)
+    grads, _ = backward(config, params, cache, d_outputs / len(x))
+    rows = []
+    for layer, grad, kept in zip(params, grads, cache, strict=True):
+        W, dW, h = (a.astype(jnp.float32) for a in (layer.W, grad.W, kept.inputs))
+        length = jnp.linalg.norm(h) / len(x) ** 0.5
+        size = _norm(dW)
+        rows.append((_ratio(size, length), size, _norm(W) / W.size**0.5, _spread(W), _spread(dW)))
+    columns: Any = [jnp.stack(column) for column in zip(*rows, strict=True)]
+    flags = tensor_flags(params, cache, grads)
+    flow = Flow(*columns)
+    return jnp.mean(values), flags, flow, [kept.inputs.astype(jnp.float32) for kept in cache]
+
+
+def _spread(matrix: Array) -> Array:
+    """How much the columns differ: 0 for equal ones (zeros included), about 1 for random ones."""
+    return _ratio(_norm(matrix - jnp.mean(matrix, axis=1, keepdims=True)), _norm(matrix))
+
+
+def _norm(matrix: Array) -> Array:
+    """Frobenius norm, scaled first: squares of gradients below 1e-19 are 0 in float32."""
+    scale = jnp.max(jnp.abs(matrix))
+    return scale * jnp.linalg.norm(matrix / jnp.where(scale > 0, scale, jnp.ones_like(scale)))
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    return jnp.where(b > 0, a / jnp.where(b > 0, b, jnp.ones_like(b)), jnp.zeros_like(a))
+
+
+def _measure_gap(
+    config: MLPConfig,
+    loss: Loss,
+    params: Params,
+    state: State | None,
+    sample: tuple[Array, Array],
+    validation_data: tuple[Any, Any],
+    options: dict[str, Any],
+) -> Gap:
+    """Mean losses in inference mode."""
+    held_out = prepare_data(config, loss, validation_data, what="validation_data")
+    state = init_state(config) if state is None else state
+
+    def losses(x: Array, y: Array) -> np.ndarray:
+        return np.asarray(_losses(config, loss, params, state, x, y, options), np.float64)
+
+    train, validation = losses(*sample), losses(held_out.x, held_out.y)
+    error = validation.std() / len(validation) ** 0.5
+    return Gap(float(train.mean()), float(validation.mean()), float(error))
+
+
+@partial(jax.jit, static_argnums=1)
+def _losses(
+    config: MLPConfig, loss: Loss, params: Params, state: State, x: Array, y: Array, options: Any
+) -> Array:
+    return loss.value_and_grad(predict(config, params, x, state=state), y, **options)[0]

@@ -1,0 +1,189 @@
+"""Rules about the network itself: gradient flow, symmetry, dead and saturated units, NaN.
+
+Thresholds come from an argument, given beside each, not from a fit to examples.
+"""
+
+import math
+
+import numpy as np
+
+from jaxmlp.diagnostics.examine import Examination
+from jaxmlp.diagnostics.findings import Finding, FindingKind, Severity
+from jaxmlp.diagnostics.flatness import slopes
+
+# A layer learns at a good pace if a step changes its weights by about 1e-3 of their size. If the
+# top layer does, a layer that gets 1e-3 of its gradient moves by 1e-6: it would need a million
+# steps to become another, and its updates come near the last digit of float32 (6e-8).
+VANISHING = 1e-3
+# In the other direction 100 times the gradient moves a layer by 1e-1 a step, which is no small
+# step any more. Mean-field theory has 1 for the right initialization, at any depth.
+EXPLODING = 100.0
+# Units with equal columns of W differ by rounding, 1e-7 at first; random ones by 1. Half way.
+SYMMETRIC = 1e-3
+# Half of the units is the most that symmetric random weights kill: with all examples alike, the
+# sign of a unit is one toss of a coin. Three standard deviations of that toss are allowed.
+DEAD, DEAD_SIGMAS = 0.5, 3.1
+# More often flat than not: the typical unit passes nothing on for the typical example.
+SATURATED = 0.5
+
+
+def non_finite(exam: Examination) -> list[Finding]:
+    """NaN or infinity in data, parameters, one pass over the sample, or the run."""
+    result, found = exam.result, []
+    if exam.non_finite is not None:
+        layer, tensor = exam.non_finite
+        where = "The targets hold" if layer < 0 else f"Layer {layer}: {tensor} hold(s)"
+        remedy = (
+            "Fill in or drop rows with missing values; check for divisions by 0."
+            if tensor in ("inputs", "targets")
+            else "Start from new parameters, with He or Xavier initialization and a smaller "
+            "learning rate; scale the inputs; clip the gradient's global norm."
+        )
+        found.append(
+            _finding(
+                FindingKind.NON_FINITE, max(layer, 0) if layer >= 0 else None, Severity.CRITICAL,
+                f"{where} NaN or infinity.", remedy,
+            )
+        )  # fmt: skip
+    elif result is not None and int(result.carry.stopped_at) >= 0:
+        found.append(
+            _finding(
+                FindingKind.NON_FINITE, None, Severity.CRITICAL,
+                f"The run ended at step {int(result.carry.stopped_at)}: its loss was not finite.",
+                "Lower the learning rate or clip the gradient's global norm; "
+                "diagnostics.locate_non_finite names the layer and tensor.",
+            )
+        )  # fmt: skip
+    return found
+
+
+def symmetric_weights(exam: Examination) -> list[Finding]:
+    """Hidden layers whose units are copies of each other, and will stay so."""
+    assert exam.flow is not None
+    found = []
+    for l, n_out in enumerate(exam.config.layer_sizes[1:-1]):
+        spread, drift = exam.flow.weight_spread[l], exam.flow.gradient_spread[l]
+        if n_out > 1 and max(spread, drift) < SYMMETRIC:
+            found.append(
+                _finding(
+                    FindingKind.SYMMETRIC_WEIGHTS, l, Severity.CRITICAL,
+                    f"All {n_out} units of layer {l} have the same weights (they differ by "
+                    f"{spread:.0e} of their size) and the same gradient, so they stay alike for "
+                    "ever: the layer computes one number.",
+                    f"Draw the weights at random: {_right_init(exam, l)} initialization; only "
+                    "biases may start equal.",
+                )
+            )  # fmt: skip
+    return found
+
+
+def gradient_flow(exam: Examination) -> list[Finding]:
+    """Gradients that shrink or grow on their way down."""
+    assert exam.flow is not None
+    signal, top = exam.flow.signal, exam.config.n_layers - 1
+    # Nothing comes back through a layer above that is exactly 0 (its units dead or all weights 0).
+    if top == 0 or signal[top] <= 0:
+        return []
+    ratio = signal / signal[top]
+    weakest, strongest = int(np.argmin(ratio)), int(np.argmax(ratio))
+    found = []
+    if ratio[weakest] < VANISHING:
+        found.append(
+            _finding(
+                FindingKind.VANISHING_GRADIENT, weakest, Severity.CRITICAL,
+                f"The gradient that reaches layer {weakest} is {ratio[weakest]:.0e} of that at "
+                f"layer {top}: it vanishes on the way. {_weights(exam, weakest)}",
+                f"Use {_right_init(exam, weakest)} initialization{_other_activation(exam)}, batch "
+                "normalization, or fewer layers.",
+            )
+        )  # fmt: skip
+    if ratio[strongest] > EXPLODING:
+        found.append(
+            _finding(
+                FindingKind.EXPLODING_GRADIENT, strongest, Severity.CRITICAL,
+                f"The gradient that reaches layer {strongest} is {ratio[strongest]:.0e} times that "
+                f"at layer {top}: it explodes on the way. {_weights(exam, strongest)} The loss is "
+                f"{exam.loss_value:.3g} where chance level is {exam.chance:.3g}.",
+                f"Use {_right_init(exam, strongest)} initialization or batch normalization, and "
+                "clip the gradient's global norm.",
+            )
+        )  # fmt: skip
+    return found
+
+
+def dead_units(exam: Examination) -> list[Finding]:
+    """Layers with more dead units than symmetric random weights can have."""
+    found = []
+    for l, activity in enumerate(exam.activity):
+        n_units, n_dead = len(activity.dead), int(activity.dead.sum())
+        limit = min(DEAD * n_units + DEAD_SIGMAS * math.sqrt(n_units) / 2, n_units - 0.5)
+        if n_dead > limit or (n_dead and n_dead >= 0.1 * n_units):
+            everything = n_dead == n_units
+            severity = Severity.WARNING if n_dead > limit else Severity.INFO
+            found.append(
+                _finding(
+                    FindingKind.DEAD_UNITS, l, Severity.CRITICAL if everything else severity,
+                    f"{n_dead} of {n_units} units of layer {l} are off for every example: no "
+                    "gradient reaches their weights again.",
+                    f"Use {_right_init(exam, l)} initialization with biases at 0, a smaller "
+                    "learning rate, or an activation that is never flat, such as leaky_relu.",
+                )
+            )  # fmt: skip
+    return found
+
+
+def saturated_units(exam: Examination) -> list[Finding]:
+    """Layers of sigmoid or tanh units that are stuck at an end."""
+    found = []
+    for l, activity in enumerate(exam.activity):
+        share = activity.saturated_fraction
+        if slopes(exam.config.activations[l]).saturates and share > SATURATED:
+            found.append(
+                _finding(
+                    FindingKind.SATURATED_UNITS, l, Severity.WARNING,
+                    f"The {exam.config.activations[l].name} units of layer {l} are at an end of "
+                    f"their range for {share:.0%} of the examples, where their slope is below 5% "
+                    f"of the steepest. {_weights(exam, l)}",
+                    f"Use {_right_init(exam, l)} initialization, scale the inputs to variance 1, "
+                    "or use batch normalization.",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _finding(
+    kind: FindingKind, layer: int | None, severity: Severity, evidence: str, remedy: str
+) -> Finding:
+    return Finding(kind, layer, severity, evidence.strip(), remedy)
+
+
+def _right_init(exam: Examination, layer: int) -> str:
+    initializer = exam.config.activations[layer].initializer
+    return {"he_normal": "He", "lecun_normal": "LeCun"}.get(initializer, "Xavier")
+
+
+def _right_rms(exam: Examination, layer: int) -> float:
+    n_in, n_out = exam.config.layer_sizes[layer : layer + 2]
+    variance = {
+        "he_normal": 2 / n_in,
+        "lecun_normal": 1 / n_in,
+        "xavier_normal": 2 / (n_in + n_out),
+    }
+    return math.sqrt(variance[exam.config.activations[layer].initializer])
+
+
+def _weights(exam: Examination, layer: int) -> str:
+    """The size of the weights beside what the right initialization would give; hidden layers."""
+    assert exam.flow is not None
+    layer = min(layer, max(exam.config.n_layers - 2, 0))
+    return (
+        f"{exam.config.activations[layer].name} units, weights of standard deviation "
+        f"{exam.flow.weight_rms[layer]:.2g} where {_right_init(exam, layer)} initialization has "
+        f"{_right_rms(exam, layer):.2g}."
+    )
+
+
+def _other_activation(exam: Examination) -> str:
+    """A sigmoid's slope is at most 1/4: each layer costs a factor of 4 even with good weights."""
+    names = {phi.name for phi in exam.config.activations[:-1]}
+    return ", relu or tanh instead of sigmoid" if "sigmoid" in names else ""

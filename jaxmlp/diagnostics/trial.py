@@ -1,0 +1,109 @@
+"""Short trial runs at several learning rates, in one compiled program: is a tenth better?"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.losses import Loss
+from jaxmlp.network import value_and_grad
+from jaxmlp.optimizers import Optimizer, apply_updates
+from jaxmlp.types import Key, Params, ScalarLike
+
+SCALES = (0.1, 1.0, 10.0, 100.0)
+SETTLED = 20  # steps at the end over which the loss is averaged
+
+
+class Trial(NamedTuple):
+    """What a few steps at multiples of the learning rate came to.
+
+    Attributes:
+        steps: number of steps.
+        final: {scale: mean loss of the last batches}.
+        update_ratio: median over the steps of ||update of W|| / ||W|| at the rate itself,
+            (layers,).
+    """
+
+    steps: int
+    final: dict[float, float]
+    update_ratio: Float[np.ndarray, " layers"]
+
+
+def try_rates(
+    config: MLPConfig,
+    loss: Loss,
+    optimizer: Optimizer,
+    params: Params,
+    data: tuple[Array, Array],
+    *,
+    steps: int,
+    batch_size: int,
+    key: Key,
+    l2: ScalarLike = 0.0,
+    loss_options: Mapping[str, ScalarLike] | None = None,
+) -> Trial:
+    """Train copies of a network for a few steps at 0.1, 1, 10 and 100 times the learning rate.
+
+    Updates are multiplied by the scale, which is what a multiple of the rate does in every rule
+    of this library. Nothing of the trial is kept but its losses.
+
+    Args:
+        config: the network; dropout is left out.
+        loss: the loss.
+        optimizer: the update rule at its learning rate, from fresh moments.
+        params: where to start.
+        data: (x, y) as arrays.
+        steps: number of steps, at least 1.
+        batch_size: rows a step, drawn with replacement.
+        key: random key of the batches.
+        l2: weight of the penalty.
+        loss_options: of the loss.
+
+    Returns:
+        The `Trial`.
+    """
+    n_rows = len(data[0])
+    rows = jax.random.randint(key, (steps, min(batch_size, n_rows)), 0, n_rows, "int32")
+    options = {"l2": l2, "loss_options": dict(loss_options or {})}
+    losses, ratios = jax.device_get(_run(config, loss, optimizer, params, data, rows, options))
+    tails = losses[:, -min(SETTLED, steps) :]
+    final = {scale: float(np.mean(tail)) for scale, tail in zip(SCALES, tails, strict=True)}
+    return Trial(steps, final, np.median(ratios[SCALES.index(1.0)], axis=0))
+
+
+@partial(jax.jit, static_argnums=1)
+def _run(
+    config: MLPConfig,
+    loss: Loss,
+    optimizer: Optimizer,
+    params: Params,
+    data: tuple[Array, Array],
+    rows: Array,
+    options: dict[str, Any],
+) -> tuple[Array, Array]:
+    """Loss (scales, steps) and update ratio (scales, steps, layers)."""
+    gradient = value_and_grad(config, loss)
+
+    def step(scale: Array, carry: Any, rows: Array) -> tuple[Any, tuple[Array, Array]]:
+        params, moments = carry
+        x, y = (jnp.take(part, rows, axis=0) for part in data)
+        value, grads = gradient(params, x, y, **options)
+        updates, moments = optimizer.update(grads, moments, params)
+        updates = jax.tree.map(lambda u: scale.astype(u.dtype) * u, updates)
+        norms = [(_norm(u.W), _norm(layer.W)) for u, layer in zip(updates, params, strict=True)]
+        ratios = [change / jnp.where(size > 0, size, jnp.ones_like(size)) for change, size in norms]
+        return (apply_updates(params, updates), moments), (value, jnp.stack(ratios))
+
+    def run(scale: Array) -> tuple[Array, Array]:
+        return jax.lax.scan(partial(step, scale), (params, optimizer.init(params)), rows)[1]
+
+    return jax.lax.map(run, jnp.asarray(SCALES, jnp.float32))
+
+
+def _norm(array: Array) -> Array:
+    return jnp.linalg.norm(array.astype(jnp.float32))
