@@ -9,6 +9,7 @@ from jaxmlp.verification.diagnosis import (
     Context,
     Failure,
     cause_of_shape,
+    equal,
     strong_cause,
     weak_cause,
 )
@@ -57,8 +58,11 @@ def explain(
     strong = {failure.leaf: strong_cause(failure, context) for failure in fitting}
     if len(set(strong.values())) == 1 and all(strong.values()):
         return causes | strong
+    strong |= {leaf: words for leaf, words in _mixed_up(fitting).items() if not strong[leaf]}
+    if all(strong.values()):
+        return causes | strong
     slip = "" if causes else _slip(failures, claimed, point, context)
-    place = "" if slip or not context.config else _first_wrong_step(failures, point)
+    place = "" if slip or not context.config else _first_wrong_step(failures, point, context)
     for failure in fitting:
         words = slip or strong[failure.leaf] or weak_cause(failure, context)
         causes[failure.leaf] = words + (f"; {place}" if place and not strong[failure.leaf] else "")
@@ -80,27 +84,52 @@ def _slip(failures: list[Failure], claimed: np.ndarray, point: Point, context: C
 
 
 def _unstack(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], tree)
+    return jax.tree.map(lambda leaf: jax.device_put(leaf[0]), tree)
 
 
-def _first_wrong_step(failures: list[Failure], point: Point) -> str:
+def _mixed_up(failures: list[Failure]) -> dict[int, str]:
+    """Find leaves that were given the gradient of another leaf."""
+    return {
+        wrong.leaf: f"this is the gradient of {other.name}: leaves are mixed up"
+        for wrong in failures
+        for other in failures
+        if wrong is not other and equal(wrong.claimed, other.true, min(wrong.near, other.near))
+    }
+
+
+def _first_wrong_step(failures: list[Failure], point: Point, context: Context) -> str:
     """Say where the gradient goes wrong first, followed from the loss back to the inputs."""
     if point.root != "layers":
         return ""
     wrong = {failure.name for failure in failures}
-    layers = sorted({int(name.split("[")[1].split("]")[0]) for name in point.names})
+    layers = range(context.config.n_layers)
     delta_wrong = [any(f"layers[{l}].{v}" in wrong for v in ("b", "gamma", "beta")) for l in layers]
     weight_wrong = [f"layers[{l}].W" in wrong for l in layers]
+    last = layers[-1]
     if not any(delta_wrong):
-        if len(layers) > 1 and not weight_wrong[0] and all(weight_wrong[1:]):
+        if last > 0 and not weight_wrong[0] and all(weight_wrong[1:]):
             return "stale cache: right for the first layer only, whose input is x itself"
         l = max(l for l in layers if weight_wrong[l])
+        if context.config.normalized[l]:
+            return (
+                f"gamma and beta are right, W is not: look at the way back through batch "
+                f"normalization, gamma / sqrt(var + eps) and both statistics, in layers[{l}]"
+            )
         return f"dJ/dz is right in every layer: look at h^T in dJ/dW of layers[{l}]"
+    if weight_wrong[last] and not delta_wrong[last]:
+        return "stale cache: dJ/d logits is right, but what was kept of the layers below is not"
     l = max(l for l in layers if delta_wrong[l] or weight_wrong[l])
-    if l == layers[-1]:
-        what = "dJ/d logits" if delta_wrong[l] and weight_wrong[l] else f"layers[{l}]"
+    if l == last:
+        what = "dJ/d logits" if weight_wrong[l] else f"dJ/db of layers[{l}]"
         return f"followed back from the loss, it goes wrong first at {what}"
+    if f"layers[{l}].gamma" in wrong and f"layers[{l}].beta" not in wrong:
+        return f"beta is right, gamma is not: look at x_hat in dJ/dgamma of layers[{l}]"
+    suspects = [
+        f"dJ/dh = dJ/dz W^T from layers[{l + 1}] to layers[{l}]",
+        *(["the dropout mask"] if context.config.dropped[l] else []),
+        "phi'",
+        *(["batch normalization"] if context.config.normalized[l] else []),
+    ]
     return (
-        f"right down to layers[{l + 1}], wrong from layers[{l}] on: look at dJ/dh = dJ/dz W^T from "
-        f"layers[{l + 1}] to layers[{l}] and at phi' there"
+        f"right down to layers[{l + 1}], wrong from layers[{l}] on: look at {', '.join(suspects)}"
     )

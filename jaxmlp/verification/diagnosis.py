@@ -57,14 +57,16 @@ def cause_of_shape(failure: Failure, context: Context) -> str:
     if g.shape == true.T.shape and true.ndim == 2:
         right = equal(g.T, true, near)
         return f"{fault}: transposed{'' if right else ', and its entries are wrong as well'}"
+    if g.size == true.size and equal(g.reshape(true.shape), true, near):
+        return f"{fault}: the right numbers, to be reshaped (a keepdims=True, or a [None, :])"
     if g.ndim == true.ndim + 1 and g.shape[1:] == true.shape:
         if equal(g.sum(axis=0), true, near):
             return f"{fault}: not summed over the batch"
         if equal(g.mean(axis=0), true, near):
             return f"{fault}: not averaged over the batch"
         return f"{fault}: not reduced over the batch, and its entries are wrong as well"
-    if g.size == true.size and equal(g.reshape(true.shape), true, near):
-        return f"{fault}: the right numbers, to be reshaped (a keepdims=True, or a [None, :])"
+    if g.ndim == true.ndim and g.shape[:1] != true.shape[:1] and g.shape[0] in context.batch:
+        return f"{fault}: one entry an example, so it was summed over the wrong axis"
     if _broadcasts(g, true):
         return f"{fault}: summed over an axis too many"
     return fault
@@ -72,7 +74,7 @@ def cause_of_shape(failure: Failure, context: Context) -> str:
 
 def strong_cause(failure: Failure, context: Context) -> str:
     """Name a cause that every entry of the leaf bears out, or return ""."""
-    for test in (_zero, _scaled, _rearranged, _l2_term):
+    for test in (_zero, _scaled, _l2_term, _scaled_beside_l2, _few_entries, _rearranged):
         cause = test(failure, context)
         if cause:
             return cause
@@ -81,7 +83,7 @@ def strong_cause(failure: Failure, context: Context) -> str:
 
 def weak_cause(failure: Failure, context: Context) -> str:
     """Name a pattern among the entries; some words are always found."""
-    for test in (_some_entries, _signs, _offset, _clipped, _combination, _nothing_in_common):
+    for test in (_some_entries, _signs, _offset, _clipped, _nothing_in_common):
         cause = test(failure, context)
         if cause:
             return cause
@@ -114,24 +116,24 @@ def _scaled(failure: Failure, context: Context) -> str:
     if not failure.true.any():
         return ""
     (factor,), residual = _fit(failure.claimed, failure.true)
-    named = name_factor(float(factor), context)
+    named = name_factor(float(factor), failure, context)
     if residual > failure.near * max(1.0, abs(factor)) or (failure.true.size == 1 and not named):
         return ""
     return f"{factor:.4g} x the true gradient in every entry{': ' + named if named else ''}"
 
 
-def name_factor(factor: float, context: Context) -> str:
+def name_factor(factor: float, failure: Failure, context: Context) -> str:
     """Say what a constant factor between claim and truth usually comes from."""
     if math.isclose(factor, -1.0, rel_tol=1e-4):
         return "the sign is wrong"
-    for value, words in _known_factors(context):
+    for value, words in _known_factors(failure, context):
         for sign, prefix in ((1.0, ""), (-1.0, "the sign is wrong, and ")):
             if math.isclose(factor, sign * value, rel_tol=1e-4):
                 return prefix + words
     return ""
 
 
-def _known_factors(context: Context) -> Iterator[tuple[float, str]]:
+def _known_factors(failure: Failure, context: Context) -> Iterator[tuple[float, str]]:
     sizes = context.batch
     for n in sizes:
         rest = "" if n not in (2, 4) else f" (or a factor 1/{n} is missing)"
@@ -142,6 +144,9 @@ def _known_factors(context: Context) -> Iterator[tuple[float, str]]:
             f"mean instead of sum over the batch of {n}: divided by it once too often{rest}",
         )
         yield 1 / n**2, f"divided by the batch of {n} twice too often"
+    total = float(np.sum(context.options.get("sample_weight", 0.0)))
+    if total:
+        yield total, "sum instead of mean over the batch: not divided by the sum of the weights"
     config = context.config
     if config is not None and config.layer_sizes[-1] > 1:
         n_out = config.layer_sizes[-1]
@@ -154,6 +159,34 @@ def _known_factors(context: Context) -> Iterator[tuple[float, str]]:
         keep = 1 - float(context.options.get("dropout_rate", 0.5))
         yield keep, f"the 1 / {keep:g} of the dropout mask is missing"
         yield 1 / keep, f"the 1 / {keep:g} of the dropout mask is applied twice"
+    for n in failure.true.shape:
+        yield 1 / n, f"divided by {n}, a size of the leaf itself"
+
+
+def _scaled_beside_l2(failure: Failure, context: Context) -> str:
+    """Find a known factor on the data's part of the objective, the penalty's being right."""
+    l2 = _l2_of(context)
+    if failure.claimed.size < 4 or not l2 or not failure.param.any():
+        return ""
+    data = failure.true - l2 * failure.param
+    (factor, rate), residual = _fit(failure.claimed, data, failure.param)
+    named = name_factor(float(factor), failure, context)
+    near = failure.near * max(1.0, abs(factor))
+    if residual > near or not named or not math.isclose(rate, l2, rel_tol=1e-3):
+        return ""
+    return f"{factor:.4g} x the data's gradient, beside the right L2 term: {named}"
+
+
+def _few_entries(failure: Failure, context: Context) -> str:
+    g, true = failure.claimed, failure.true
+    where = np.argwhere(np.abs(g - true) > failure.near)
+    if not 0 < len(where) <= max(3, g.size // 100) or len(where) == g.size:
+        return ""
+    found = ", ".join(
+        f"{list(map(int, i))} is {g[tuple(i)]:.4g} instead of {true[tuple(i)]:.4g}"
+        for i in where[:3]
+    )
+    return f"{len(where)} of {g.size} entries wrong: {found}{', ...' if len(where) > 3 else ''}"
 
 
 def _rearranged(failure: Failure, context: Context) -> str:
@@ -179,7 +212,13 @@ def _l2_term(failure: Failure, context: Context) -> str:
     """Find a multiple of the parameter itself in the difference."""
     if not failure.param.any():
         return ""
-    (rate,), residual = _fit(failure.claimed - failure.true, failure.param)
+    difference = failure.claimed - failure.true
+    (rate,), residual = _fit(difference, failure.param)
+    if residual > failure.near and failure.param.size > 2:
+        (loss, gain), residual = _fit(difference, failure.param, np.sign(failure.param))
+        if residual <= failure.near and gain > 0 > loss:
+            return f"an L1 term, {gain:.4g} x the sign of the parameter, stands for the L2 term"
+        return ""
     if residual > failure.near or abs(rate) * np.abs(failure.param).max() <= 2 * failure.near:
         return ""
     l2 = _l2_of(context)
@@ -215,13 +254,7 @@ def _some_entries(failure: Failure, context: Context) -> str:
             lines = np.unique(where[:, axis])
             if len(lines) <= max(1, g.shape[axis] // 3) and n > len(lines):
                 return f"only {_list(what, lines)} wrong{_factor(g[wrong], true[wrong])}"
-    if n <= max(3, g.size // 20):
-        found = ", ".join(
-            f"{list(map(int, i))} is {g[tuple(i)]:.4g} instead of {true[tuple(i)]:.4g}"
-            for i in where[:3]
-        )
-        return f"{n} of {g.size} entries wrong: {found}{', ...' if n > 3 else ''}"
-    if g.ndim == 1 and n <= g.size // 3:
+    if g.ndim == 1 and n <= g.size // 2:
         return f"only {_list('entry', where[:, 0])} wrong{_factor(g[wrong], true[wrong])}"
     return ""
 
@@ -261,22 +294,6 @@ def _clipped(failure: Failure, context: Context) -> str:
     if g.size < 3 or not equal(np.clip(true, -bound, bound), g, failure.near):
         return ""
     return f"clipped to +-{bound:.4g}"
-
-
-def _combination(failure: Failure, context: Context) -> str:
-    """Find a factor on one of the two parts of the objective, the data's and the penalty's."""
-    l2 = _l2_of(context)
-    if failure.claimed.size < 4 or not l2 or not failure.param.any():
-        return ""
-    data = failure.true - l2 * failure.param
-    (factor, rate), residual = _fit(failure.claimed, data, failure.param)
-    if residual > failure.near:
-        return ""
-    named = name_factor(float(factor), context)
-    return (
-        f"{factor:.4g} x the data's gradient{' (' + named + ')' if named else ''} plus "
-        f"{rate / l2:.4g} x the L2 term"
-    )
 
 
 def _nothing_in_common(failure: Failure, context: Context) -> str:

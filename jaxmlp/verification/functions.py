@@ -83,13 +83,13 @@ class Point:
         leaves = []
         for part, shape, as_numpy in zip(self.slices, self.shapes, self.numpy, strict=True):
             leaf = vector[part].reshape(shape)
-            leaves.append(np.array(leaf) if as_numpy else jnp.asarray(leaf))
+            leaves.append(np.array(leaf) if as_numpy else jax.device_put(np.array(leaf)))
         return jax.tree.unflatten(self.treedef, leaves)
 
     def stacked_tree(self, vectors: np.ndarray) -> PyTree:
         """Return the pytree with a leading axis, one entry a vector."""
         leaves = [
-            jnp.asarray(vectors[:, part].reshape((len(vectors), *shape)))
+            vectors[:, part].reshape((len(vectors), *shape))
             for part, shape in zip(self.slices, self.shapes, strict=True)
         ]
         return jax.tree.unflatten(self.treedef, leaves)

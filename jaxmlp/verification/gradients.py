@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.config import MLPConfig
@@ -30,7 +29,7 @@ from jaxmlp.verification.noise import (
     SINGLE_STEP,
     Noise,
     gradient_noise,
-    line,
+    ray,
     unit_of,
     value_noise,
 )
@@ -180,14 +179,14 @@ def _check(
 
 
 def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gradients:
-    """Call both gradients around the point, along one random line with several steps."""
+    """Call both gradients around the point, along one random ray with several steps."""
     point = case.point
     direction = unit_of(point) * rng.choice([-1.0, 1.0], point.vector.shape)
-    points = np.concatenate([line(point, direction, step) for step in steps])
-    centre = int(np.flatnonzero(SAMPLES == 0)[0])
+    points = np.concatenate([ray(point, direction, step) for step in steps])
+    here = 0  # a ray starts at the point itself
 
     values, claims = case.claim(points)
-    claim = take_apart(jax.tree.map(lambda leaf: leaf[centre], claims), point)
+    claim = take_apart(jax.tree.map(lambda leaf: leaf[here], claims), point)
     samples = stacked_vectors(claims, point).reshape(len(steps), len(SAMPLES), -1)
     noise, autodiff, obstacle = gradient_noise(samples, point), None, ""
     try:
@@ -196,15 +195,15 @@ def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gr
         obstacle = type(error).__name__
     else:
         samples = stacked_vectors(grads, point).reshape(len(steps), len(SAMPLES), -1)
-        noise, autodiff = noise + gradient_noise(samples, point), samples[0, centre]
-    value = None if values is None else values[centre]
+        noise, autodiff = noise + gradient_noise(samples, point), samples[0, here]
+    value = None if values is None else values[here]
     return _Gradients(claim, value, autodiff, obstacle, noise)
 
 
 def _noise(case: _Case, value: float, gradients: _Gradients, rng: np.random.Generator) -> Noise:
     """Measure the value's noise; look at the gradients' again if 16-bit floats are in play."""
     point = case.point
-    tree = jax.tree.map(jnp.asarray, point.tree(point.vector))
+    tree = jax.tree.map(jax.device_put, point.tree(point.vector))
     guess = gradients.claim.vector if gradients.autodiff is None else gradients.autodiff
     traced = traced_precision(case.value.call, tree)
     noise, precision = value_noise(case.value, point, value, guess, traced)

@@ -1,9 +1,10 @@
 """How exactly a function can be computed: its rounding noise, measured.
 
-Along a line p + k s v the third differences of a smooth function vanish with s^3, so for tiny s
-what is left of them is rounding: noise = sqrt(mean (third difference)^2 / 20). The line is sampled
-at two scales, because a function that computes in float32 inside is a staircase whose steps are
-too wide to be seen at the scale of float64.
+Along a ray p + k s v, k = 1..7, the third differences of a smooth function vanish with s^3, so for
+tiny s what is left of them is rounding: noise = sqrt(mean (third difference)^2 / 20). A ray, not a
+line through p: p may lie on a kink, and a slope that jumps there is no noise. It is sampled at two
+scales, because a function that computes in float32 inside is a staircase whose steps are too wide
+to be seen at the scale of float64.
 
 Reference: Hamming, Introduction to Applied Numerical Analysis; Moré & Wild, 2011, SIAM J. Sci.
 Comput. 33:1292 (difference tables for computational noise).
@@ -16,7 +17,7 @@ import numpy as np
 from jaxmlp.verification.functions import ManyPoints, Point
 from jaxmlp.verification.precision import Precision
 
-SAMPLES = np.arange(-4, 4)
+SAMPLES = np.arange(8)  # the first is p itself
 DOUBLE_STEP, SINGLE_STEP, HALF_STEP = 2.0**-48, 2.0**-20, 2.0**-6
 RESPONSE_STEP = 2.0**-14  # large enough for float32 to follow, too small for 16 bits
 
@@ -46,19 +47,19 @@ def unit_of(point: Point) -> np.ndarray:
     return np.where(np.isfinite(unit), unit, 1.0)
 
 
-def line(point: Point, direction: np.ndarray, step: float) -> np.ndarray:
-    """Return eight points around the parameters, (8, n_parameters)."""
+def ray(point: Point, direction: np.ndarray, step: float) -> np.ndarray:
+    """Return the parameters and seven points beside them, (8, n_parameters)."""
     return point.vector + (step * SAMPLES)[:, None] * direction
 
 
 def third_difference_noise(samples: np.ndarray) -> np.ndarray:
-    """Return the noise of each column of (8, ...) equidistant samples; inf where not finite."""
-    noise = np.sqrt(np.mean(np.diff(samples, n=3, axis=0) ** 2, axis=0) / 20)
+    """Return the noise of each column of samples along a ray, (8, ...); inf where not finite."""
+    noise = np.sqrt(np.mean(np.diff(samples[1:], n=3, axis=0) ** 2, axis=0) / 20)
     return np.where(np.isfinite(noise), noise, np.inf)
 
 
 def follows_small_steps(values: np.ndarray) -> bool:
-    """Return whether eight values along a line change smoothly, not in stairs."""
+    """Return whether eight values along a ray change smoothly, not in stairs."""
     noise = third_difference_noise(values)
     return bool(noise <= 0.05 * abs(values[-1] - values[0]) / len(values))
 
@@ -109,7 +110,7 @@ def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:
     """Return each leaf's root mean square noise, spread over its entries, (n_parameters,).
 
     Args:
-        samples: gradients along lines of several steps, (steps, 8, n_parameters).
+        samples: gradients along rays of several steps, (steps, 8, n_parameters).
         point: the parameters.
     """
     noise = np.max([third_difference_noise(part) for part in samples], axis=0)
@@ -120,5 +121,5 @@ def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:
 
 
 def _sample(fn: ManyPoints, point: Point, direction: np.ndarray, steps: list[float]) -> np.ndarray:
-    points = np.concatenate([line(point, direction, step) for step in steps])
+    points = np.concatenate([ray(point, direction, step) for step in steps])
     return np.asarray(fn(points), np.float64).reshape(len(steps), len(SAMPLES))

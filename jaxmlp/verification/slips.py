@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.normalization import row_shares
 from jaxmlp.types import Params
 from jaxmlp.verification.exchangeable import (
@@ -143,6 +144,34 @@ def _weights_over_batch(start: Pass) -> Array:
     return loss_gradient(start, share=weight / len(start.outputs))
 
 
+def _without_targets(start: Pass) -> Array:
+    return _shares(start) * start.loss.link(start.outputs)
+
+
+def _shifted_targets(shift: int) -> Callable[[Pass], Array]:
+    return lambda start: loss_gradient(start._replace(targets=jnp.roll(start.targets, shift, 0)))
+
+
+def _softmax_of_batch(start: Pass) -> Array:
+    right, wrong = jax.nn.softmax(start.outputs), jax.nn.softmax(start.outputs, axis=0)
+    return start.d_outputs + _shares(start) * (wrong - right)
+
+
+def _shares(start: Pass) -> Array:
+    weight = start.options.get("sample_weight")
+    return row_shares(len(start.outputs), weight, jnp.float64)[:, None]
+
+
+def _derivative_of(name: str) -> Factor:
+    def factor(start: Pass, l: int) -> Array:
+        if l == start.config.n_layers - 1:
+            return phi_prime(start, l)  # the last layer has no activation
+        phi, z = ACTIVATIONS[name], preactivation(start, l)
+        return phi.derivative(phi.fn(z) if phi.residual == "output" else z)
+
+    return factor
+
+
 def _kept(field: str) -> Factor:
     return lambda start, l: getattr(start.cache[l], field)
 
@@ -162,6 +191,10 @@ SLIPS: tuple[Slip, ...] = (
     ),
     Slip(
         "off by one layer: the derivative of the layer above is used ({l})", _of_layer(1, phi_prime)
+    ),
+    *(
+        Slip(f"the derivative of {name} is used ({{l}})", _derivative_of(name))
+        for name in ACTIVATIONS
     ),
     Slip("W is not transposed in dJ/dh ({l})", weight=lambda s, l: s.params[l].W),
     Slip(
@@ -213,10 +246,10 @@ SLIPS: tuple[Slip, ...] = (
         "the derivative of the link is applied once more, though the loss has it in",
         d_outputs=_link_derivative,
     ),
-    Slip(
-        "the targets are not subtracted in dJ/d logits",
-        d_outputs=lambda s: _uniform_share(s) * 0 + s.loss.link(s.outputs) / len(s.outputs),
-    ),
+    Slip("the targets are not subtracted in dJ/d logits", d_outputs=_without_targets),
+    Slip("the targets are shifted by one row", d_outputs=_shifted_targets(1)),
+    Slip("the targets are shifted by one row", d_outputs=_shifted_targets(-1)),
+    Slip("softmax is taken over the batch instead of the classes", d_outputs=_softmax_of_batch),
     Slip("the last example is left out", d_outputs=_without_row(-1)),
     Slip("the first example is left out", d_outputs=_without_row(0)),
 )
