@@ -173,7 +173,7 @@ def locate_non_finite(
         >>> options = dict(loss="squared_error", optimizer=sgd(1e20), key=jax.random.key(1))
         >>> result = fit(config, params, data, epochs=9, **options)
         >>> print(locate_non_finite(config, params, data, result, **options))
-        step 1, layer 0: loss
+        step 1, layer 0: update of W
     """
     stopped_at = int(result.carry.stopped_at)
     if stopped_at < 0:

@@ -8,7 +8,6 @@ from jaxmlp.diagnostics.curvature import curvature
 from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.findings import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.monitor import LayerReadings
-from jaxmlp.training import FitStatus
 
 # Differences of losses count from a tenth of the chance level on, that is a tenth of all there is
 # to be learnt; the noise of a trial's last batches is below that.
@@ -80,7 +79,7 @@ def learning_rate_too_small(exam: Examination) -> list[Finding]:
 def overfitting(exam: Examination) -> list[Finding]:
     """Validation loss well above its best, or above chance, while training goes on improving."""
     gap, result = exam.gap, exam.result
-    if gap is None or (result is not None and result.status is FitStatus.EARLY_STOPPED):
+    if gap is None:
         return []
     significant = gap.validation - gap.train > SIGMAS * gap.standard_error
     best = exam.chance  # a constant prediction is always to be had
