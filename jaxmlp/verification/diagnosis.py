@@ -112,6 +112,14 @@ def _fit(claimed: np.ndarray, *basis: np.ndarray) -> tuple[np.ndarray, float]:
     return coefficients, float(np.abs(residual).max(initial=0.0))
 
 
+def fit_factor(claimed: np.ndarray, true: np.ndarray) -> tuple[float, bool]:
+    """Return the factor between two arrays, and whether it holds in every entry."""
+    if not true.any():
+        return 0.0, False
+    (factor,), residual = _fit(claimed, true)
+    return float(factor), residual <= NEAR * np.abs(claimed).max()
+
+
 def _scaled(failure: Failure, context: Context) -> str:
     if not failure.true.any():
         return ""

@@ -1,0 +1,255 @@
+"""Jacobians, vector-Jacobian products and Hessian-vector products, reduced to gradients.
+
+The gradient of <w, f(x)> is w^T J: what claims to be J or w^T J is therefore checked as a gradient,
+by jax.grad, finite differences and the Taylor remainder. A Hessian-vector product H v is the
+gradient of <grad f, v>.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from jaxmlp.types import PyTree
+from jaxmlp.verification.functions import float64_arithmetic, make_point, promote
+from jaxmlp.verification.gradients import check_gradients
+from jaxmlp.verification.report import GradientReport, LeafReport, Verdict
+
+MAX_ROWS = 16
+MAX_HESSIAN = 300
+
+
+def check_jacobian(
+    jacobian_fn: Callable[..., Any],
+    fn: Callable[..., Any],
+    x: PyTree,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Check a claimed Jacobian row by row.
+
+    J[i, ...] = d f_i / d x. Row i is the gradient of <e_i, f>; every row is checked if there are up
+    to 16, else 16 drawn ones and two random combinations w^T J of all rows.
+
+    Args:
+        jacobian_fn: called as (x, *args, **kwargs); returns, for each leaf of x, an array of
+            f's shape followed by the leaf's shape, as `jax.jacobian` does.
+        fn: called likewise; returns one array.
+        x: point, any pytree of floating arrays.
+        *args: further arguments of both.
+        kwargs: keyword arguments of both.
+        seed: of what is drawn.
+
+    Returns:
+        A report with one entry for each row and leaf.
+
+    Raises:
+        TypeError: if a function cannot be called or x has no floating leaves.
+
+    Example:
+        >>> f = lambda x: jnp.array([x[0] * x[1], x[1] ** 2])
+        >>> J = lambda x: jnp.array([[x[1], x[0]], [0.0, 2 * x[1]]])
+        >>> check_jacobian(J, f, jnp.array([3.0, 5.0])).passed
+        True
+        >>> print(check_jacobian(lambda x: J(x).T, f, jnp.array([3.0, 5.0])).failures[0].name)
+        output[0]: params
+    """
+    shape = _output_shape(fn, x, args, kwargs)
+    size, rng = int(np.prod(shape)), np.random.default_rng(seed)
+    rows = range(size) if size <= MAX_ROWS else np.sort(rng.choice(size, MAX_ROWS, replace=False))
+    weights = {f"output{_index(row, shape)}": np.eye(1, size, int(row))[0] for row in rows}
+    if size > MAX_ROWS:
+        weights |= {f"random combination {i}": rng.choice([-1.0, 1.0], size) for i in (1, 2)}
+    reports = {}
+    for name, weight in weights.items():
+        w = weight.reshape(shape)
+
+        def projected(x: PyTree, *a: Any, w: np.ndarray = w, **k: Any) -> Any:
+            return (w * fn(x, *a, **k)).sum()
+
+        def product(x: PyTree, *a: Any, w: np.ndarray = w, **k: Any) -> Any:
+            claimed = jacobian_fn(x, *a, **k)
+            return jax.tree.map(lambda J: _contract(w, J), claimed)
+
+        reports[name] = check_gradients(product, projected, x, *args, kwargs=kwargs, seed=seed)
+    return _join(reports)
+
+
+def check_vjp(
+    vjp_fn: Callable[..., Any],
+    fn: Callable[..., Any],
+    x: PyTree,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    n_cotangents: int = 2,
+    seed: int = 0,
+) -> GradientReport:
+    """Check a backward function (cotangent, x) -> cotangent^T J, such as one layer's.
+
+    d_x = w^T df/dx is the gradient of <w, f(x)>, for random cotangents w.
+
+    Args:
+        vjp_fn: called as (cotangent, x, *args, **kwargs) with a cotangent of the shape of f's
+            output; returns what x looks like.
+        fn: called as (x, *args, **kwargs); returns one array.
+        x: point, any pytree of floating arrays.
+        *args: further arguments of both.
+        kwargs: keyword arguments of both.
+        n_cotangents: random cotangents to try.
+        seed: of what is drawn.
+
+    Returns:
+        A report with one entry for each cotangent and leaf.
+
+    Raises:
+        TypeError: if a function cannot be called or x has no floating leaves.
+
+    Example:
+        >>> d_tanh = lambda d_h, z: d_h * (1 - jnp.tanh(z) ** 2)
+        >>> check_vjp(d_tanh, jnp.tanh, jnp.linspace(-2.0, 2.0, 5)).passed
+        True
+    """
+    shape, rng = _output_shape(fn, x, args, kwargs), np.random.default_rng(seed)
+    reports = {}
+    for i in range(n_cotangents):
+        cotangent = rng.normal(size=shape)
+
+        def projected(x: PyTree, *a: Any, w: np.ndarray = cotangent, **k: Any) -> Any:
+            return (w * fn(x, *a, **k)).sum()
+
+        def product(x: PyTree, *a: Any, w: np.ndarray = cotangent, **k: Any) -> Any:
+            return vjp_fn(w, x, *a, **k)
+
+        report = check_gradients(product, projected, x, *args, kwargs=kwargs, seed=seed)
+        reports[f"cotangent {i + 1}"] = report
+    return _join(reports)
+
+
+def check_hvp(
+    value_and_grad_fn: Callable[..., Any],
+    fn: Callable[..., Any],
+    params: PyTree,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    n_vectors: int = 2,
+    seed: int = 0,
+) -> GradientReport:
+    """Check that a hand-written gradient, differentiated once more, gives the Hessian.
+
+    H v = d/de grad f(p + e v), by `jax.jvp` of the hand-written gradient, is compared with the
+    gradient of <grad f, v> (by jax.grad, finite differences and the Taylor remainder) and, up to
+    300 parameters, with `jax.hessian(f)` times v.
+
+    Args:
+        value_and_grad_fn: called as (params, *args, **kwargs); returns (value, grads); JAX only.
+        fn: called likewise; returns the value; JAX only.
+        params: any pytree of floating arrays.
+        *args: further arguments of both.
+        kwargs: keyword arguments of both.
+        n_vectors: random directions v.
+        seed: of the directions.
+
+    Returns:
+        A report with one entry for each direction and leaf.
+
+    Raises:
+        TypeError: if JAX cannot trace one of the functions.
+
+    Example:
+        >>> f = lambda w: jnp.sum(w**3)
+        >>> check_hvp(lambda w: (f(w), 3 * w**2), f, jnp.array([1.0, 2.0])).passed
+        True
+
+    Reference: Pearlmutter, 1994, Neural Computation 6:147.
+    """
+    rng, reports = np.random.default_rng(seed), {}
+    options = dict(kwargs or {})
+    _check_traceable(value_and_grad_fn, params, args, options)
+    for i in range(n_vectors):
+        v = jax.tree.map(lambda leaf: rng.normal(size=np.shape(leaf)), params)
+
+        def slope(p: PyTree, *a: Any, v: PyTree = v, **k: Any) -> Any:
+            grads = jax.grad(lambda q: fn(q, *a, **k))(p)
+            return sum(jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), grads, v)))
+
+        def product(p: PyTree, *a: Any, v: PyTree = v, **k: Any) -> Any:
+            return jax.jvp(lambda q: value_and_grad_fn(q, *a, **k)[1], (p,), (v,))[1]
+
+        report = check_gradients(product, slope, params, *args, kwargs=kwargs, seed=seed)
+        reports[f"direction {i + 1}"] = _with_hessian(report, product, fn, params, args, options, v)
+    return _join(reports)
+
+
+def _with_hessian(
+    report: GradientReport,
+    product: Callable[..., Any],
+    fn: Callable[..., Any],
+    params: PyTree,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    v: PyTree,
+) -> GradientReport:
+    """Add the comparison with the whole Hessian, where it is small."""
+    with float64_arithmetic():
+        params, args, options = promote((params, args, options))
+        point = make_point(params)
+        if len(point.vector) > MAX_HESSIAN:
+            return report
+        flat, unravel = ravel_pytree(params)
+        hessian = jax.hessian(lambda p: fn(unravel(p), *args, **options))(flat)
+        true = np.asarray(hessian @ ravel_pytree(v)[0])
+        claimed = np.asarray(ravel_pytree(product(params, *args, **options))[0])
+    leaves = []
+    for leaf, part in zip(report.leaves, point.slices, strict=True):
+        gap = float(np.abs(claimed[part] - true[part]).max(initial=0.0))
+        words = f"{leaf.evidence}; jax.hessian within {gap:.0e} (absolute)"
+        wrong = gap > 1e-4 * np.abs(true).max(initial=0.0)
+        verdict = Verdict.FAIL if wrong else leaf.verdict
+        cause = leaf.cause or ("differs from jax.hessian times v" if wrong else "")
+        leaves.append(replace(leaf, verdict=verdict, evidence=words, cause=cause))
+    return replace(report, leaves=tuple(leaves))
+
+
+def _check_traceable(
+    fn: Callable[..., Any], params: PyTree, args: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    try:
+        jax.eval_shape(lambda p: fn(p, *args, **options)[1], params)
+    except jax.errors.JAXTypeError as error:
+        raise TypeError(
+            "check_hvp differentiates value_and_grad_fn with jax.jvp, but JAX cannot trace it "
+            f"({type(error).__name__}). Write it with jax.numpy instead of numpy."
+        ) from error
+
+
+def _output_shape(
+    fn: Callable[..., Any], x: PyTree, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+) -> tuple[int, ...]:
+    with float64_arithmetic():
+        x, args, options = promote((x, args, dict(kwargs or {})))
+        return tuple(np.shape(fn(x, *args, **options)))
+
+
+def _contract(weight: np.ndarray, jacobian: Any) -> Any:
+    """Return w^T J; what is no Jacobian of this output goes on as it is, to be reported."""
+    if np.shape(jacobian)[: weight.ndim] != weight.shape:
+        return jacobian
+    return jnp.tensordot(weight, jacobian, axes=weight.ndim)
+
+
+def _index(row: int, shape: tuple[int, ...]) -> str:
+    return str(list(map(int, np.unravel_index(int(row), shape)))) if shape else ""
+
+
+def _join(reports: dict[str, GradientReport]) -> GradientReport:
+    leaves: list[LeafReport] = []
+    for name, report in reports.items():
+        leaves += [replace(leaf, name=f"{name}: {leaf.name}") for leaf in report.leaves]
+    first = next(iter(reports.values()))
+    notes = tuple(dict.fromkeys(note for report in reports.values() for note in report.notes))
+    return GradientReport(tuple(leaves), first.value, first.noise, notes)
