@@ -1,6 +1,6 @@
 """What a run shows: a progress bar, a compact table of epochs, a summary of confusions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import numpy as np
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxmlp import training
+from jaxmlp.diagnostics.findings import Finding
 
 SHOWN_EPOCHS = 12
 HEADINGS = ("epoch", "train loss", "val. loss", "train acc.", "val. acc.", "seconds")
@@ -68,6 +69,16 @@ class EpochTable:
 
 def _line(cells: tuple[str, ...] | list[str]) -> str:
     return "  ".join(cell.rjust(len(name)) for cell, name in zip(cells, HEADINGS, strict=True))
+
+
+def show_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Print what the doctor found, alarms before remarks."""
+    for finding in findings:
+        style = {"CRITICAL": "bold red", "WARNING": "yellow", "INFO": "cyan"}[finding.severity.name]
+        where = "" if finding.layer is None else f", layer {finding.layer}"
+        title = finding.kind.value.replace("_", " ")
+        console.print(f"[{style}]{finding.severity.name.lower()}: {title}{where}[/{style}]")
+        console.print(Text(f"  {finding.evidence} {finding.remedy}"))
 
 
 def confusion_counts(y: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: model.safetensors, history.csv, curves.png, confusion.png, run.json."""
+"""What a run leaves behind: model.safetensors, history.csv, pictures, run.json, report."""
 
 import csv
 import io
@@ -46,6 +46,7 @@ def write_run(
     result: FitResult,
     counts: np.ndarray,
     settings: dict[str, Any],
+    page: str,
 ) -> None:
     """Write everything under a temporary name, then rename: the folder is whole or absent.
 
@@ -54,7 +55,8 @@ def write_run(
         model: the trained model.
         result: of `fit`.
         counts: confusion matrix of the test set, (classes, classes).
-        settings: options of the run, JSON-ready.
+        settings: options and versions of the run, JSON-ready.
+        page: the report, as HTML.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -69,10 +71,11 @@ def write_run(
         accuracy = f"{np.trace(counts) / counts.sum():.1%} of {counts.sum():,} right"
         matrix = confusion_matrix(counts, model.class_names or (), title=f"test set: {accuracy}")
         matrix.savefig(temporary / "confusion.png")
-        description = {**settings, **environment(), "metrics": dict(model.metrics)}
+        description = {**settings, "metrics": dict(model.metrics)}
         description["status"] = result.status.name.lower()
         text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         (temporary / "run.json").write_text(text, encoding="utf-8")
+        (temporary / "report.html").write_text(page, encoding="utf-8")
         _move(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

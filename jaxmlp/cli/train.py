@@ -15,11 +15,14 @@ from rich.console import Console
 import jaxmlp
 from jaxmlp import training
 from jaxmlp.checks import unknown_name
-from jaxmlp.cli.display import EpochTable, confusion_counts, show_confusions
+from jaxmlp.cli.display import EpochTable, confusion_counts, show_confusions, show_findings
 from jaxmlp.cli.problem import Problem, load_problem
 from jaxmlp.cli.proof import gradient_error
-from jaxmlp.cli.run_folder import choose_folder, write_run
+from jaxmlp.cli.run_folder import choose_folder, environment, write_run
+from jaxmlp.diagnostics import monitor_layers
+from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.optimizers import OPTIMIZERS, chain, clip_by_global_norm, get_optimizer_factory
+from jaxmlp.report.run_report import run_report
 from jaxmlp.transfer import Model
 
 LOSS = "softmax_cross_entropy"
@@ -30,6 +33,7 @@ LEARNING_RATES = {
 }  # fmt: skip
 SCHEDULES = ("constant", "cosine", "linear", "exponential", "warmup-cosine")
 DTYPES = ("float32", "float64", "bfloat16")
+MONITOR_EVERY, MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
 
 _DATA, _NETWORK, _TRAINING, _OUTPUT = "Data", "Network", "Training", "Output"
 
@@ -278,11 +282,20 @@ def run_training(options: Options, problem: Problem, folder: Path, quiet: bool) 
     _say_how_it_ended(console, options, result)
     counts, metrics = _test(options, problem, config, result)
     show_confusions(console, counts, names)
+    findings = diagnose(
+        config, result, (problem.train.x, problem.train.y), loss=LOSS, optimizer=optimizer,
+        validation_data=(problem.validation.x, problem.validation.y), trial_steps=0,
+    )  # fmt: skip
+    show_findings(console, findings)
     model = Model(
         config, result.params, result.state, LOSS, problem.standardizer,
         problem.train.feature_names, names, metrics,
     )  # fmt: skip
-    write_run(folder, model, result, counts, {"options": asdict(options)})
+    settings = {"options": asdict(options), **environment()}
+    page = run_report(
+        f"jaxmlp train {options.data}", model, result, problem.train.x, findings, settings, counts
+    )
+    write_run(folder, model, result, counts, settings, page)
     accuracy, n_test = metrics["test_accuracy"], int(counts.sum())
     Console(highlight=False).print(
         f"test accuracy [bold]{accuracy:.2%}[/bold] ({np.trace(counts)} of {n_test})"
@@ -333,6 +346,7 @@ def _fit(
     table: EpochTable,
 ) -> training.FitResult:
     stopping = None
+    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
     if options.patience is not None:
         stopping = training.EarlyStopping(patience=options.patience)
     return training.fit(
@@ -351,6 +365,8 @@ def _fit(
         dropout_rate=options.dropout,
         loss_options={"label_smoothing": options.label_smoothing},
         callbacks=(table,),
+        monitor=monitor_layers(config),
+        monitor_every=max(MONITOR_EVERY, n_steps // MONITOR_RECORDS),
     )
 
 

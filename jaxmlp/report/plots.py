@@ -96,7 +96,7 @@ def confusion_matrix(
     # A square root, or the rare confusions would be as white as none.
     axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     for row, column in zip(*np.nonzero(counts), strict=True):
-        color = "white" if share[row, column] > 0.4 else INK
+        color = "white" if share[row, column] > 0.4 else "black"
         text = str(counts[row, column])
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     long_names = max(map(len, class_names)) > 3

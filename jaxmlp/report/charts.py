@@ -1,0 +1,180 @@
+"""Charts of a run, one panel each, as SVG that takes the colours of the page it stands in."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+from jaxmlp.report.plots import COLORS, FAINT, INK
+
+SIZE = (4.8, 3.1)  # inches: one column of the page, legible on a telephone
+# Okabe & Ito's palette without its extremes, so that every line shows on light and dark ground;
+# a deep network's layers shade from blue to green instead.
+LAYER_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+DEEP_MAP = mpl.colormaps["viridis"]
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """Return a figure as an <svg> element without fixed ink: text and axes follow the page.
+
+    Args:
+        figure: what to draw.
+        name: of the chart; makes its ids unique in the page.
+
+    Returns:
+        The element, with text as text.
+
+    Example:
+        >>> svg = to_svg(Figure(figsize=(1, 1)), "empty")
+        >>> svg.startswith("<svg"), "currentColor" in svg or "#333333" not in svg
+        (True, True)
+    """
+    text = io.StringIO()
+    with mpl.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
+    ):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = svg.replace(INK, "currentColor").replace(INK.lower(), "currentColor")
+    svg = svg.replace(FAINT.lower(), "var(--grid)").replace(FAINT, "var(--grid)")
+    svg = re.sub(r'(id=")', rf"\g<1>{name}-", svg)  # ids are global in a page
+    svg = re.sub(r'(url\(#|xlink:href="#)', rf"\g<1>{name}-", svg)
+    return svg.strip()
+
+
+def curve(history: Mapping[str, Any], metric: str, best_epoch: int | None = None) -> Figure:
+    """Draw one metric over the epochs, training against validation.
+
+    Args:
+        history: columns "epoch", "train_<metric>" and "validation_<metric>", as far as measured.
+        metric: such as "loss" or "accuracy".
+        best_epoch: marked, if given.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = _panel(f"{metric} by epoch")
+    values = []
+    for part, color in COLORS.items():
+        if f"{part}_{metric}" in history:
+            series = np.asarray(history[f"{part}_{metric}"], float)
+            marker = "o" if len(series) == 1 else None
+            axes.plot(
+                history["epoch"], series, color=color, label=part, linewidth=1.8, marker=marker
+            )
+            values.append(series)
+    if best_epoch:
+        axes.axvline(
+            best_epoch, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="best epoch"
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch", color=INK)
+    if metric == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    elif metric in ("loss", "rmse"):
+        _log_if_wide(axes, np.concatenate(values))
+    axes.legend(frameon=False, labelcolor=INK)
+    return figure
+
+
+def by_layer(
+    steps: Sequence[int],
+    values: Float[np.ndarray, "records layers"],
+    title: str,
+    *,
+    log: bool = True,
+    guide: float | None = None,
+) -> Figure:
+    """Draw one reading of every layer over the steps.
+
+    Args:
+        steps: number of steps taken up to each record.
+        values: (records, layers).
+        title: of the panel.
+        log: logarithmic values.
+        guide: a usual value, drawn dashed.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = _panel(title)
+    n_layers = values.shape[1]
+    shown = np.where(values > 0, values, np.nan) if log else values
+    for l in range(n_layers):
+        color = layer_color(l, n_layers)
+        marker = "o" if len(values) == 1 else None
+        axes.plot(steps, shown[:, l], color=color, linewidth=1.5, label=f"layer {l}", marker=marker)
+    if guide is not None:
+        axes.axhline(guide, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label=f"{guide:g}")
+    if log and np.isfinite(shown).any():
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    elif not log:
+        axes.set_ylim(0, max(0.1, 1.05 * float(np.nanmax(values, initial=0.0))))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    axes.set_xlabel("step", color=INK)
+    if n_layers <= 8:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=8, ncols=1 + n_layers // 5)
+    return figure
+
+
+def histograms(samples: Sequence[Float[np.ndarray, " n"]], title: str) -> Figure:
+    """Draw the distribution of the activations of each hidden layer, as ridges from the bottom up.
+
+    Args:
+        samples: the values of each layer.
+        title: of the panel.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = _panel(title)
+    low = min(float(np.quantile(values, 0.001)) for values in samples)
+    high = max(float(np.quantile(values, 0.999)) for values in samples)
+    edges = np.linspace(low, high if high > low else low + 1, 60)
+    for l, values in enumerate(samples):
+        counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
+        height = np.sqrt(counts / max(counts.max(), 1))  # or a spike at 0 would hide the rest
+        color = layer_color(l, len(samples))
+        axes.stairs(l + 0.85 * height, edges, baseline=l, fill=True, color=color, alpha=0.85)
+    axes.set_yticks(range(len(samples)), [f"layer {l}" for l in range(len(samples))])
+    axes.grid(visible=False)
+    axes.set_xlabel("activation (heights: square root of the count)", color=INK)
+    return figure
+
+
+def layer_color(layer: int, n_layers: int) -> Any:
+    """Return a layer's colour, readable on light and on dark ground."""
+    if n_layers <= len(LAYER_COLORS):
+        return LAYER_COLORS[layer]
+    return DEEP_MAP(0.3 + 0.5 * layer / (n_layers - 1))
+
+
+def _panel(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(which="both", colors=INK)
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _log_if_wide(axes: Axes, values: np.ndarray) -> None:
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())

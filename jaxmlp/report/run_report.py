@@ -1,0 +1,151 @@
+"""The page of a training run: what was measured, drawn and put into words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp.diagnostics import LayerReadings, layer_activity
+from jaxmlp.diagnostics.findings import Finding
+from jaxmlp.diagnostics.flatness import activation_outputs
+from jaxmlp.losses import get_loss
+from jaxmlp.network import forward
+from jaxmlp.report.charts import by_layer, curve, histograms
+from jaxmlp.report.page import Chart, FindingText, report_page
+from jaxmlp.report.plots import confusion_matrix
+from jaxmlp.training import FitResult
+from jaxmlp.training.metrics import METRICS
+from jaxmlp.transfer import Model
+
+SAMPLE_ROWS = 1024
+FLOW = (
+    ("gradient_norm", "gradient norm of each layer's weights", None,
+     "Lines that stay together: the gradient reaches every layer."),
+    ("update_ratio", "size of an update over size of the weights", 1e-3,
+     "About a thousandth a step is usual; a tenth is too fast, a millionth learns nothing."),
+    ("activation_variance", "variance of each layer's outputs", None,
+     "Falling from layer to layer: the signal dies; growing: it explodes."),
+)  # fmt: skip
+
+
+def run_report(
+    title: str,
+    model: Model,
+    result: FitResult,
+    train_x: np.ndarray,
+    findings: Sequence[Finding],
+    settings: Mapping[str, Any],
+    counts: np.ndarray | None = None,
+    graph: str = "",
+) -> str:
+    """Compose the page of a run.
+
+    Args:
+        title: of the page.
+        model: what was learnt, with its metrics.
+        result: of `fit`, with or without a `monitor_layers` monitor.
+        train_x: standardized training features, (n, n_in).
+        findings: of `diagnose`.
+        settings: options and versions.
+        counts: confusion matrix of the test set, or None.
+        graph: the computational graph as SVG, or "".
+
+    Returns:
+        An HTML document without anything outside it.
+    """
+    loss, history = get_loss(model.loss), result.history
+    sections: dict[str, list[Chart]] = {"Learning": []}
+    if history.n_epochs:
+        for metric in METRICS[loss.task]:
+            chart = curve(history, metric, result.best_epoch)
+            caption = f"The {metric} on the data it is trained on, and on those it never sees."
+            sections["Learning"].append(Chart(f"curve-{metric}", chart, caption))
+    if result.monitored is not None and len(result.monitor_steps):
+        sections["Gradient flow"] = flow_charts(result.monitor_steps, result.monitored)
+    if model.config.n_layers > 1:
+        sections["Units"] = unit_charts(model, result, train_x)
+    if counts is not None:
+        matrix = confusion_matrix(counts, model.class_names or ())
+        caption = "Rows: what it is. Columns: what it was taken for."
+        sections["Confusions of the test set"] = [Chart("confusion", matrix, caption)]
+    return report_page(
+        title,
+        _summary(model, result),
+        {name.replace("_", " "): _figure(name, value) for name, value in model.metrics.items()},
+        [_words(finding) for finding in findings],
+        sections,
+        settings,
+        graph,
+    )
+
+
+def flow_charts(steps: Sequence[int], readings: LayerReadings) -> list[Chart]:
+    """Draw what the monitor recorded: gradients, updates and variances of each layer.
+
+    Args:
+        steps: number of steps up to each record.
+        readings: (records, layers) each.
+
+    Returns:
+        One chart a reading.
+    """
+    charts = []
+    for name, title, guide, caption in FLOW:
+        figure = by_layer(steps, getattr(readings, name), title, guide=guide)
+        charts.append(Chart(name.replace("_", "-"), figure, caption))
+    return charts
+
+
+def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
+    """Draw the activations of the trained network, and its dead or saturated units over time.
+
+    Args:
+        model: what was learnt.
+        result: of `fit`.
+        x: standardized training features.
+
+    Returns:
+        One or two charts.
+    """
+    config = model.config.replace(dropout=False)
+    _, cache = forward(config, model.params, jnp.asarray(x[:SAMPLE_ROWS]))
+    samples = [
+        np.asarray(activation_outputs(phi, kept.residual), np.float64).ravel()
+        for phi, kept in zip(config.activations[:-1], cache[:-1], strict=True)
+    ]
+    activity = layer_activity(config, model.params, jnp.asarray(x))
+    dead = ", ".join(f"{int(a.dead.sum())} of {len(a.dead)}" for a in activity)
+    charts = [
+        Chart(
+            "activations",
+            histograms(samples, "activations of the hidden layers"),
+            f"Units that are flat for every training example, by layer: {dead}.",
+        )
+    ]
+    if result.monitored is not None and len(result.monitor_steps):
+        readings = result.monitored
+        flat = np.maximum(readings.dead_fraction, readings.saturated_fraction)[:, :-1]
+        title = "share of dead units, or of saturated outputs, in a batch"
+        figure = by_layer(result.monitor_steps, flat, title, log=False)
+        charts.append(Chart("flat", figure, "What is flat passes no gradient on."))
+    return charts
+
+
+def _summary(model: Model, result: FitResult) -> str:
+    sizes = "-".join(str(size) for size in model.config.layer_sizes)
+    status = result.status.name.lower().replace("_", " ")
+    return (
+        f"Network {sizes}, {model.config.n_parameters:,} parameters; {status} after "
+        f"{result.history.n_epochs} epochs and {result.n_steps:,} steps."
+    )
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
+
+
+def _words(finding: Finding) -> FindingText:
+    where = "" if finding.layer is None else f" in layer {finding.layer}"
+    title = finding.kind.value.replace("_", " ") + where
+    return FindingText(finding.severity.name.lower(), title, finding.evidence, finding.remedy)
