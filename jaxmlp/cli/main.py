@@ -10,6 +10,7 @@ except ImportError:
     sys.exit("the command line needs typer and rich. Install them: pip install 'jaxmlp[cli]'")
 
 import jaxmlp
+from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.train import train
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(predict)
+app.command()(diagnose)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,71 +1,46 @@
 """`jaxmlp train`."""
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import typer
 from rich.console import Console
 
 import jaxmlp
 from jaxmlp import training
-from jaxmlp.checks import unknown_name
 from jaxmlp.cli.display import EpochTable, confusion_counts, show_confusions, show_findings
+from jaxmlp.cli.options import (
+    LOSS,
+    SCHEDULES,
+    Options,
+    check_options,
+    make_config,
+    make_optimizer,
+    parse_layers,
+)
 from jaxmlp.cli.problem import Problem, load_problem
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import choose_folder, environment, write_run
 from jaxmlp.diagnostics import monitor_layers
 from jaxmlp.diagnostics.doctor import diagnose
-from jaxmlp.optimizers import OPTIMIZERS, chain, clip_by_global_norm, get_optimizer_factory
+from jaxmlp.optimizers import OPTIMIZERS
 from jaxmlp.report.run_report import run_report
 from jaxmlp.transfer import Model
 
-LOSS = "softmax_cross_entropy"
-# Each rule's usual rate for networks of this kind; momentum's is that of its damped form.
-LEARNING_RATES = {
-    "gd": 0.1, "sgd": 0.1, "momentum": 0.1, "nesterov": 0.01,
-    "adagrad": 0.05, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
-}  # fmt: skip
-SCHEDULES = ("constant", "cosine", "linear", "exponential", "warmup-cosine")
-DTYPES = ("float32", "float64", "bfloat16")
+DEFAULTS = Options()
 MONITOR_EVERY, MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
-
 _DATA, _NETWORK, _TRAINING, _OUTPUT = "Data", "Network", "Training", "Output"
-
-
-@dataclass(frozen=True)
-class Options:
-    """Everything that a run was asked for."""
-
-    data: str
-    layers: tuple[int, ...]
-    activation: str
-    init: str
-    batch_norm: bool
-    dropout: float
-    optimizer: str
-    learning_rate: float
-    schedule: str
-    batch_size: int
-    epochs: int
-    l2: float
-    label_smoothing: float
-    clip: float | None
-    patience: int | None
-    gradient: str
-    dtype: str
-    seed: int
 
 
 def train(
     data: Annotated[
         str, typer.Argument(help="digits, mnist or fashion-mnist.", show_default=True)
-    ] = "digits",
+    ] = DEFAULTS.data,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -79,13 +54,13 @@ def train(
     activation: Annotated[
         str,
         typer.Option(help="Of the hidden layers: relu, tanh, gelu, ...", rich_help_panel=_NETWORK),
-    ] = "relu",
+    ] = DEFAULTS.activation,
     init: Annotated[
         str,
         typer.Option(
             help="Weight initializer; auto: He or Xavier, by activation.", rich_help_panel=_NETWORK
         ),
-    ] = "auto",
+    ] = DEFAULTS.init,
     batch_norm: Annotated[
         bool,
         typer.Option("--batch-norm", help="Normalize the hidden layers.", rich_help_panel=_NETWORK),
@@ -95,7 +70,7 @@ def train(
     ] = 0.0,
     optimizer: Annotated[
         str, typer.Option(help=f"{', '.join(OPTIMIZERS)}.", rich_help_panel=_TRAINING)
-    ] = "adam",
+    ] = DEFAULTS.optimizer,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -111,13 +86,13 @@ def train(
         typer.Option(
             help=f"Of the learning rate: {', '.join(SCHEDULES)}.", rich_help_panel=_TRAINING
         ),
-    ] = "constant",
+    ] = DEFAULTS.schedule,
     batch_size: Annotated[
         int, typer.Option(help="Examples a step; 0 takes all of them.", rich_help_panel=_TRAINING)
-    ] = 64,
+    ] = DEFAULTS.batch_size,
     epochs: Annotated[
         int, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
-    ] = 30,
+    ] = DEFAULTS.epochs,
     l2: Annotated[
         float, typer.Option(help="Weight of the L2 penalty.", rich_help_panel=_TRAINING)
     ] = 0.0,
@@ -142,14 +117,14 @@ def train(
     gradient: Annotated[
         str,
         typer.Option(help="manual (by hand) or autodiff (jax.grad).", rich_help_panel=_TRAINING),
-    ] = "manual",
+    ] = DEFAULTS.gradient,
     dtype: Annotated[
         str,
         typer.Option(
             help="float32, float64, or bfloat16 products with float32 weights.",
             rich_help_panel=_TRAINING,
         ),
-    ] = "float32",
+    ] = DEFAULTS.dtype,
     seed: Annotated[
         int, typer.Option(help="Of splits, weights and order.", rich_help_panel=_TRAINING)
     ] = 0,
@@ -184,9 +159,6 @@ def train(
 
         jaxmlp train fashion-mnist --data-dir data --layers 512,256 --epochs 20
     """  # fmt: skip
-    if learning_rate is None:
-        get_optimizer_factory(optimizer)
-        learning_rate = LEARNING_RATES[optimizer]
     options = Options(
         data, parse_layers(layers), activation, init, batch_norm, dropout, optimizer, learning_rate,
         schedule, batch_size, epochs, l2, label_smoothing, clip, patience, gradient, dtype, seed,
@@ -196,68 +168,6 @@ def train(
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         code = run_training(options, load_problem(data, data_dir, seed), folder, quiet)
     raise typer.Exit(code)
-
-
-def parse_layers(text: str) -> tuple[int, ...]:
-    """Read the sizes of the hidden layers; none ("") makes a linear model.
-
-    >>> parse_layers("512, 256")
-    (512, 256)
-    """
-    try:
-        return tuple(int(size) for size in text.split(",")) if text.strip() else ()
-    except ValueError:
-        raise ValueError(f"--layers is {text!r}; give sizes such as 128 or 512,256.") from None
-
-
-def check_options(options: Options) -> None:
-    """Refuse what would fail only after the data are loaded, in the words of the options."""
-    get_optimizer_factory(options.optimizer)
-    for name, value, known in (
-        ("schedule", options.schedule, SCHEDULES),
-        ("dtype", options.dtype, DTYPES),
-        ("gradient", options.gradient, ("manual", "autodiff")),
-    ):
-        if value not in known:
-            raise unknown_name(name, value, known)
-    if options.epochs < 1:
-        raise ValueError(f"--epochs is {options.epochs}; give at least 1.")
-    if options.batch_size < 0:
-        raise ValueError(f"--batch-size is {options.batch_size}; give at least 1, or 0 for all.")
-    if not 0 <= options.dropout < 1:
-        raise ValueError(f"--dropout is {options.dropout}; give a probability in [0, 1).")
-    if options.seed < 0:
-        raise ValueError(f"--seed is {options.seed}; give a number >= 0.")
-
-
-def make_config(options: Options, n_in: int, n_out: int) -> jaxmlp.MLPConfig:
-    """Make the network that the options describe."""
-    return jaxmlp.MLPConfig(
-        layer_sizes=(n_in, *options.layers, n_out),
-        activation=options.activation,
-        weight_init=options.init,
-        batch_norm=options.batch_norm,
-        dropout=options.dropout > 0,
-        dtype="float64" if options.dtype == "float64" else "float32",
-        compute_dtype="bfloat16" if options.dtype == "bfloat16" else None,
-    )
-
-
-def make_optimizer(options: Options, n_steps: int) -> jaxmlp.Optimizer:
-    """Make the update rule, with its schedule and clipping."""
-    lr = options.learning_rate
-    schedules: dict[str, Any] = {
-        "constant": lambda: lr,
-        "cosine": lambda: optax.cosine_decay_schedule(lr, n_steps),
-        "linear": lambda: optax.linear_schedule(lr, 0.0, n_steps),
-        "exponential": lambda: optax.exponential_decay(lr, n_steps, 0.01),
-        "warmup-cosine": lambda: optax.warmup_cosine_decay_schedule(
-            0.0, lr, max(1, n_steps // 10), n_steps
-        ),
-    }
-    jaxmlp.sgd(lr)  # checks the number, which a schedule would hide
-    rule = get_optimizer_factory(options.optimizer)(schedules[options.schedule]())
-    return rule if options.clip is None else chain(clip_by_global_norm(options.clip), rule)
 
 
 def run_training(options: Options, problem: Problem, folder: Path, quiet: bool) -> int:
@@ -277,7 +187,7 @@ def run_training(options: Options, problem: Problem, folder: Path, quiet: bool) 
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
         raise ValueError(
             f"training diverged at step {int(result.carry.stopped_at)}, before an epoch ended, and "
-            f"nothing was written. Try --learning-rate {options.learning_rate / 10:g} or --clip 1."
+            f"nothing was written. Try --learning-rate {options.rate / 10:g} or --clip 1."
         )
     _say_how_it_ended(console, options, result)
     counts, metrics = _test(options, problem, config, result)
@@ -316,7 +226,7 @@ def _introduce(console: Console, options: Options, problem: Problem, config: Any
     )
     console.print(
         f"network {sizes}, {options.activation}, {config.n_parameters:,} parameters; "
-        f"{options.optimizer}, learning rate {options.learning_rate:g}"
+        f"{options.optimizer}, learning rate {options.rate:g}"
         + (f" ({options.schedule})" if options.schedule != "constant" else "")
     )
 
@@ -377,7 +287,7 @@ def _say_how_it_ended(console: Console, options: Options, result: training.FitRe
     elif status is training.FitStatus.DIVERGED:
         text = (
             f"diverged at step {int(result.carry.stopped_at)}; the parameters of epoch {best} are "
-            f"kept. Try --learning-rate {options.learning_rate / 10:g} or --clip 1"
+            f"kept. Try --learning-rate {options.rate / 10:g} or --clip 1"
         )
     elif status is training.FitStatus.INTERRUPTED:
         text = f"interrupted; the parameters of epoch {best} are kept"

@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +54,14 @@ def test_training_prints_a_proof_a_table_and_a_summary(tmp_path, capsys):
 
 def test_the_run_folder_is_whole(finished):
     names = sorted(path.name for path in finished.iterdir())
-    assert names == ["confusion.png", "curves.png", "history.csv", "model.safetensors", "run.json"]
+    assert names == [
+        "confusion.png",
+        "curves.png",
+        "history.csv",
+        "model.safetensors",
+        "report.html",
+        "run.json",
+    ]
     with (finished / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -62,6 +71,35 @@ def test_the_run_folder_is_whole(finished):
     assert description["status"] == "completed"
     assert description["versions"]["jaxmlp"] == jaxmlp.__version__
     assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_stands_alone(finished):
+    """Valid XML inside, nothing outside: no address, no script, every id once."""
+    page = (finished / "report.html").read_text()
+    assert not re.search(
+        r"https?:|//|<script|<link(?! rel='icon')|@import", page.split("</style>")[1]
+    )
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) > 50
+    for reference in re.findall(r'(?:url\(#|href="#)([^")]+)', page):
+        assert reference in ids
+    for svg in re.findall(r"<svg.*?</svg>", page, re.S):
+        ElementTree.fromstring(svg)
+    for heading in ("Findings", "Learning", "Gradient flow", "Units", "Confusions", "Settings"):
+        assert f"<h2>{heading}" in page
+
+
+def test_diagnosis_of_a_run(finished, capsys):
+    assert run(["diagnose", str(finished), "--json"]) in (0, 1)
+    for finding in json.loads(capsys.readouterr().out):
+        assert set(finding) == {"kind", "layer", "severity", "evidence", "remedy"}
+
+
+def test_diagnosis_before_training(capsys):
+    options = {"activation": "sigmoid", "init": "normal", "layers": [16] * 6}
+    Path("sick.json").write_text(json.dumps(options))
+    assert run(["diagnose", "sick.json"]) == 1
+    assert "vanishing gradient" in capsys.readouterr().out
 
 
 def test_predictions_are_the_model_s(finished, capsys):
@@ -166,6 +204,9 @@ def bad_arguments(finished):
         "broken.npy": "not numpy",
         "broken.npz": "not zip",
         "lacking.csv": "pixel_0_0,other\n1,2\n",
+        "list.json": "[1, 2]",
+        "typo.json": '{"activaton": "relu"}',
+        "kind.json": '{"activation": 3}',
     }.items():
         with open(name, "w") as file:
             file.write(text)
@@ -221,6 +262,12 @@ def bad_arguments(finished):
         "a column": (["predict", model, "lacking.csv"], "lacks the column"),
         "broken npy": (["predict", model, "broken.npy"], "cannot be read as a numpy file"),
         "broken npz": (["predict", model, "broken.npz"], "cannot be read as a numpy file"),
+        "diagnose nothing": (["diagnose", "nowhere"], "no file or folder nowhere"),
+        "diagnose a folder": (["diagnose", "folder"], "folder has no run.json"),
+        "diagnose words": (["diagnose", "notes.txt"], "is not valid JSON"),
+        "diagnose a list": (["diagnose", "list.json"], "holds no options"),
+        "diagnose a typo": (["diagnose", "typo.json"], "Did you mean 'activation'"),
+        "diagnose a kind": (["diagnose", "kind.json"], "activation is 3; give a value such as"),
         "two arrays": (["predict", model, "two.npz"], "name the features x"),
     }
 

@@ -1,0 +1,137 @@
+"""`jaxmlp diagnose`."""
+
+import json
+from contextlib import nullcontext
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import typer
+from rich.console import Console
+
+import jaxmlp
+from jaxmlp.checks import unknown_name
+from jaxmlp.cli.display import show_findings
+from jaxmlp.cli.options import LOSS, Options, check_options, make_config, make_optimizer
+from jaxmlp.cli.problem import load_problem
+from jaxmlp.cli.run_folder import load_run
+from jaxmlp.diagnostics.doctor import diagnose as examine_network
+from jaxmlp.diagnostics.findings import Finding, Severity
+
+
+def diagnose(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|CONFIG",
+            help="A folder that train wrote; or a JSON file of options, not trained yet.",
+        ),
+    ],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON, for programs.")
+    ] = False,
+) -> None:
+    """Look for what keeps a network from learning, and say what cures it.
+
+    Of a finished run, or of options before any training:
+
+        jaxmlp diagnose runs/digits-1
+
+        echo '{"activation": "sigmoid", "init": "normal", "layers": [64, 64, 64]}' > c.json
+
+        jaxmlp diagnose c.json
+
+    The exit code is 1 if there is a warning or worse.
+    """  # fmt: skip
+    options = read_options(run)
+    with jax.enable_x64(True) if options.dtype == "float64" else nullcontext():
+        findings = find(options, run, data_dir)
+    if as_json:
+        print(json.dumps([to_json(finding) for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        show_findings(console, findings)
+        if not findings:
+            console.print("Nothing that looks wrong.")
+    raise typer.Exit(1 if any(f.severity >= Severity.WARNING for f in findings) else 0)
+
+
+def find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
+    """Examine the network of a run folder, or a fresh one with these options."""
+    problem = load_problem(options.data, data_dir, options.seed)
+    train, validation = problem.train, problem.validation
+    if run.is_dir():
+        model = load_run(run)
+        config, params, state = model.config, model.params, model.state
+    else:
+        config = make_config(options, train.x.shape[1], len(train.class_names or ()))
+        params = jaxmlp.init(config, jax.random.key(options.seed))
+        state = jaxmlp.init_state(config)
+    batch_size = options.batch_size or len(train.x)
+    n_steps = options.epochs * -(-len(train.x) // batch_size)
+    return examine_network(
+        config, params, (train.x, train.y), loss=LOSS, optimizer=make_optimizer(options, n_steps),
+        state=state, validation_data=(validation.x, validation.y), batch_size=batch_size,
+        l2=options.l2, loss_options={"label_smoothing": options.label_smoothing},
+    )  # fmt: skip
+
+
+def read_options(run: Path) -> Options:
+    """Read the options of a run folder (its run.json), or of a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is neither.
+        ValueError: if the file is no JSON object, or has options that train does not know.
+    """
+    path = run / "run.json" if run.is_dir() else run
+    if not path.is_file():
+        what = f"{run} has no run.json" if run.is_dir() else f"there is no file or folder {run}"
+        raise FileNotFoundError(f"{what}; pass a folder that train wrote, or a JSON file.")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}.") from error
+    if run.is_dir() and isinstance(found, dict):
+        found = found.get("options")
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no options; it should look like {json.dumps(_EXAMPLE)}.")
+    known = {field.name: field.default for field in fields(Options)}
+    for name, value in found.items():
+        if name not in known:
+            raise unknown_name(f"option in {path}:", name, known)
+        _check_kind(path, name, value, known[name])
+    options = Options(**{**found, "layers": tuple(found.get("layers", known["layers"]))})
+    check_options(options)
+    return options
+
+
+_EXAMPLE = {"layers": [128], "activation": "relu"}
+
+
+def _check_kind(path: Path, name: str, value: Any, default: Any) -> None:
+    """Refuse a value of another kind than the option's default."""
+    if isinstance(default, tuple):
+        fits = isinstance(value, list) and all(isinstance(size, int) for size in value)
+    elif default is None:
+        fits = value is None or isinstance(value, int | float)
+    elif isinstance(default, bool | str):
+        fits = isinstance(value, type(default))
+    else:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    if not fits:
+        example = json.dumps(list(default) if isinstance(default, tuple) else default)
+        raise ValueError(f"{path}: {name} is {json.dumps(value)}; give a value such as {example}.")
+
+
+def to_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding as JSON-ready values."""
+    return {
+        **asdict(finding),
+        "kind": finding.kind.value,
+        "severity": finding.severity.name.lower(),
+    }
