@@ -203,7 +203,13 @@ def run_training(options: Options, problem: Problem, folder: Path, quiet: bool) 
     )  # fmt: skip
     settings = {"options": asdict(options), **environment()}
     page = run_report(
-        f"jaxmlp train {options.data}", model, result, problem.train.x, findings, settings, counts
+        f"jaxmlp train {options.data}",
+        model,
+        result,
+        (problem.train.x, problem.train.y),
+        findings,
+        settings,
+        counts,
     )
     write_run(folder, model, result, counts, settings, page)
     accuracy, n_test = metrics["test_accuracy"], int(counts.sum())

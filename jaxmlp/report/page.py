@@ -25,7 +25,8 @@ p { margin: 0.3rem 0; } .soft { color: var(--soft); }
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .chart, .finding { background: var(--card); border-radius: 0.5rem; padding: 0.75rem; }
 .chart svg { display: block; width: 100%; max-width: 36rem; height: auto; margin: 0 auto; }
-.wide { overflow-x: auto; } .wide svg { min-width: 30rem; }
+.chart.wide { grid-column: 1 / -1; overflow-x: auto; }
+.chart.wide svg { min-width: 44rem; max-width: none; } .scroll { overflow-x: auto; }
 .finding { border-left: 0.3rem solid var(--tone); margin: 0.6rem 0; }
 .finding b { color: var(--tone); }
 .info { --tone: var(--info); } .warning { --tone: var(--warning); }
@@ -60,7 +61,6 @@ def report_page(
     findings: Sequence[FindingText],
     sections: Mapping[str, Sequence[Chart]],
     settings: Mapping[str, Any],
-    graph: str = "",
 ) -> str:
     """Compose the page.
 
@@ -71,7 +71,6 @@ def report_page(
         findings: what is wrong, worst first; may be empty.
         sections: heading -> charts.
         settings: options and versions, JSON-ready, shown as a table.
-        graph: the computational graph as an <svg> element, or "".
 
     Returns:
         A complete HTML document.
@@ -94,12 +93,7 @@ def report_page(
         if charts:
             shown = "".join(_chart(chart) for chart in charts)
             parts.append(f"<h2>{escape(heading)}</h2><div class='charts'>{shown}</div>")
-    if graph:
-        parts.append(
-            "<h2>Computational graph</h2><p class='soft'>Forward: from the inputs to the loss. The "
-            f"gradient takes every arrow backwards.</p><div class='chart wide'>{graph}</div>"
-        )
-    parts.append(f"<h2>Settings and versions</h2><div class='wide'>{_table(settings)}</div>")
+    parts.append(f"<h2>Settings and versions</h2><div class='scroll'>{_table(settings)}</div>")
     return _document(title, "\n".join(parts))
 
 

@@ -17,6 +17,7 @@ from jaxmlp.report.plots import confusion_matrix
 from jaxmlp.training import FitResult
 from jaxmlp.training.metrics import METRICS
 from jaxmlp.transfer import Model
+from jaxmlp.verification import explain_backward
 
 SAMPLE_ROWS = 1024
 FLOW = (
@@ -33,11 +34,10 @@ def run_report(
     title: str,
     model: Model,
     result: FitResult,
-    train_x: np.ndarray,
+    train: tuple[np.ndarray, np.ndarray],
     findings: Sequence[Finding],
     settings: Mapping[str, Any],
     counts: np.ndarray | None = None,
-    graph: str = "",
 ) -> str:
     """Compose the page of a run.
 
@@ -45,11 +45,10 @@ def run_report(
         title: of the page.
         model: what was learnt, with its metrics.
         result: of `fit`, with or without a `monitor_layers` monitor.
-        train_x: standardized training features, (n, n_in).
+        train: standardized training data, (x, y).
         findings: of `diagnose`.
         settings: options and versions.
         counts: confusion matrix of the test set, or None.
-        graph: the computational graph as SVG, or "".
 
     Returns:
         An HTML document without anything outside it.
@@ -59,16 +58,18 @@ def run_report(
     if history.n_epochs:
         for metric in METRICS[loss.task]:
             chart = curve(history, metric, result.best_epoch)
-            caption = f"The {metric} on the data it is trained on, and on those it never sees."
+            caption = f"The {metric} on the data it learns from, and on data it never sees."
             sections["Learning"].append(Chart(f"curve-{metric}", chart, caption))
     if result.monitored is not None and len(result.monitor_steps):
         sections["Gradient flow"] = flow_charts(result.monitor_steps, result.monitored)
     if model.config.n_layers > 1:
-        sections["Units"] = unit_charts(model, result, train_x)
+        sections["Units"] = unit_charts(model, result, train[0])
     if counts is not None:
         matrix = confusion_matrix(counts, model.class_names or ())
         caption = "Rows: what it is. Columns: what it was taken for."
         sections["Confusions of the test set"] = [Chart("confusion", matrix, caption)]
+    if not any(model.config.normalized):
+        sections["Computational graph"] = [graph_chart(model, *train)]
     return report_page(
         title,
         _summary(model, result),
@@ -76,7 +77,6 @@ def run_report(
         [_words(finding) for finding in findings],
         sections,
         settings,
-        graph,
     )
 
 
@@ -130,6 +130,23 @@ def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
         figure = by_layer(result.monitor_steps, flat, title, log=False)
         charts.append(Chart("flat", figure, "What is flat passes no gradient on."))
     return charts
+
+
+def graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:
+    """Draw the objective's computational graph, which every gradient takes backwards.
+
+    Args:
+        model: a network without batch normalization.
+        x: standardized training features; two rows are used.
+        y: targets.
+
+    Returns:
+        A wide chart.
+    """
+    config = model.config.replace(dropout=False)
+    walk = explain_backward(config, model.params, x[:2], y[:2], model.loss, show=False)
+    caption = "From the inputs to the objective; the gradient takes every arrow backwards."
+    return Chart("graph", walk.graph.draw(), caption, wide=True)
 
 
 def _summary(model: Model, result: FitResult) -> str:
