@@ -152,7 +152,10 @@ def test_force_replaces_a_folder(capsys):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--optimizer", "nesterov", "--schedule", "warmup-cosine", "--clip", "1", "--l2", "1e-3"],
+        pytest.param(
+            ["--optimizer", "nesterov", "--schedule", "warmup-cosine", "--clip", "1"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             [
                 "--batch-norm",
