@@ -54,7 +54,8 @@ def reference():
 def test_a_peer_learns_as_scikit_learn_does(name, reference):
     if name.startswith("PyTorch") and find_spec("torch") is None:
         pytest.skip("PyTorch is not installed")
-    assert mean_loss(name, make_problem()) == pytest.approx(reference, rel=0.1)
+    # Means of 8 seeds scatter by about 10%; an epoch more or less would be as much again.
+    assert mean_loss(name, make_problem()) == pytest.approx(reference, rel=0.2)
 
 
 def test_tables_are_markdown():
