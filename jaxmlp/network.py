@@ -12,16 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmlp.checks import (
-    check_dtype_available,
-    check_features,
-    check_frozen,
-    check_key,
-    check_params,
-    check_rows,
-    check_state,
-    check_training_pass,
-)
+from jaxmlp import checks
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.normalization import (
@@ -71,18 +62,16 @@ def init(config: MLPConfig, key: Key) -> Params:
 
     Reference: lecture, chapters III and VI.
     """
-    check_key(key)
-    check_dtype_available(config.dtype, "config.dtype")
+    checks.check_key(key)
+    checks.check_dtype_available(config.dtype, "config.dtype")
     dtype = jnp.dtype(config.dtype)
     layers = []
     for l, initializer in enumerate(config.initializers):
         n_in, n_out = config.layer_sizes[l : l + 2]
         W = initializer(jax.random.fold_in(key, l), (n_in, n_out), dtype)
         bias = jnp.full((n_out,), config.bias_init, dtype)
-        if config.normalized[l]:
-            layers.append(Layer(W, None, gamma=jnp.ones((n_out,), dtype), beta=bias))
-        else:
-            layers.append(Layer(W, bias))
+        scale = jnp.ones((n_out,), dtype)
+        layers.append(Layer(W, None, scale, bias) if config.normalized[l] else Layer(W, bias))
     return tuple(layers)
 
 
@@ -139,7 +128,7 @@ def predict(
     Reference: lecture, chapter V, forward propagation 1-3.
     """
     h = _check_inputs(config, params, x)
-    check_state(config.normalized, config.layer_sizes, state)
+    checks.check_state(config.normalized, config.layer_sizes, state)
     for l, (layer, phi) in enumerate(zip(params, config.activations, strict=True)):
         layer = _cast(config, layer)
         z = _affine(h, layer)
@@ -191,9 +180,9 @@ def forward(
     Reference: lecture, chapter V, forward propagation 1-3.
     """
     h = _check_inputs(config, params, x)
-    frozen = check_frozen(config.n_layers, frozen)
-    check_training_pass(config.normalized, config.dropped, h.shape[0], key, frozen)
-    check_state(config.normalized, config.layer_sizes, state, frozen)
+    frozen = checks.check_frozen(config.n_layers, frozen)
+    checks.check_training_pass(config.normalized, config.dropped, h.shape[0], key, frozen)
+    checks.check_state(config.normalized, config.layer_sizes, state, frozen)
     share = row_shares(h.shape[0], sample_weight, jnp.dtype(config.dtype))
     cache = []
     for l, (layer, phi) in enumerate(zip(params, config.activations, strict=True)):
@@ -235,8 +224,8 @@ def backward(
         d_outputs: gradient of the objective with respect to the logits, (batch, n_out).
 
     Returns:
-        Gradients shaped like `params`, and the gradient with respect to the inputs (batch, n_in).
-        Under jit, whatever of these is not used is not computed either.
+        Gradients shaped like `params`, and the gradient with respect to the inputs (batch, n_in);
+        under jit, what is not used of these is not computed either.
 
     Raises:
         ValueError: if `d_outputs` does not have the shape of the logits.
@@ -251,8 +240,8 @@ def backward(
 
     Reference: lecture, chapter V, backward propagation; Rumelhart, Hinton & Williams, 1986.
     """
-    check_params(config.layer_sizes, config.normalized, params)
-    d_h = check_rows("d_outputs", d_outputs, (len(cache[0].inputs), config.layer_sizes[-1]))
+    checks.check_params(config.layer_sizes, config.normalized, params)
+    d_h = checks.check_rows("d_outputs", d_outputs, (len(cache[0].inputs), config.layer_sizes[-1]))
     d_h = d_h.astype(config.compute_dtype or config.dtype)
     grads: list[Layer] = []
     layers = zip(params, cache, config.activations, strict=True)
@@ -289,8 +278,7 @@ def objective(
 
     Returns:
         J(params, x, y, *, l2=0.0, sample_weight=None, key=None, state=(), dropout_rate=0.5,
-        loss_options=None) -> scalar, or (scalar, aux). It is written without its derivative:
-        `jax.value_and_grad(J)` is the oracle for `value_and_grad`.
+        loss_options=None) -> scalar, or (scalar, aux); its jax.grad is `value_and_grad`'s oracle.
 
     Raises:
         ValueError: for an unknown loss, or targets that do not fit the logits.
@@ -328,8 +316,7 @@ def value_and_grad(
     Args:
         config: the network.
         loss: name of a loss, or a `Loss`.
-        frozen: indices of layers that do not train; their gradients are zero, and under jit
-            nothing is computed for them.
+        frozen: indices of layers that do not train; their gradients are zero.
         has_aux: also return (logits, batch statistics).
 
     Returns:
@@ -369,8 +356,7 @@ def value_and_grad(
 
 
 def _affine(h: Float[Array, "batch n_in"], layer: Layer) -> Float[Array, "batch n_out"]:
-    z = h @ layer.W
-    return z if layer.b is None else z + layer.b[None, :]
+    return h @ layer.W if layer.b is None else h @ layer.W + layer.b[None, :]
 
 
 def _cast(config: MLPConfig, layer: Layer) -> Layer:
@@ -401,8 +387,7 @@ def _loss_pass(
 
 
 def _penalty(params: Params, l2: ScalarLike, dtype: Any) -> Scalar:
-    squares = sum(jnp.sum(layer.W**2, dtype=dtype) for layer in params)
-    return 0.5 * jnp.asarray(l2, dtype) * squares
+    return 0.5 * jnp.asarray(l2, dtype) * sum(jnp.sum(layer.W**2, dtype=dtype) for layer in params)
 
 
 def _add_penalty_grad(grad: Layer, W: Array, l2: ScalarLike) -> Layer:
@@ -410,6 +395,6 @@ def _add_penalty_grad(grad: Layer, W: Array, l2: ScalarLike) -> Layer:
 
 
 def _check_inputs(config: MLPConfig, params: Params, x: Any) -> Float[Array, "batch n_in"]:
-    check_dtype_available(config.compute_dtype or config.dtype, "config.dtype")
-    check_params(config.layer_sizes, config.normalized, params)
-    return check_features(config.layer_sizes, x).astype(config.compute_dtype or config.dtype)
+    checks.check_dtype_available(config.compute_dtype or config.dtype, "config.dtype")
+    checks.check_params(config.layer_sizes, config.normalized, params)
+    return checks.check_features(config.layer_sizes, x).astype(config.compute_dtype or config.dtype)
