@@ -8,11 +8,12 @@ from jaxmlp.diagnostics.curvature import curvature as curvature
 from jaxmlp.diagnostics.curvature import gauss_newton_product as gauss_newton_product
 from jaxmlp.diagnostics.curvature import hvp as hvp
 from jaxmlp.diagnostics.doctor import diagnose as diagnose
+from jaxmlp.diagnostics.doctor import findings as findings
 from jaxmlp.diagnostics.examine import Examination as Examination
 from jaxmlp.diagnostics.examine import examine as examine
-from jaxmlp.diagnostics.findings import Finding as Finding
-from jaxmlp.diagnostics.findings import FindingKind as FindingKind
-from jaxmlp.diagnostics.findings import Severity as Severity
+from jaxmlp.diagnostics.finding import Finding as Finding
+from jaxmlp.diagnostics.finding import FindingKind as FindingKind
+from jaxmlp.diagnostics.finding import Severity as Severity
 from jaxmlp.diagnostics.lanczos import lanczos as lanczos
 from jaxmlp.diagnostics.monitor import LayerMonitor as LayerMonitor
 from jaxmlp.diagnostics.monitor import LayerReadings as LayerReadings

@@ -6,7 +6,7 @@ from typing import Any
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics import rules_data, rules_network, rules_training
 from jaxmlp.diagnostics.examine import Examination, examine
-from jaxmlp.diagnostics.findings import Finding
+from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.losses import Loss
 from jaxmlp.training import FitResult
 from jaxmlp.types import Key, Params, ScalarLike, State
@@ -44,8 +44,8 @@ def diagnose(
     """Look for what keeps a network from learning, before training or after it.
 
     Measured are: one training pass over up to 1024 examples (gradient flow, covariances), the
-    activity of all units over all examples, and, given the optimizer, short trial runs at 0.1, 1,
-    10 and 100 times its learning rate, in one compiled program. Nothing of the trials is kept.
+    activity of all units over all examples, and, given the optimizer, short trial runs at 0.01 to
+    10,000 times its learning rate, in one compiled program. Nothing of the trials is kept.
 
     Args:
         config: the network; its initializer does not matter, the parameters do.

@@ -68,7 +68,8 @@ def lanczos(
     def step(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         basis, alpha, beta = carry
         w = product(basis[k])
-        alpha = alpha.at[k].set(w @ basis[k])
+        # A row of zeros (see below) gets a value from inside the spectrum, where it does no harm.
+        alpha = alpha.at[k].set(jnp.where(jnp.any(basis[k] != 0), w @ basis[k], alpha[0]))
         for _ in range(2):
             w = w - (basis @ w) @ basis
         norm = jnp.linalg.norm(w)

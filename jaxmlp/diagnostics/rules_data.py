@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.diagnostics.examine import Examination
-from jaxmlp.diagnostics.findings import Finding, FindingKind, Severity
+from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 
 # Initializations count on inputs of mean square 1. At 10 times that size pre-activations are 10
 # times too large, the curvature along the first layer's weights 100 times, and the largest stable

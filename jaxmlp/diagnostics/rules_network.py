@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from jaxmlp.diagnostics.examine import Examination
-from jaxmlp.diagnostics.findings import Finding, FindingKind, Severity
+from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.flatness import slopes
 
 # A layer learns at a good pace if a step changes its weights by about 1e-3 of their size. If the
@@ -92,7 +92,7 @@ def gradient_flow(exam: Examination) -> list[Finding]:
             _finding(
                 FindingKind.VANISHING_GRADIENT, weakest, Severity.CRITICAL,
                 f"The gradient that reaches layer {weakest} is {ratio[weakest]:.0e} of that at "
-                f"layer {top}: it vanishes on the way. {_weights(exam, weakest)}",
+                f"layer {top}: it vanishes on the way. {_weights(exam, _culprit(exam, weakest))}",
                 f"Use {_right_init(exam, weakest)} initialization{_other_activation(exam)}, batch "
                 "normalization, or fewer layers.",
             )
@@ -102,8 +102,9 @@ def gradient_flow(exam: Examination) -> list[Finding]:
             _finding(
                 FindingKind.EXPLODING_GRADIENT, strongest, Severity.CRITICAL,
                 f"The gradient that reaches layer {strongest} is {ratio[strongest]:.0e} times that "
-                f"at layer {top}: it explodes on the way. {_weights(exam, strongest)} The loss is "
-                f"{exam.loss_value:.3g} where chance level is {exam.chance:.3g}.",
+                f"at layer {top}: it explodes on the way. "
+                f"{_weights(exam, _culprit(exam, strongest))} The loss is {exam.loss_value:.3g} "
+                f"where chance level is {exam.chance:.3g}.",
                 f"Use {_right_init(exam, strongest)} initialization or batch normalization, and "
                 "clip the gradient's global norm.",
             )
@@ -173,14 +174,24 @@ def _right_rms(exam: Examination, layer: int) -> float:
 
 
 def _weights(exam: Examination, layer: int) -> str:
-    """The size of the weights beside what the right initialization would give; hidden layers."""
+    """The size of a hidden layer's weights beside what the right initialization would give."""
     assert exam.flow is not None
-    layer = min(layer, max(exam.config.n_layers - 2, 0))
     return (
-        f"{exam.config.activations[layer].name} units, weights of standard deviation "
-        f"{exam.flow.weight_rms[layer]:.2g} where {_right_init(exam, layer)} initialization has "
-        f"{_right_rms(exam, layer):.2g}."
+        f"Layer {layer} has {exam.config.activations[layer].name} units and weights of standard "
+        f"deviation {exam.flow.weight_rms[layer]:.2g}; {_right_init(exam, layer)} initialization "
+        f"has {_right_rms(exam, layer):.2g}."
     )
+
+
+def _culprit(exam: Examination, layer: int) -> int:
+    """Of the hidden layers that a gradient passes on its way to `layer`, the farthest from right.
+
+    The output layer's weights are passed too, but are no hidden layer's.
+    """
+    assert exam.flow is not None
+    passed = range(min(layer + 1, exam.config.n_layers - 2), exam.config.n_layers - 1)
+    rms = exam.flow.weight_rms
+    return max(passed, key=lambda l: abs(math.log(float(rms[l]) / _right_rms(exam, l) + 1e-30)))
 
 
 def _other_activation(exam: Examination) -> str:

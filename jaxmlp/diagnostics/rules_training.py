@@ -6,30 +6,30 @@ import numpy as np
 
 from jaxmlp.diagnostics.curvature import curvature
 from jaxmlp.diagnostics.examine import Examination
-from jaxmlp.diagnostics.findings import Finding, FindingKind, Severity
+from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.monitor import LayerReadings
 
 # Differences of losses count from a tenth of the chance level on, that is a tenth of all there is
-# to be learnt; the noise of a trial's last batches is below that.
+# to be learnt. (The trials share their batches, so that noise is far below that.)
 MATTERS = 0.1
-# A rate is too large if a tenth of it gets twice as far.
-FARTHER = 2.0
 # The usual update/weight ratio is 1e-3; at a tenth of that, 1e4 steps in one direction are needed
-# to change the weights by their own size. It is an alarm only where a hundred times the rate works
-# better, by ten times at least.
+# to change the weights by their own size. It is an alarm only if a rate 100 times larger, or more,
+# works best, by a factor of ten at least.
 SLOW = 1e-4
 LAGS = 0.1
+MUCH_LARGER = 100.0
 # Above this the weights are replaced rather than adjusted.
 JUMPY = 0.1
 RISING_EPOCHS = 3
-# Prechelt's generalization loss: training is over once validation is 5% above its best...
+# Prechelt's generalization loss (1998): training is over once validation is 5% above its best...
 GENERALIZATION_LOSS = 0.05
-# ...provided that this is more than chance: 3 standard errors.
-SIGMAS = 3.0
+# ...unless that is within one standard error of it (Breiman et al., 1984); and a network only
+# overfits what it has learnt: training and validation differ by more than chance, 3 of them.
+RISE_SIGMAS, GAP_SIGMAS = 1.0, 3.0
 
 
 def learning_rate_too_large(exam: Examination) -> list[Finding]:
-    """A tenth of the rate gets farther, or the loss rises."""
+    """The loss rises, or a tenth or hundredth of the rate gets farther."""
     evidence = _trial_too_large(exam) or _history_rises(exam) or _weights_jump(exam)
     if not evidence:
         return []
@@ -51,43 +51,39 @@ def learning_rate_too_large(exam: Examination) -> list[Finding]:
 
 
 def learning_rate_too_small(exam: Examination) -> list[Finding]:
-    """A hundred times the rate gets much farther, and the weights hardly move."""
+    """A much larger rate gets much farther, and the weights hardly move."""
     trial = exam.trial
     if trial is None:
         return []
-    progress = {scale: exam.loss_value - final for scale, final in trial.final.items()}
-    far = progress[100.0]
-    fastest = float(np.max(trial.update_ratio))
-    if not (
-        far > MATTERS * exam.chance
-        and far >= progress[10.0]
-        and progress[1.0] < LAGS * far
-        and fastest < SLOW
-    ):
+    best = max(trial.progress, key=lambda scale: trial.progress[scale])
+    far, here = trial.progress[best], trial.progress[1.0]
+    ratio = float(np.median(trial.update_ratio))
+    works_better = best >= MUCH_LARGER and far > MATTERS * exam.chance and here < LAGS * far
+    if not (works_better and ratio < SLOW):
         return []
     return [
         Finding(
             FindingKind.LEARNING_RATE_TOO_SMALL, None, Severity.WARNING,
-            f"In a trial of {trial.steps} steps the loss fell by {progress[1.0]:.2g}, but by "
-            f"{far:.2g} with 100 times the rate. A step changes no layer's weights by more than "
-            f"{fastest:.0e} of their size; 1e-3 is usual.",
+            f"In a trial of {trial.steps} steps the loss fell by {here:.2g}, but by {far:.2g} with "
+            f"{best:g} times the rate. A step changes the weights by {ratio:.0e} of their size "
+            "(median over the layers); 1e-3 is usual.",
             "Multiply the learning rate by 10 until the loss falls quickly but steadily.",
         )
     ]  # fmt: skip
 
 
 def overfitting(exam: Examination) -> list[Finding]:
-    """Validation loss well above its best, or above chance, while training goes on improving."""
+    """Validation loss well above its best, or above chance, and far from the training loss."""
     gap, result = exam.gap, exam.result
     if gap is None:
         return []
-    significant = gap.validation - gap.train > SIGMAS * gap.standard_error
     best = exam.chance  # a constant prediction is always to be had
     if result is not None and "validation_loss" in result.history:
-        best = min(best, float(np.min(result.history["validation_loss"])))
+        best = min([best, *result.history["validation_loss"]])
     rise = gap.validation - best
-    risen = rise > max(GENERALIZATION_LOSS * best, SIGMAS * gap.standard_error)
-    if not (significant and risen and rise > GENERALIZATION_LOSS * exam.chance):
+    risen = rise > max(GENERALIZATION_LOSS * exam.chance, RISE_SIGMAS * gap.standard_error)
+    learnt = gap.validation - gap.train > GAP_SIGMAS * gap.standard_error
+    if not (risen and learnt):
         return []
     return [
         Finding(
@@ -104,20 +100,15 @@ def _trial_too_large(exam: Examination) -> str:
     trial = exam.trial
     if trial is None:
         return ""
-    full, tenth = trial.final[1.0], trial.final[0.1]
-    if not math.isfinite(full):
+    progress, least = trial.progress, MATTERS * exam.chance
+    slower = max((0.1, 0.01), key=lambda scale: progress[scale])
+    losses = {scale: f"{trial.untrained - gain:.3g}" for scale, gain in progress.items()}
+    if not math.isfinite(progress[1.0]):
         return f"In a trial of {trial.steps} steps the loss became infinite or NaN."
-    progress, slower = exam.loss_value - full, exam.loss_value - tenth
-    least = MATTERS * exam.chance
-    if progress < -least:
+    if progress[1.0] < -least or progress[slower] - progress[1.0] > least:
         return (
-            f"In a trial of {trial.steps} steps the loss rose from {exam.loss_value:.3g} to "
-            f"{full:.3g}; with a tenth of the rate it came to {tenth:.3g}."
-        )
-    if slower > FARTHER * progress and slower - progress > least:
-        return (
-            f"In a trial of {trial.steps} steps the loss came from {exam.loss_value:.3g} to "
-            f"{full:.3g}, but to {tenth:.3g} with a tenth of the rate."
+            f"In a trial of {trial.steps} steps the loss came from {losses[0.0]} to {losses[1.0]}, "
+            f"but to {losses[slower]} with {slower:g} times the rate."
         )
     return ""
 

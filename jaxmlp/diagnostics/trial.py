@@ -1,4 +1,4 @@
-"""Short trial runs at several learning rates, in one compiled program: is a tenth better?"""
+"""Short trial runs at several learning rates, in one compiled program: would another be better?"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +15,7 @@ from jaxmlp.network import value_and_grad
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.types import Key, Params, ScalarLike
 
-SCALES = (0.1, 1.0, 10.0, 100.0)
+SCALES = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)  # 0: the same batches, nothing learnt
 SETTLED = 20  # steps at the end over which the loss is averaged
 
 
@@ -24,13 +24,16 @@ class Trial(NamedTuple):
 
     Attributes:
         steps: number of steps.
-        final: {scale: mean loss of the last batches}.
+        progress: {scale: by how much the loss of the last batches fell, against a scale of 0, that
+            is the same batches without any training}; -inf for a run that did not stay finite.
+        untrained: that loss at a scale of 0.
         update_ratio: median over the steps of ||update of W|| / ||W|| at the rate itself,
             (layers,).
     """
 
     steps: int
-    final: dict[float, float]
+    progress: dict[float, float]
+    untrained: float
     update_ratio: Float[np.ndarray, " layers"]
 
 
@@ -47,7 +50,7 @@ def try_rates(
     l2: ScalarLike = 0.0,
     loss_options: Mapping[str, ScalarLike] | None = None,
 ) -> Trial:
-    """Train copies of a network for a few steps at 0.1, 1, 10 and 100 times the learning rate.
+    """Train copies of a network for a few steps at 0.01 to 10,000 times the learning rate.
 
     Updates are multiplied by the scale, which is what a multiple of the rate does in every rule
     of this library. Nothing of the trial is kept but its losses.
@@ -72,8 +75,14 @@ def try_rates(
     options = {"l2": l2, "loss_options": dict(loss_options or {})}
     losses, ratios = jax.device_get(_run(config, loss, optimizer, params, data, rows, options))
     tails = losses[:, -min(SETTLED, steps) :]
-    final = {scale: float(np.mean(tail)) for scale, tail in zip(SCALES, tails, strict=True)}
-    return Trial(steps, final, np.median(ratios[SCALES.index(1.0)], axis=0))
+    final = np.asarray(np.mean(tails, axis=1, dtype=np.float64))
+    progress = np.where(np.isfinite(final), final[0] - final, -np.inf)
+    return Trial(
+        steps,
+        dict(zip(SCALES, progress.tolist(), strict=True)),
+        float(final[0]),
+        np.median(ratios[SCALES.index(1.0)], axis=0),
+    )
 
 
 @partial(jax.jit, static_argnums=1)

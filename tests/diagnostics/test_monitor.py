@@ -1,0 +1,135 @@
+"""What the monitor and the activity log measure, against numpy and jax.grad."""
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmlp
+from jaxmlp.activations import ACTIVATIONS
+from jaxmlp.diagnostics import ActivityLog, layer_activity, monitor_layers
+from jaxmlp.diagnostics.flatness import is_flat, slopes
+
+X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+Y = np.random.default_rng(1).integers(0, 2, 6).astype(np.int32)
+LOSS = "softmax_cross_entropy"
+
+
+def test_readings_of_every_step_against_a_loop_of_jax_grad():
+    """Three steps of gradient descent on all rows, redone with jax.grad and numpy."""
+    config = jaxmlp.MLPConfig((3, 5, 4, 2), activation=("relu", "tanh"), bias_init=-0.5)
+    params = jaxmlp.init(config, jax.random.key(0))
+    params = (params[0], params[1]._replace(W=20 * params[1].W), params[2])
+    result = jaxmlp.fit(
+        config, params, (X, Y), loss=LOSS, optimizer=jaxmlp.sgd(0.1), epochs=3, batch_size=None,
+        key=jax.random.key(1), monitor=monitor_layers(config), monitor_every=1,
+    )  # fmt: skip
+    seen = result.monitored
+    assert result.monitor_steps.tolist() == [1, 2, 3]
+    gradient = jax.grad(jaxmlp.objective(config, LOSS))
+    for step in range(3):
+        grads = gradient(params, X, Y)
+        h0 = np.maximum(X @ params[0].W + params[0].b[None], 0)
+        h1 = np.tanh(h0 @ params[1].W + params[1].b[None])
+        outputs = [h0, h1, h1 @ params[2].W + params[2].b[None]]
+        norms = [np.linalg.norm(g.W) for g in grads]
+        sizes = [np.linalg.norm(layer.W) for layer in params]
+        np.testing.assert_allclose(seen.gradient_norm[step], norms, rtol=1e-4)
+        np.testing.assert_allclose(seen.weight_norm[step], sizes, rtol=1e-5)
+        ratios = [0.1 * n / s for n, s in zip(norms, sizes, strict=True)]
+        np.testing.assert_allclose(seen.update_ratio[step], ratios, rtol=1e-4)
+        means, variances = ([f(h) for h in outputs] for f in (np.mean, np.var))
+        np.testing.assert_allclose(seen.activation_mean[step], means, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(seen.activation_variance[step], variances, rtol=1e-4)
+        dead = np.mean(np.all(h0 == 0, axis=0))
+        np.testing.assert_allclose(seen.dead_fraction[step], [dead, 0, 0], atol=1e-6)
+        flat = np.mean(1 - h1**2 < 0.05)
+        assert flat > 0.3
+        np.testing.assert_allclose(seen.saturated_fraction[step], [0, flat, 0], atol=1e-6)
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
+
+
+def test_frozen_layers_do_not_move():
+    config = jaxmlp.MLPConfig((3, 5, 4, 2))
+    result = jaxmlp.fit(
+        config, jaxmlp.init(config, jax.random.key(0)), (X, Y), loss=LOSS, frozen=(1,),
+        optimizer=jaxmlp.sgd(0.1), epochs=2, key=jax.random.key(1),
+        monitor=monitor_layers(config, frozen=(1,)), monitor_every=2,
+    )  # fmt: skip
+    assert (result.monitored.update_ratio > 0).tolist() == [[True, False, True]]
+
+
+def test_monitor_leaves_the_run_as_it_is():
+    """Also with batch normalization, dropout and a ragged last batch, at any cadence."""
+    config = jaxmlp.MLPConfig((3, 5, 4, 2), batch_norm=(True, False), dropout=(False, True))
+    params = jaxmlp.init(config, jax.random.key(0))
+    losses = []
+    for monitor in (None, monitor_layers(config)):
+        result = jaxmlp.fit(
+            config, params, (X, Y), loss=LOSS, optimizer=jaxmlp.adam(0.01), epochs=4, batch_size=4,
+            key=jax.random.key(1), monitor=monitor, monitor_every=3,
+        )  # fmt: skip
+        losses.append(result.history["train_loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    assert result.monitored.gradient_norm.shape == (2, 3)
+    assert np.isfinite(jax.tree.leaves(result.monitored)).all()
+
+
+def test_which_activations_saturate_and_which_can_die():
+    assert {name for name, phi in ACTIVATIONS.items() if slopes(phi).saturates} == {
+        "sigmoid",
+        "tanh",
+    }
+    assert {name for name, phi in ACTIVATIONS.items() if slopes(phi).dies} == {
+        *("relu", "elu", "selu", "softplus", "gelu", "gelu_exact", "silu", "mish")
+    }
+    np.testing.assert_allclose(slopes(ACTIVATIONS["sigmoid"]).steepest, 0.25, rtol=1e-6)
+    np.testing.assert_allclose(slopes(ACTIVATIONS["gelu"]).steepest, 1.129, rtol=1e-3)
+    # sigmoid' is 5% of 1/4 where h (1 - h) = 1/80
+    edge = 0.5 + np.sqrt(0.25 - 1 / 80)
+    h = jnp.asarray([[edge - 1e-3, edge + 1e-3]])
+    assert is_flat(ACTIVATIONS["sigmoid"], h).tolist() == [[False, True]]
+
+
+def test_activity_over_several_blocks_against_numpy():
+    """5,000 rows are two blocks of 2,048 and a ragged one."""
+    x = np.random.default_rng(2).normal(size=(5000, 3)).astype(np.float32)
+    config = jaxmlp.MLPConfig((3, 6, 4, 2), activation=("relu", "tanh"), dropout=True)
+    first, second, third = jaxmlp.init(config, jax.random.key(0))
+    first = first._replace(b=jnp.array([0, 0, 0, 0, 0, -50.0]))
+    params = (first, second._replace(W=5 * second.W), third)
+    h0 = np.maximum(x @ np.asarray(first.W) + np.asarray(first.b), 0)
+    h1 = np.tanh(h0 @ np.asarray(params[1].W) + np.asarray(second.b))
+    relu, tanh = layer_activity(config, params, x)
+    assert relu.dead.tolist() == [False] * 5 + [True]
+    np.testing.assert_allclose(relu.mean, h0.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(relu.variance, h0.var(axis=0), rtol=1e-3)
+    np.testing.assert_allclose(relu.flat, np.mean(h0 == 0, axis=0), atol=1e-6)
+    np.testing.assert_allclose(tanh.saturated_fraction, np.mean(1 - h1**2 < 0.05), atol=1e-3)
+    assert not tanh.dead.any()
+    assert relu.saturated_fraction == 0
+
+
+def test_activity_under_batch_normalization_uses_the_batch():
+    config = jaxmlp.MLPConfig((3, 6, 2), activation="tanh", batch_norm=True)
+    params = jaxmlp.init(config, jax.random.key(0))
+    activity = layer_activity(config, params, 1000 + 100 * X)
+    assert activity[0].saturated_fraction < 0.5  # without normalization all would be
+    assert np.abs(activity[0].mean).max() < 0.5
+
+
+@pytest.mark.parametrize("epochs", [5, 4])
+def test_activity_log_looks_at_its_cadence_and_at_the_end(epochs):
+    config = jaxmlp.MLPConfig((3, 5, 4, 2))
+    log = ActivityLog(config, X, every=2)
+    result = jaxmlp.fit(
+        config, jaxmlp.init(config, jax.random.key(0)), (X, Y), loss=LOSS,
+        optimizer=jaxmlp.sgd(0.1), epochs=epochs, key=jax.random.key(1), callbacks=[log], every=1,
+    )  # fmt: skip
+    epochs_seen = [epoch for epoch, _ in log.records]
+    assert epochs_seen[-1] == epochs
+    assert all(b - a >= 2 for a, b in pairwise(epochs_seen[:-1]))
+    expected = layer_activity(config, result.carry.params, X)
+    np.testing.assert_array_equal(log.records[-1][1][0].mean, expected[0].mean)
