@@ -4,7 +4,7 @@
 
 Digits: 64-128-10, batch 64, 40 epochs. Fashion-MNIST: 784-256-10, batch 128, 1 epoch (left out
 where the data are not at hand). Runs with and without take turns, so that both meet the same
-neighbours on the machine; each figure is the median of its runs, and the overhead that of the pairs.
+neighbours on the machine; each figure is the median of its runs, the overhead that of the pairs.
 """
 
 import argparse

@@ -3,6 +3,11 @@
 from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
 from jaxmlp.activations import Activation as Activation
 from jaxmlp.config import MLPConfig as MLPConfig
+from jaxmlp.diagnostics import Finding as Finding
+from jaxmlp.diagnostics import FindingKind as FindingKind
+from jaxmlp.diagnostics import diagnose as diagnose
+from jaxmlp.diagnostics import hvp as hvp
+from jaxmlp.diagnostics import monitor_layers as monitor_layers
 from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
 from jaxmlp.losses import LOSSES as LOSSES
 from jaxmlp.losses import Loss as Loss

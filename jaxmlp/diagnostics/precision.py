@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -133,18 +134,25 @@ def _tensors(
     config: MLPConfig, dtype: str, params: Params, masters: list, x: Any, y: Any, loss: Loss
 ) -> Tensors:
     """All outputs and gradients, as float64 copies, in the order of computing."""
-    config = config.replace(dtype=dtype, compute_dtype=None, dropout=False)
+    config = config.replace(dtype=dtype, compute_dtype=None, dropout=False, weight_init="auto")
     leaves = [jnp.asarray(leaf, dtype) for leaf in masters]
     rounded = jax.tree.unflatten(jax.tree.structure(params), leaves)
     x = jnp.asarray(x, dtype)
     y = jnp.asarray(y, jnp.int32 if y.dtype.kind in "iub" and y.ndim == 1 else dtype)
-    outputs, cache = forward(config, rounded, x)
-    _, d_outputs = loss.value_and_grad(outputs, y)
-    grads, _ = backward(config, rounded, cache, (d_outputs / len(x)).astype(dtype))
-    hidden = [kept.inputs for kept in cache[1:]]
-    result = [(l, "outputs", h) for l, h in enumerate([*hidden, outputs])]
-    result += [(l, "gradient of W", grads[l].W) for l in reversed(range(config.n_layers))]
+    outputs, gradients = _pass(config, loss, rounded, x, y)
+    result = [(l, "outputs", h) for l, h in enumerate(outputs)]
+    result += [(l, "gradient of W", gradients[l]) for l in reversed(range(config.n_layers))]
     return [(l, tensor, np.asarray(array, np.float64)) for l, tensor, array in result]
+
+
+@partial(jax.jit, static_argnums=1)
+def _pass(config: MLPConfig, loss: Loss, params: Params, x: Any, y: Any) -> tuple[list, list]:
+    """Each layer's outputs and the gradient of its weights."""
+    outputs, cache = forward(config, params, x)
+    _, d_outputs = loss.value_and_grad(outputs, y)
+    d_outputs = (d_outputs / len(x)).astype(outputs.dtype)
+    grads, _ = backward(config, params, cache, d_outputs)
+    return [*(kept.inputs for kept in cache[1:]), outputs], [grad.W for grad in grads]
 
 
 def _compare(dtype: str, found: Tensors, exact: Tensors) -> list[PrecisionRow]:

@@ -81,13 +81,14 @@ def gradient_flow(exam: Examination) -> list[Finding]:
     """Gradients that shrink or grow on their way down."""
     assert exam.flow is not None
     signal, top = exam.flow.signal, exam.config.n_layers - 1
-    # Nothing comes back through a layer above that is exactly 0 (its units dead or all weights 0).
     if top == 0 or signal[top] <= 0:
         return []
+    # That nothing comes back through dead units, or through equal ones, is their own finding.
+    blocked = bool(symmetric_weights(exam)) or any(a.dead.all() for a in exam.activity)
     ratio = signal / signal[top]
     weakest, strongest = int(np.argmin(ratio)), int(np.argmax(ratio))
     found = []
-    if ratio[weakest] < VANISHING:
+    if ratio[weakest] < VANISHING and not blocked:
         found.append(
             _finding(
                 FindingKind.VANISHING_GRADIENT, weakest, Severity.CRITICAL,

@@ -56,7 +56,7 @@ def test_hessian_product_and_extremes_against_jax_hessian(case, x64):
     assert extremes.condition_number == float("inf") or eigenvalues[0] > 0
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", list(CASES)[:2])
 def test_gauss_newton_product_against_jacobians(case, x64):
     config, loss, params, (x, y), options, flat, unravel, _ = draw(case)
     weight = options.get("sample_weight", jnp.ones(12))

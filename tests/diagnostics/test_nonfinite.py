@@ -24,7 +24,7 @@ def by_a_loop(params, rate):
     def finite(*arrays):
         return all(bool(jnp.isfinite(a).all()) for a in arrays)
 
-    for step in range(1000):
+    for step in range(100):
         h = X
         for l, layer in enumerate(params):
             for name, array in (("W", layer.W), ("b", layer.b)):
@@ -48,18 +48,15 @@ def by_a_loop(params, rate):
     return None
 
 
-@pytest.mark.parametrize("rate", [0.7, 3.0, 1e3, 1e12, 1e30])
+@pytest.mark.parametrize("rate", [3.0, 1e3, 1e12, 1e30])
 def test_against_a_loop(rate):
-    """From a slow climb over hundreds of steps to an overflow at once."""
+    """From a climb over a dozen steps to an overflow at once."""
     params = jaxmlp.init(CONFIG, jax.random.key(0))
-    result = jaxmlp.fit(CONFIG, params, (X, Y), epochs=1000, batch_size=None, **options(rate))
+    result = jaxmlp.fit(CONFIG, params, (X, Y), epochs=100, batch_size=None, **options(rate))
     assert result.status is jaxmlp.FitStatus.DIVERGED
     found = locate_non_finite(CONFIG, params, (X, Y), result, batch_size=None, **options(rate))
     expected = by_a_loop(params, rate)
-    if rate < 1:  # chaotic by then: other roundings, other last digits
-        assert abs(found.step - expected.step) <= 2
-    else:
-        assert found == expected
+    assert found == expected
 
 
 def test_in_the_middle_of_an_epoch_and_chunk():

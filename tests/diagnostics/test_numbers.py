@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxmlp
+from jaxmlp.data import load_digits
 from jaxmlp.diagnostics import precision_report
 from jaxmlp.diagnostics.chance import chance_level
 from jaxmlp.diagnostics.conditioning import conditioning
@@ -78,9 +79,9 @@ def test_directions_that_say_nothing_do_not_count():
 
 def test_digits_are_well_conditioned_where_it_counts():
     """Their constant pixels make the plain condition number infinite."""
-    digits = jaxmlp.data.load_digits()
+    digits = load_digits()
     found = conditioning(digits.x / 16, np.eye(10)[digits.y])
-    assert found.plain == float("inf")
+    assert found.plain > 1e20  # 0 but for rounding
     assert found.condition_number < 100
 
 
