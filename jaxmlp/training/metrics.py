@@ -110,8 +110,15 @@ def add_sums(a: MetricSums, b: MetricSums) -> MetricSums:
 def _hits(loss: Loss, outputs: Float[Array, "batch n_out"], targets: Array) -> Array:
     """Share of right labels of each row: argmax, or thresholds where each output is a question."""
     if targets.ndim == 1 and outputs.shape[1] > 1:
-        return jnp.argmax(outputs, axis=1).astype(targets.dtype) == targets
+        return _is_argmax(outputs, targets.astype(jnp.int32))
     targets = targets.reshape(outputs.shape)
     if loss.link is LOSSES["softmax_cross_entropy"].link:
-        return jnp.argmax(outputs, axis=1) == jnp.argmax(targets, axis=1)
+        return _is_argmax(outputs, jnp.argmax(targets, axis=1).astype(jnp.int32))
     return jnp.mean((outputs > 0) == (targets > 0.5), axis=1)
+
+
+def _is_argmax(outputs: Float[Array, "batch n_out"], labels: Array) -> Array:
+    """argmax(outputs) == labels, the first of equals winning; without argmax's slow loop on CPU."""
+    column = jnp.arange(outputs.shape[1], dtype=jnp.int32)[None, :]
+    top, label = outputs == jnp.max(outputs, axis=1, keepdims=True), labels[:, None]
+    return jnp.any(top & (column == label), axis=1) & ~jnp.any(top & (column < label), axis=1)

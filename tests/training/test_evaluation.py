@@ -76,6 +76,15 @@ def test_soft_labels_count_their_largest():
     np.testing.assert_allclose(found["accuracy"], right.mean(), rtol=1e-6)
 
 
+def test_the_first_of_equal_outputs_wins():
+    """As numpy's argmax has it; an untrained network with zero weights is right by chance only."""
+    loss = jaxmlp.LOSSES["softmax_cross_entropy"]
+    outputs = np.array([[1, 1, 0], [1, 1, 0], [0, 2, 2], [0, 2, 2], [3, 1, 2]], np.float32)
+    labels = np.array([0, 1, 1, 2, 0], np.int32)
+    sums = metric_sums(loss, outputs, labels, np.ones(5, np.float32), {"label_smoothing": 0.0})
+    assert float(sums.score[0]) == np.sum(outputs.argmax(axis=1) == labels) == 3
+
+
 def test_batch_norm_uses_the_running_statistics():
     config = jaxmlp.MLPConfig((4, 8, 3), batch_norm=True)
     params, state = jaxmlp.init(config, jax.random.key(0)), jaxmlp.init_state(config)
