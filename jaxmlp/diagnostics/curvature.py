@@ -207,11 +207,11 @@ def curvature(
     key = jax.random.key(0) if key is None else key
     x, y = (jnp.asarray(part) for part in data)
     options = {"l2": l2, **options}
-    values, residuals = jax.device_get(
+    values, errors = jax.device_get(
         _extremes(config, get_loss(loss), matrix, steps, params, x, y, key, options)
     )
     return Curvature(
-        float(values[0]), float(values[1]), float(residuals[0]), float(residuals[1]), steps
+        float(values[0]), float(values[1]), float(errors[0]), float(errors[1]), steps
     )
 
 
@@ -227,7 +227,7 @@ def _extremes(
     key: Key,
     options: dict[str, Any],
 ) -> tuple[Array, Array]:
-    """(largest, smallest) Ritz value, and their residuals."""
+    """(largest, smallest) Ritz value, and bounds on their errors."""
     make = hvp if matrix == "hessian" else gauss_newton_product
     flat, unravel = ravel_pytree(params)
 
@@ -235,5 +235,6 @@ def _extremes(
         return ravel_pytree(make(config, loss)(params, unravel(v), x, y, **options))[0]
 
     ritz = lanczos(product, flat.size, steps, key, flat.dtype)
+    rounding = jnp.finfo(flat.dtype).eps * jnp.max(jnp.abs(ritz.values))
     ends = jnp.array([-1, 0])
-    return ritz.values[ends], ritz.residuals[ends]
+    return ritz.values[ends], jnp.maximum(ritz.residuals[ends], rounding)

@@ -77,10 +77,13 @@ def overfitting(exam: Examination) -> list[Finding]:
     gap, result = exam.gap, exam.result
     if gap is None:
         return []
-    best = exam.chance  # a constant prediction is always to be had
+    best, now = exam.chance, gap.validation  # a constant prediction is always to be had
     if result is not None and "validation_loss" in result.history:
-        best = min([best, *result.history["validation_loss"]])
-    rise = gap.validation - best
+        losses = result.history["validation_loss"].tolist()
+        best = min([best, *losses])
+        # One bad epoch is no trend: none of the last ones may have come near the best.
+        now = min([now, *losses[-RISING_EPOCHS:]])
+    rise = now - best
     risen = rise > max(GENERALIZATION_LOSS * exam.chance, RISE_SIGMAS * gap.standard_error)
     learnt = gap.validation - gap.train > GAP_SIGMAS * gap.standard_error
     if not (risen and learnt):
