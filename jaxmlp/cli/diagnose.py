@@ -17,7 +17,7 @@ from jaxmlp.cli.options import LOSS, Options, check_options, make_config, make_o
 from jaxmlp.cli.problem import load_problem
 from jaxmlp.cli.run_folder import load_run
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
-from jaxmlp.diagnostics.findings import Finding, Severity
+from jaxmlp.diagnostics.finding import Finding, Severity
 
 
 def diagnose(

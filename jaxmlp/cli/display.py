@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxmlp import training
-from jaxmlp.diagnostics.findings import Finding
+from jaxmlp.diagnostics.finding import Finding
 
 SHOWN_EPOCHS = 12
 HEADINGS = ("epoch", "train loss", "val. loss", "train acc.", "val. acc.", "seconds")

@@ -13,6 +13,7 @@ import jaxmlp
 from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.train import train
+from jaxmlp.cli.verify import verify
 
 app = typer.Typer(
     help="Multilayer perceptrons in JAX, every gradient by hand and proven.",
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(predict)
 app.command()(diagnose)
+app.command()(verify)
 
 
 def _show_version(wanted: bool) -> None:

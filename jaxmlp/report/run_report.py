@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.diagnostics import LayerReadings, layer_activity
-from jaxmlp.diagnostics.findings import Finding
+from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.flatness import activation_outputs
 from jaxmlp.losses import get_loss
 from jaxmlp.network import forward

@@ -1,0 +1,192 @@
+"""`jaxmlp verify`."""
+
+import importlib
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from jaxmlp.verification.gradients import check_gradients
+from jaxmlp.verification.registry import Case, all_cases, check_cases, default_cases
+from jaxmlp.verification.report import GradientReport, Verdict
+
+MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "unclear"}
+STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+
+
+def verify(
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="[MODULE:FUNCTION]",
+            help="A gradient of your own: (params, *args) -> (value, grads), or grads.",
+        ),
+    ] = "",
+    against: Annotated[
+        str, typer.Option(metavar="MODULE:FUNCTION", help="The function it is the gradient of.")
+    ] = "",
+    params: Annotated[
+        str,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="Where to check it: a pytree of arrays, or a function without arguments.",
+        ),
+    ] = "",
+    args: Annotated[
+        str, typer.Option(metavar="MODULE:NAME", help="A tuple of further arguments.")
+    ] = "",
+    full: Annotated[
+        bool, typer.Option("--full", help="Every activation x loss x init x depth x dtype.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of data, parameters and probes.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Prove gradients: this library's, or one of your own.
+
+    Each is compared with jax.grad, with finite differences, and with the order of its Taylor
+    remainder. The exit code is 1 if any of them is wrong.
+
+        jaxmlp verify
+
+        jaxmlp verify homework:value_and_grad --against homework:loss --params homework:params
+    """  # fmt: skip
+    if not function:
+        if against or params or args:
+            raise ValueError("name the gradient to check first: jaxmlp verify MODULE:FUNCTION ...")
+        raise typer.Exit(verify_registry(all_cases() if full else default_cases(), seed, as_json))
+    if not against or not params:
+        raise ValueError(
+            f"to check {function}, name the function it is the gradient of and the parameters to "
+            "check it at: --against MODULE:FUNCTION --params MODULE:NAME."
+        )
+    report = check_gradients(
+        load_object(function), load_object(against), _value(params), *_arguments(args), seed=seed
+    )
+    print(json.dumps(report.to_dict(), indent=2) if as_json else report)
+    raise typer.Exit(1 if report.verdict is Verdict.FAIL else 0)
+
+
+def verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
+    """Check the library's own gradients; print a table or JSON; return the exit code."""
+    console, begin = Console(highlight=False), time.perf_counter()
+    found: list[tuple[Case, GradientReport]] = []
+    with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as p:
+        task = p.add_task("gradients", total=len(cases))
+        for pair in check_cases(cases, seed):
+            found.append(pair)
+            p.update(task, advance=1)
+    count = Counter(report.verdict for _, report in found)
+    if as_json:
+        rows = [{**case._asdict(), **report.to_dict()} for case, report in found]
+        print(json.dumps(rows, indent=2))
+    else:
+        console.print(pair_table(found))
+        console.print(depth_table(found))
+        for case, report in found:
+            if report.verdict is not Verdict.PASS:
+                console.print(f"\n{', '.join(map(str, case))}\n{report}", markup=False)
+        console.print(
+            f"\n{len(found)} networks: {count[Verdict.PASS]} pass, {count[Verdict.FAIL]} fail, "
+            f"{count[Verdict.INCONCLUSIVE]} inconclusive ({time.perf_counter() - begin:.0f} s)"
+        )
+    return 1 if count[Verdict.FAIL] else 0
+
+
+def pair_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
+    """Lay out activation x loss, in float64: the largest difference to jax.grad of any network."""
+    cells: dict[tuple[str, str], list[GradientReport]] = {}
+    for case, report in found:
+        if case.dtype == "float64":
+            cells.setdefault((case.activation, case.loss), []).append(report)
+    losses = list(dict.fromkeys(loss for _, loss in cells))
+    title = "largest difference to jax.grad, relative to the leaf's largest entry (float64)"
+    table = Table(title=title, box=None, padding=(0, 1), title_justify="left")
+    table.add_column("activation")
+    for loss in losses:
+        table.add_column(loss.replace("_", "\n"), justify="right", vertical="bottom")
+    for activation in dict.fromkeys(name for name, _ in cells):
+        row = [_cell(cells.get((activation, loss), [])) for loss in losses]
+        table.add_row(activation, *row)
+    return table
+
+
+def depth_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
+    """Lay out activation x depth, and x the narrower dtypes: passes and failures."""
+    cells: dict[tuple[str, str], list[GradientReport]] = {}
+    for case, report in found:
+        column = f"depth {case.depth}" if case.dtype == "float64" else case.dtype
+        cells.setdefault((case.activation, column), []).append(report)
+    columns = sorted({column for _, column in cells})
+    table = Table(title="\nverdicts", box=None, padding=(0, 1), title_justify="left")
+    table.add_column("activation")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for activation in dict.fromkeys(name for name, _ in cells):
+        table.add_row(activation, *(_verdict(cells.get((activation, c), [])) for c in columns))
+    return table
+
+
+def _cell(reports: list[GradientReport]) -> str:
+    if not reports:
+        return ""
+    errors = [leaf.autodiff_error or 0.0 for report in reports for leaf in report.leaves]
+    worst = _worst(reports)
+    return f"[{STYLES[worst]}]{max(errors):.0e}[/]"
+
+
+def _verdict(reports: list[GradientReport]) -> str:
+    if not reports:
+        return ""
+    worst = _worst(reports)
+    return f"[{STYLES[worst]}]{MARKS[worst]}[/]" + (f" {len(reports)}" if len(reports) > 1 else "")
+
+
+def _worst(reports: list[GradientReport]) -> Verdict:
+    verdicts = {report.verdict for report in reports}
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+    return next(verdict for verdict in order if verdict in verdicts)
+
+
+def load_object(path: str) -> Any:
+    """Import MODULE:NAME, looking in the current folder too.
+
+    Raises:
+        ValueError: if the path has no colon, or the module no such name.
+        ImportError: if there is no such module.
+    """
+    module_name, colon, name = path.partition(":")
+    if not (module_name and colon and name):
+        raise ValueError(f"{path!r} is not of the form MODULE:NAME, such as homework:loss.")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name.removesuffix(".py"))
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"there is no module {error.name!r} here; run the command in its folder."
+        ) from error
+    if not hasattr(module, name):
+        raise ValueError(f"module {module_name} has nothing called {name!r}.")
+    return getattr(module, name)
+
+
+def _value(path: str) -> Any:
+    """Return what a path names; a function is called for it."""
+    found = load_object(path)
+    return found() if callable(found) else found
+
+
+def _arguments(path: str) -> tuple[Any, ...]:
+    if not path:
+        return ()
+    found = _value(path)
+    return tuple(found) if isinstance(found, tuple | list) else (np.asarray(found),)
