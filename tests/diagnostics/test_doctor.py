@@ -125,3 +125,23 @@ def test_larger_images_before_and_after_training(name):
         validation_data=held_out, **options,
     )  # fmt: skip
     assert kinds(config, result, train, validation_data=held_out, **options) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtypes", [("bfloat16", None), ("float32", "bfloat16"), ("float64", None)])
+def test_every_precision_with_batch_normalization_and_dropout(dtypes):
+    """A healthy network is healthy in all of them, under strict promotion."""
+    rng = np.random.default_rng(SEED)
+    x = rng.normal(size=(900, 5))
+    y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    train, held_out = (x[:600], y[:600]), (x[600:], y[600:])
+    options = {"loss": "softmax_cross_entropy", "optimizer": jaxmlp.adam(1e-2)}
+    with jax.enable_x64(dtypes[0] == "float64"):
+        config = jaxmlp.MLPConfig(
+            (5, 16, 2), batch_norm=True, dropout=True, dtype=dtypes[0], compute_dtype=dtypes[1]
+        )
+        result = jaxmlp.fit(
+            config, jaxmlp.init(config, jax.random.key(0)), train, epochs=5,
+            key=jax.random.key(1), validation_data=held_out, **options,
+        )  # fmt: skip
+        assert kinds(config, result, train, validation_data=held_out, **options) == set()
