@@ -138,7 +138,7 @@ def depth_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
 def _cell(reports: list[GradientReport]) -> str:
     if not reports:
         return ""
-    # The median, as some leaves are zero but for rounding, and relative to that rounding is far off.
+    # The median: some leaves are zero but for rounding, of which a relative error says nothing.
     errors = [np.median([leaf.autodiff_error or 0.0 for leaf in r.leaves]) for r in reports]
     return f"[{STYLES[_worst(reports)]}]{max(errors):.0e}[/]"
 
