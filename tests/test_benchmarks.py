@@ -1,15 +1,11 @@
 """The benchmark's peers do the same work: shapes, steps and final losses."""
 
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.harness import markdown_table
 from benchmarks.peers import PEERS, Problem, final_loss

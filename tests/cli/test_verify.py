@@ -1,0 +1,81 @@
+"""`jaxmlp verify` on functions of one's own, and on the registry."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jaxmlp.cli import verify as verify_module
+from jaxmlp.cli.main import run
+from jaxmlp.verification.registry import Case
+
+HOMEWORK = """
+import numpy as np
+
+params = {"w": np.array([0.5, -1.0]), "b": np.array(0.2)}
+data = (np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([1.0, 0.0]))
+
+def loss(params, x, y):
+    return 0.5 * np.mean((x @ params["w"] + params["b"] - y) ** 2)
+
+def gradient(params, x, y):
+    error = (x @ params["w"] + params["b"] - y) / len(y)
+    return {"w": x.T @ error, "b": error.sum()}
+
+def forgot_the_mean(params, x, y):
+    error = x @ params["w"] + params["b"] - y
+    return {"w": x.T @ error, "b": error.sum()}
+"""
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Work in a folder with a student's module."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Path("homework_of_mine.py").write_text(HOMEWORK)
+
+
+def arguments(gradient):
+    module = "homework_of_mine"
+    return [
+        "verify", f"{module}:{gradient}", "--against", f"{module}:loss",
+        "--params", f"{module}:params", "--args", f"{module}:data",
+    ]  # fmt: skip
+
+
+def test_a_right_gradient(capsys):
+    assert run(arguments("gradient")) == 0
+    assert "gradient check: PASS" in capsys.readouterr().out
+
+
+def test_a_wrong_gradient(capsys):
+    assert run([*arguments("forgot_the_mean"), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "fail"
+    assert any("batch" in leaf["cause"] for leaf in report["leaves"])
+
+
+def test_the_registry(capsys, monkeypatch):
+    cases = [Case("tanh", "squared_error", "xavier_normal", 2, "float64")]
+    monkeypatch.setattr(verify_module, "default_cases", lambda: cases)
+    assert run(["verify"]) == 0
+    out = capsys.readouterr().out
+    assert "1 networks: 1 pass, 0 fail" in out
+    assert run(["verify", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["verify", "homework_of_mine:gradient"], "--against MODULE:FUNCTION"),
+        (["verify", "--against", "a:b"], "name the gradient to check first"),
+        (["verify", "nothing_here:f", "--against", "a:b", "--params", "a:c"], "no module"),
+        (["verify", "homework_of_mine", "--against", "a:b", "--params", "a:c"], "MODULE:NAME"),
+        (arguments("gradiet"), "nothing called 'gradiet'"),
+    ],
+)
+def test_bad_input_is_explained(options, message, capsys):
+    assert run(options) == 2
+    assert message in capsys.readouterr().err

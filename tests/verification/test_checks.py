@@ -1,0 +1,98 @@
+"""Hessian-vector products, update rules, the walk-through and the list of the registry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxmlp
+from jaxmlp.losses import LOSSES
+from jaxmlp.verification import (
+    check_hvp,
+    check_jacobian,
+    check_update_rule,
+    check_vjp,
+    explain_backward,
+)
+from jaxmlp.verification.registry import all_cases, default_cases
+
+
+def quadratic(w):
+    return 0.5 * jnp.sum(w**2) + w[0] * w[1]
+
+
+def d_quadratic(w):
+    return quadratic(w), w + jnp.array([w[1], w[0], 0.0])
+
+
+def test_hessian_vector_products():
+    w = np.array([1.0, 2.0, 3.0])
+    assert check_hvp(d_quadratic, quadratic, w).passed
+    assert not check_hvp(lambda w: (quadratic(w), jnp.sin(w)), quadratic, w).passed
+
+
+def test_the_network_s_hessian_vector_product(x64):
+    config = jaxmlp.MLPConfig((2, 3, 2), "tanh", dtype="float64")
+    params = jaxmlp.init(config, jax.random.key(0))
+    x, y = np.random.default_rng(0).normal(size=(4, 2)), np.array([0, 1, 1, 0])
+    loss = "softmax_cross_entropy"
+    report = check_hvp(
+        jaxmlp.value_and_grad(config, loss), jaxmlp.objective(config, loss), params, x, y
+    )
+    assert report.passed, str(report)
+
+
+def test_jacobians_and_vector_products():
+    x = np.array([0.3, -0.7])
+    f = lambda x: jnp.stack([x[0] * x[1], jnp.sin(x[0]), x[1] ** 2])  # noqa: E731
+    right = lambda x: jnp.array([[x[1], x[0]], [jnp.cos(x[0]), 0.0], [0.0, 2 * x[1]]])  # noqa: E731
+    assert check_jacobian(right, f, x).passed
+    assert not check_jacobian(lambda x: right(x) * 2, f, x).passed
+    assert check_vjp(lambda ct, x: right(x).T @ ct, f, x).passed
+    assert not check_vjp(lambda ct, x: right(x).T @ ct + 1.0, f, x).passed
+
+
+def test_update_rules_against_optax():
+    params = {"w": np.ones(3), "b": np.zeros(2)}
+    with jax.numpy_dtype_promotion("standard"):
+        right = check_update_rule(jaxmlp.adam(1e-2), optax.adam(1e-2), params)
+        assert right.passed, str(right)
+        wrong = check_update_rule(jaxmlp.adam(1e-2, b2=0.99), optax.adam(1e-2), params)
+    assert not wrong.passed
+    assert "step" in str(wrong)
+
+
+def test_the_walk_through_has_the_lecture_s_numbers(tmp_path):
+    config = jaxmlp.MLPConfig((2, 2, 1), "relu")
+    params = (
+        jaxmlp.Layer(jnp.array([[0.5, 0.3], [0.2, 0.4]]), jnp.zeros(2)),
+        jaxmlp.Layer(jnp.array([[0.6], [0.7]]), jnp.zeros(1)),
+    )
+    x, y = jnp.array([[1.0, 2.0]]), jnp.array([1.0])
+    walk = explain_backward(config, params, x, y, "squared_error", show=False)
+    for number in ("1.31", "0.04805", "0.279", "0.341", "0.186", "0.217", "0.372", "0.434"):
+        assert number in walk.text
+    for name in ("graph.svg", "graph.png", "graph.dot"):
+        assert walk.graph.save(tmp_path / name).stat().st_size > 500
+    assert "digraph" in walk.graph.source
+
+
+def test_the_walk_through_refuses_what_the_lecture_has_not():
+    config = jaxmlp.MLPConfig((2, 3, 2), batch_norm=True)
+    params = jaxmlp.init(config, jax.random.key(0))
+    with pytest.raises(ValueError, match="batch_norm=False"):
+        explain_backward(config, params, np.ones((2, 2)), np.array([0, 1]), "softmax_cross_entropy")
+
+
+def test_the_list_covers_the_registries():
+    cases = default_cases()
+    pairs = {(c.activation, c.loss) for c in cases if c.depth == 2 and c.dtype == "float64"}
+    assert pairs == {(a, name) for a in jaxmlp.ACTIVATIONS for name in LOSSES}
+    depths = {(c.activation, c.depth) for c in cases if c.dtype == "float64"}
+    assert depths >= {(a, d) for a in jaxmlp.ACTIVATIONS for d in range(1, 7)}
+    dtypes = {(c.activation, c.dtype) for c in cases}
+    assert dtypes == {
+        (a, d) for a in jaxmlp.ACTIVATIONS for d in ("float32", "float64", "bfloat16")
+    }
+    assert len(set(all_cases())) > 10 * len(set(cases))
