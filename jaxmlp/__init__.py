@@ -44,5 +44,8 @@ from jaxmlp.training import fit as fit
 from jaxmlp.training import fit_steps as fit_steps
 from jaxmlp.types import Layer as Layer
 from jaxmlp.types import Params as Params
+from jaxmlp.verification import assert_gradients as assert_gradients
+from jaxmlp.verification import check_gradients as check_gradients
+from jaxmlp.verification import explain_backward as explain_backward
 
 __version__ = "0.1.0"
