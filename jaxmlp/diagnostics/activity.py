@@ -106,11 +106,12 @@ class ActivityLog:
     Args:
         config: the network.
         x: the training examples.
+        params: where the run starts, for a look at epoch 0; None goes without it.
         every: epochs between two looks at the least; each costs one forward pass over x.
 
     Attributes:
-        records: (epoch, tuple of `UnitActivity`) of each look; the first is after the first chunk
-            of epochs, and `fit(..., every=20)` sees to it that chunks are no longer than that.
+        records: (epoch, tuple of `UnitActivity`) of each look, the last of them at the end of the
+            run; `fit(..., every=20)` sees to it that chunks of epochs are no longer than that.
 
     Example:
         >>> from jaxmlp import fit, init, sgd
@@ -123,16 +124,23 @@ class ActivityLog:
         (40, (8,))
     """
 
-    def __init__(self, config: MLPConfig, x: Any, every: int = 20) -> None:
-        """Start with no records."""
-        self.config, self.x, self.every = config, x, every
+    def __init__(
+        self, config: MLPConfig, x: Any, params: Params | None = None, every: int = 20
+    ) -> None:
+        """Look at the untrained network, if it is given."""
+        self.config, self.every = config, every
+        self.x = jnp.asarray(x, config.dtype)  # once, not at every look
         self.records: list[tuple[int, tuple[UnitActivity, ...]]] = []
+        if params is not None:
+            self.records.append((0, layer_activity(config, params, self.x)))
 
     def __call__(self, progress: Progress) -> None:
         """Look, if the last look was `every` epochs ago or the run is at its end."""
-        result = progress.result()
+        last = self.records[-1][0] if self.records else 0
+        if progress.epoch - last < self.every and progress.epoch < progress.epochs:
+            return
+        result = progress.result()  # of the end of the chunk
         epoch = result.history.n_epochs
-        last = self.records[-1][0] if self.records else -self.every
-        if epoch > last and (epoch - last >= self.every or epoch == progress.epochs):
+        if epoch > last:
             params = result.carry.params
             self.records.append((epoch, layer_activity(self.config, params, self.x)))

@@ -210,9 +210,7 @@ def curvature(
     values, errors = jax.device_get(
         _extremes(config, get_loss(loss), matrix, steps, params, x, y, key, options)
     )
-    return Curvature(
-        float(values[0]), float(values[1]), float(errors[0]), float(errors[1]), steps
-    )
+    return Curvature(float(values[0]), float(values[1]), float(errors[0]), float(errors[1]), steps)
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
