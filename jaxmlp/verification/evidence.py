@@ -24,7 +24,7 @@ class LeafEvidence(NamedTuple):
         claimed: the claimed gradient, (size,).
         autodiff: jax.grad, (size,), or None.
         tolerance: difference between the two that rounding explains, (size,).
-        largest: the largest entry of the whole reference gradient, over all leaves.
+        negligible: what counts as nothing beside the gradient of the other leaves.
         differences: finite differences along this leaf's probes.
         is_entry: which probes are single entries.
         predicted: claimed slope along each probe.
@@ -38,7 +38,7 @@ class LeafEvidence(NamedTuple):
     claimed: np.ndarray
     autodiff: np.ndarray | None
     tolerance: np.ndarray
-    largest: float
+    negligible: float
     differences: Differences
     is_entry: np.ndarray
     predicted: np.ndarray
@@ -54,6 +54,7 @@ def collect(
     noise: Noise,
     probes: Probes,
     differences: Differences,
+    value: float,
 ) -> list[LeafEvidence]:
     """Put together the evidence on each leaf.
 
@@ -64,12 +65,16 @@ def collect(
         noise: of the function and of both gradients.
         probes: directions, n of them.
         differences: of the function along the probes.
+        value: of the function.
 
     Returns:
         One entry a leaf.
     """
     reference = claimed if autodiff is None else autodiff
-    tolerances = np.concatenate(
+    largest = float(np.abs(np.nan_to_num(reference)).max(initial=0.0))
+    # where a leaf's gradient cancels to 0, the last digits of what cancels are left
+    last_digits = 8 * noise.precision.roundoff * largest + 2.0**-50 * abs(value)
+    tolerances = last_digits + np.concatenate(
         [
             tolerance(
                 claimed[part],
@@ -95,7 +100,7 @@ def collect(
                 claimed=claimed[part],
                 autodiff=None if autodiff is None else autodiff[part],
                 tolerance=tolerances[part],
-                largest=float(np.abs(np.nan_to_num(reference)).max(initial=0.0)),
+                negligible=1e-6 * largest + 2.0**-48 * abs(value),
                 differences=Differences(
                     *(x if x is differences.steps else x[mine] for x in differences)
                 ),

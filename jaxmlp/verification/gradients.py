@@ -167,7 +167,7 @@ def _check(
     noise = _noise(case, value, gradients, rng)
     probes = choose_probes(point, max_entries, n_directions, rng)
     differences = central_differences(case.value, point, probes, value, noise.value)
-    evidence = collect(point, claim.vector, autodiff, noise, probes, differences)
+    evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
     leaves = [judge(leaf) for leaf in evidence]
     leaves = [
         replace(leaf, verdict=Verdict.FAIL, cause=claim.faults[l]) if l in claim.faults else leaf

@@ -4,7 +4,10 @@
 zeros; precision is that of the case's dtype, and of float64 unless it is named.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +24,7 @@ from jaxmlp.verification.report import GradientReport
 
 BATCH, N_IN, WIDTH, N_OUT = 6, 5, 4, 3
 DEPTHS = range(1, 7)
+BUNDLE = {"float64": 12, "float32": 6, "bfloat16": 6}  # cases checked as one; see check_bundle
 
 
 class Case(NamedTuple):
@@ -143,10 +147,69 @@ def check_problem(problem: Problem, seed: int = 0) -> GradientReport:
     )
 
 
-def check_cases(cases: list[Case], seed: int = 0) -> Iterator[tuple[Case, GradientReport]]:
-    """Check cases one after another; ends early when the caller stops iterating."""
+def check_bundle(bundle: Sequence[Case], seed: int = 0) -> list[GradientReport]:
+    """Check several cases as one: the sum of their objectives, each with parameters of its own.
+
+    One program for all compiles much faster than one for each. A case that does not pass is
+    checked again by itself, which names the cause.
+    """
+    with jax.enable_x64(True):
+        problems = [make_problem(case, seed) for case in bundle]
+        claims = [value_and_grad(p.config, p.loss) for p in problems]
+        objectives = [objective(p.config, p.loss) for p in problems]
+
+        def claim(params: tuple[Params, ...]) -> tuple[Any, Any]:
+            pairs = [
+                g(q, p.x, p.y, **p.options)
+                for g, q, p in zip(claims, params, problems, strict=True)
+            ]
+            return sum(value for value, _ in pairs), tuple(grads for _, grads in pairs)
+
+        def total(params: tuple[Params, ...]) -> Any:
+            return sum(
+                J(q, p.x, p.y, **p.options)
+                for J, q, p in zip(objectives, params, problems, strict=True)
+            )
+
+        params = tuple(problem.params for problem in problems)
+        together = check_gradients(claim, total, params, seed=seed)
+        reports = []
+        for i, problem in enumerate(problems):
+            leaves = [leaf for leaf in together.leaves if leaf.name.startswith(f"params[{i}]")]
+            report = replace(
+                together,
+                leaves=tuple(
+                    replace(leaf, name=leaf.name.replace(f"params[{i}]", "layers"))
+                    for leaf in leaves
+                ),
+            )
+            reports.append(report if report.passed else check_problem(problem, seed))
+        return reports
+
+
+def check_cases(
+    cases: Iterable[Case], seed: int = 0, threads: int | None = None
+) -> Iterator[tuple[Case, GradientReport]]:
+    """Check cases in bundles of one dtype, several bundles at once, and yield them as they end.
+
+    Args:
+        cases: of the registry.
+        seed: of parameters and data.
+        threads: how many bundles at once; by default as many as there are cores, at most 8.
+
+    Yields:
+        Each case with its report; cases of one dtype in their order.
+    """
+    by_dtype: dict[str, list[Case]] = {}
     for case in cases:
-        with jax.enable_x64(True):
-            problem = make_problem(case, seed)
-            report = check_problem(problem, seed)
-        yield case, report
+        by_dtype.setdefault(case.dtype, []).append(case)
+    bundles = [
+        same[i : i + BUNDLE[dtype]]
+        for dtype, same in by_dtype.items()
+        for i in range(0, len(same), BUNDLE[dtype])
+    ]
+    with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
+        for bundle, reports in zip(
+            bundles, pool.map(lambda bundle: check_bundle(bundle, seed), bundles), strict=True
+        ):
+            yield from zip(bundle, reports, strict=True)

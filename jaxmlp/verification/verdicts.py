@@ -129,7 +129,7 @@ def _judge_by_both(
             return Verdict.FAIL, f"finite differences contradict it ({words})", HIDDEN
         rms = float(np.sqrt(np.mean(leaf.autodiff**2))) if leaf.autodiff.size else 0.0
         # a gap this small speaks for itself, even where noise would have allowed a larger one
-        if gap.max(initial=0.0) <= max(INFORMATIVE * rms, 1e-6 * leaf.largest):
+        if gap.max(initial=0.0) <= max(INFORMATIVE * rms, leaf.negligible):
             return Verdict.PASS, words, ""
         if claim.supports:
             return Verdict.PASS, f"{words}; jax.grad is too noisy to add to it", ""
