@@ -5,19 +5,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmlp.verification.diagnosis import (
-    Context,
-    Failure,
-    cause_of_shape,
-    equal,
-    strong_cause,
-    weak_cause,
-)
+from jaxmlp.verification.diagnosis import cause_of_shape, strong_cause
 from jaxmlp.verification.differences import Probes, central_differences
 from jaxmlp.verification.evidence import LeafEvidence
 from jaxmlp.verification.exchangeable import recognise_loss
+from jaxmlp.verification.failure import Context, Failure, equal
 from jaxmlp.verification.functions import ManyPoints, Point
 from jaxmlp.verification.noise import unit_of
+from jaxmlp.verification.patterns import weak_cause
 from jaxmlp.verification.slips import find_slip
 
 MAX_REFERENCE = 1000  # entries of a leaf that finite differences are taken of for a diagnosis
@@ -64,7 +59,7 @@ def explain(
     slip = "" if causes else _slip(failures, claimed, point, context)
     place = "" if slip or not context.config else _first_wrong_step(failures, point, context)
     for failure in fitting:
-        words = slip or strong[failure.leaf] or weak_cause(failure, context)
+        words = slip or strong[failure.leaf] or weak_cause(failure)
         causes[failure.leaf] = words + (f"; {place}" if place and not strong[failure.leaf] else "")
     return causes
 

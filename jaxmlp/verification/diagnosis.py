@@ -1,53 +1,11 @@
-"""What is wrong with a gradient, in words: the claimed leaf is compared with the true one."""
+"""What is wrong with a gradient, in words: causes that every entry of a leaf bears out."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 
-NEAR = 1e-5  # of the leaf's largest entry: a cause explains the claim if it comes this close
-
-
-class Context(NamedTuple):
-    """What is known about the functions beside their parameters.
-
-    Attributes:
-        args: further positional arguments, in float64.
-        options: keyword arguments, in float64.
-        config: of the network, or None.
-        batch: the likely batch sizes.
-    """
-
-    args: tuple[Any, ...]
-    options: Mapping[str, Any]
-    config: Any
-    batch: tuple[int, ...]
-
-
-class Failure(NamedTuple):
-    """One leaf whose claimed gradient is wrong.
-
-    Attributes:
-        leaf: its index.
-        name: its path.
-        claimed: the claimed gradient, of whatever shape it came in.
-        true: the true gradient, in the parameter's shape.
-        param: the parameter.
-        near: largest difference at which two arrays count as equal.
-    """
-
-    leaf: int
-    name: str
-    claimed: np.ndarray
-    true: np.ndarray
-    param: np.ndarray
-    near: float
-
-
-def equal(a: np.ndarray, b: np.ndarray, near: float) -> bool:
-    """Return whether arrays of the same shape agree to `near`."""
-    return a.shape == b.shape and bool(np.all(np.abs(a - b) <= near))
+from jaxmlp.verification.failure import Context, Failure, equal, fit
 
 
 def cause_of_shape(failure: Failure, context: Context) -> str:
@@ -81,15 +39,6 @@ def strong_cause(failure: Failure, context: Context) -> str:
     return ""
 
 
-def weak_cause(failure: Failure, context: Context) -> str:
-    """Name a pattern among the entries; some words are always found."""
-    for test in (_some_entries, _signs, _offset, _clipped, _nothing_in_common):
-        cause = test(failure, context)
-        if cause:
-            return cause
-    raise AssertionError("the last test always answers")
-
-
 def _broadcasts(g: np.ndarray, true: np.ndarray) -> bool:
     try:
         return np.broadcast_shapes(g.shape, true.shape) == true.shape
@@ -104,26 +53,10 @@ def _zero(failure: Failure, context: Context) -> str:
     return f"zero everywhere, but the true gradient has entries up to {largest:.2g}"
 
 
-def _fit(claimed: np.ndarray, *basis: np.ndarray) -> tuple[np.ndarray, float]:
-    """Least squares: (coefficients, largest residual)."""
-    columns = np.stack([b.ravel() for b in basis], axis=1)
-    coefficients, *_ = np.linalg.lstsq(columns, claimed.ravel(), rcond=None)
-    residual = claimed.ravel() - columns @ coefficients
-    return coefficients, float(np.abs(residual).max(initial=0.0))
-
-
-def fit_factor(claimed: np.ndarray, true: np.ndarray) -> tuple[float, bool]:
-    """Return the factor between two arrays, and whether it holds in every entry."""
-    if not true.any():
-        return 0.0, False
-    (factor,), residual = _fit(claimed, true)
-    return float(factor), residual <= NEAR * np.abs(claimed).max()
-
-
 def _scaled(failure: Failure, context: Context) -> str:
     if not failure.true.any():
         return ""
-    (factor,), residual = _fit(failure.claimed, failure.true)
+    (factor,), residual = fit(failure.claimed, failure.true)
     named = name_factor(float(factor), failure, context)
     if residual > failure.near * max(1.0, abs(factor)) or (failure.true.size == 1 and not named):
         return ""
@@ -177,7 +110,7 @@ def _scaled_beside_l2(failure: Failure, context: Context) -> str:
     if failure.claimed.size < 4 or not l2 or not failure.param.any():
         return ""
     data = failure.true - l2 * failure.param
-    (factor, rate), residual = _fit(failure.claimed, data, failure.param)
+    (factor, rate), residual = fit(failure.claimed, data, failure.param)
     named = name_factor(float(factor), failure, context)
     near = failure.near * max(1.0, abs(factor))
     if residual > near or not named or not math.isclose(rate, l2, rel_tol=1e-3):
@@ -221,9 +154,9 @@ def _l2_term(failure: Failure, context: Context) -> str:
     if not failure.param.any():
         return ""
     difference = failure.claimed - failure.true
-    (rate,), residual = _fit(difference, failure.param)
+    (rate,), residual = fit(difference, failure.param)
     if residual > failure.near and failure.param.size > 2:
-        (loss, gain), residual = _fit(difference, failure.param, np.sign(failure.param))
+        (loss, gain), residual = fit(difference, failure.param, np.sign(failure.param))
         if residual <= failure.near and gain > 0 > loss:
             return f"an L1 term, {gain:.4g} x the sign of the parameter, stands for the L2 term"
         return ""
@@ -249,69 +182,3 @@ def _l2_of(context: Context) -> float:
         return float(context.options.get("l2", 0.0))
     except (TypeError, ValueError):
         return 0.0
-
-
-def _some_entries(failure: Failure, context: Context) -> str:
-    g, true = failure.claimed, failure.true
-    wrong = np.abs(g - true) > failure.near
-    n, where = int(wrong.sum()), np.argwhere(wrong)
-    if not 0 < n < g.size:
-        return ""
-    if g.ndim == 2:
-        for axis, what in ((0, "row"), (1, "column")):
-            lines = np.unique(where[:, axis])
-            if len(lines) <= max(1, g.shape[axis] // 3) and n > len(lines):
-                return f"only {_list(what, lines)} wrong{_factor(g[wrong], true[wrong])}"
-    if g.ndim == 1 and n <= g.size // 2:
-        return f"only {_list('entry', where[:, 0])} wrong{_factor(g[wrong], true[wrong])}"
-    return ""
-
-
-def _list(what: str, indices: np.ndarray) -> str:
-    shown = ", ".join(str(int(i)) for i in indices[:5]) + (", ..." if len(indices) > 5 else "")
-    many = {"entry": "entries"}.get(what, f"{what}s")
-    return f"{what} {shown} is" if len(indices) == 1 else f"{many} {shown} are"
-
-
-def _factor(claimed: np.ndarray, true: np.ndarray) -> str:
-    if not claimed.any():
-        return ": 0"
-    (factor,), residual = _fit(claimed, true)
-    same = residual <= NEAR * np.abs(claimed).max()
-    return f": {factor:.4g} x the true gradient" if same and claimed.size > 1 else ""
-
-
-def _signs(failure: Failure, context: Context) -> str:
-    g, true = failure.claimed, failure.true
-    if not equal(np.abs(g), np.abs(true), failure.near):
-        return ""
-    n = int((np.abs(g - true) > failure.near).sum())
-    return f"{n} of {g.size} entries have the wrong sign, with the right size"
-
-
-def _offset(failure: Failure, context: Context) -> str:
-    difference = failure.claimed - failure.true
-    if difference.size < 2 or np.ptp(difference) > failure.near:
-        return ""
-    return f"{difference.mean():.4g} too much in every entry"
-
-
-def _clipped(failure: Failure, context: Context) -> str:
-    g, true = failure.claimed, failure.true
-    bound = np.abs(g).max()
-    if g.size < 3 or not equal(np.clip(true, -bound, bound), g, failure.near):
-        return ""
-    return f"clipped to +-{bound:.4g}"
-
-
-def _nothing_in_common(failure: Failure, context: Context) -> str:
-    g, true = failure.claimed.ravel(), failure.true.ravel()
-    norm = float(np.linalg.norm(g) * np.linalg.norm(true))
-    cosine = f", cosine {g @ true / norm:.3f} to it" if norm and g.size > 1 else ""
-    gap = np.abs(g - true)
-    worst = np.unravel_index(int(np.argmax(gap)), failure.true.shape)
-    return (
-        f"differs from the true gradient in {int((gap > failure.near).sum())} of {g.size} entries"
-        f"{cosine}; most at {list(map(int, worst))}: {failure.claimed[worst]:.4g} instead of "
-        f"{failure.true[worst]:.4g}"
-    )

@@ -73,7 +73,8 @@ def collect(
     reference = claimed if autodiff is None else autodiff
     largest = float(np.abs(np.nan_to_num(reference)).max(initial=0.0))
     # where a leaf's gradient cancels to 0, the last digits of what cancels are left
-    last_digits = 8 * noise.precision.roundoff * largest + 2.0**-50 * abs(value)
+    roundoff = noise.precision.roundoff
+    last_digits = 8 * roundoff * largest + 2.0**-50 * abs(value)
     tolerances = last_digits + np.concatenate(
         [
             tolerance(
@@ -100,7 +101,7 @@ def collect(
                 claimed=claimed[part],
                 autodiff=None if autodiff is None else autodiff[part],
                 tolerance=tolerances[part],
-                negligible=1e-6 * largest + 2.0**-48 * abs(value),
+                negligible=max(1e-6, 2 * roundoff) * largest + 2.0**-48 * abs(value),
                 differences=Differences(
                     *(x if x is differences.steps else x[mine] for x in differences)
                 ),

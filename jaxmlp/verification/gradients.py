@@ -10,9 +10,9 @@ import numpy as np
 from jaxmlp.config import MLPConfig
 from jaxmlp.types import PyTree
 from jaxmlp.verification.causes import explain, true_gradient
-from jaxmlp.verification.diagnosis import NEAR, Context, Failure
 from jaxmlp.verification.differences import central_differences, choose_probes
 from jaxmlp.verification.evidence import LeafEvidence, collect
+from jaxmlp.verification.failure import NEAR, Context, Failure
 from jaxmlp.verification.functions import (
     ManyPoints,
     Point,

@@ -111,7 +111,7 @@ def make_problem(case: Case, seed: int = 0) -> Problem:
     return Problem(
         config,
         case.loss,
-        jax.jit(init)(config, jax.random.key(seed)),
+        init(config, jax.random.key(seed)),
         *draw_data(case.loss, BATCH, N_IN, N_OUT, seed),
         {"l2": 0.01},
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.types import PyTree
-from jaxmlp.verification.diagnosis import fit_factor
+from jaxmlp.verification.failure import fit_factor
 from jaxmlp.verification.functions import float64_arithmetic, named_leaves, promote
 
 RTOL = {"float64": 1e-12, "float32": 1e-6}
