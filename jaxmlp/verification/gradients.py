@@ -195,7 +195,9 @@ def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gr
         obstacle = type(error).__name__
     else:
         samples = stacked_vectors(grads, point).reshape(len(steps), len(SAMPLES), -1)
-        noise, autodiff = noise + gradient_noise(samples, point), samples[0, here]
+        by_jax = gradient_noise(samples, point)
+        noise = noise + np.where(np.isfinite(by_jax), by_jax, 0.0)  # NaN is jax.grad's own affair
+        autodiff = samples[0, here]
     value = None if values is None else values[here]
     return _Gradients(claim, value, autodiff, obstacle, noise)
 

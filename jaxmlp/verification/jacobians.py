@@ -201,9 +201,10 @@ def _with_hessian(
         if len(point.vector) > MAX_HESSIAN:
             return report
         flat, unravel = ravel_pytree(params)
-        hessian = jax.hessian(lambda p: fn(unravel(p), *args, **options))(flat)
-        true = np.asarray(hessian @ ravel_pytree(v)[0])
-        claimed = np.asarray(ravel_pytree(product(params, *args, **options))[0])
+        hessian = jax.jit(jax.hessian(lambda p: fn(unravel(p), *args, **options)))(flat)
+        true = np.asarray(hessian) @ np.asarray(ravel_pytree(v)[0])
+        by_hand = jax.jit(lambda p: ravel_pytree(product(p, *args, **options))[0])
+        claimed = np.asarray(by_hand(params))
     leaves = []
     for leaf, part in zip(report.leaves, point.slices, strict=True):
         gap = float(np.abs(claimed[part] - true[part]).max(initial=0.0))

@@ -9,6 +9,7 @@ from jaxmlp.verification.evidence import LeafEvidence
 from jaxmlp.verification.report import LeafReport, Verdict
 
 INFORMATIVE = 0.1  # evidence counts when its uncertainty is below this share of the gradient
+CLEAR = 100.0  # errors away
 HIDDEN_SHARE = 0.75  # of the probes, against jax.grad and the claim: kinks not seen make fewer
 HIDDEN = (
     "equal to jax.grad, but not to the slope of fn: a stop_gradient, a custom derivative or a "
@@ -72,14 +73,15 @@ def _opinion(leaf: LeafEvidence, predicted: np.ndarray | None, usable: np.ndarra
     assert predicted is not None
     slope, error = leaf.differences.slope, leaf.differences.error
     gap = np.abs(predicted - slope)
-    against = usable & ~(gap <= SAFETY * error + leaf.allowance)
     scale = _scale(slope, leaf.is_entry, usable)
+    against = usable & ~(gap <= SAFETY * error + leaf.allowance)
     informs = usable & ((error + leaf.allowance <= INFORMATIVE * scale) | (gap == 0))
-    # one probe alone may have met what it could not see
+    # one probe alone may have met what it could not see, unless it is far from doubt
     needed = min(2, int(usable.sum()))
+    clear = against & (gap > CLEAR * error + leaf.allowance) & (gap > 0.01 * scale)
     relative = gap[informs] / np.where(scale[informs] > 0, scale[informs], 1.0)
     return Opinion(
-        contradicts=bool(against.any() and against.sum() >= needed),
+        contradicts=bool(against.any() and (against.sum() >= needed or clear.any())),
         share=float(against.sum() / max(1, usable.sum())),
         supports=bool(informs.any() and not against.any()),
         error=float(relative.max()) if relative.size else None,
