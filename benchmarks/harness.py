@@ -51,8 +51,17 @@ def environment() -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "command": " ".join(["python -m", *sys.argv]).replace(str(Path.cwd()) + os.sep, ""),
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """The command line, without where its result went to."""
+    arguments = sys.argv[1:]
+    if "--out" in arguments:
+        at = arguments.index("--out")
+        del arguments[at : at + 2]
+    return " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *arguments])
 
 
 def write_json(path: Path, content: Any) -> None:

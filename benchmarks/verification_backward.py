@@ -108,7 +108,7 @@ class Backward:
 
     def right_share(self) -> Any:
         """Each example's share in the mean."""
-        return row_shares(len(self.outputs), self.options.get("sample_weight"), jnp.float64)
+        return row_shares(len(self.outputs), self.options.get("sample_weight"), self.outputs.dtype)
 
     def right_mask(self, l: int, d_h: Any) -> Any:
         """Back through dropout."""
