@@ -23,13 +23,12 @@ from jaxmlp.verification.functions import (
     split_claim,
 )
 from jaxmlp.verification.noise import (
-    DOUBLE_STEP,
     HALF_STEP,
     SAMPLES,
-    SINGLE_STEP,
     Noise,
     gradient_noise,
     ray,
+    steps_for,
     unit_of,
     value_noise,
 )
@@ -160,11 +159,13 @@ def _check(
 ) -> GradientReport:
     point = case.point
     value = float(case.value(point.vector[None])[0])
-    gradients = _gradients(case, rng, [DOUBLE_STEP, SINGLE_STEP])
+    tree = jax.tree.map(jax.device_put, point.tree(point.vector))
+    traced = [traced_precision(call, tree) for call in (case.value.call, case.claim.call)]
+    gradients = _gradients(case, rng, steps_for(*traced))
     claim, autodiff = gradients.claim, gradients.autodiff
     if not np.isfinite(value):
         return _nothing_to_check(point, value)
-    noise = _noise(case, value, gradients, rng)
+    noise = _noise(case, value, gradients, rng, *traced)
     probes = choose_probes(point, max_entries, n_directions, rng)
     differences = central_differences(case.value, point, probes, value, noise.value)
     evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
@@ -179,12 +180,11 @@ def _check(
 
 
 def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gradients:
-    """Call both gradients around the point, along one random ray with several steps."""
-    point = case.point
-    direction = unit_of(point) * rng.choice([-1.0, 1.0], point.vector.shape)
-    points = np.concatenate([ray(point, direction, step) for step in steps])
-    here = 0  # a ray starts at the point itself
-
+    """Call both gradients along a random ray for each step; all rays start at the point itself."""
+    point, here = case.point, 0
+    signs = rng.choice([-1.0, 1.0], (len(steps), len(point.vector)))
+    rays = zip(unit_of(point) * signs, steps, strict=True)
+    points = np.concatenate([ray(point, direction, step) for direction, step in rays])
     values, claims = case.claim(points)
     claim = take_apart(jax.tree.map(lambda leaf: leaf[here], claims), point)
     samples = stacked_vectors(claims, point).reshape(len(steps), len(SAMPLES), -1)
@@ -202,19 +202,21 @@ def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gr
     return _Gradients(claim, value, autodiff, obstacle, noise)
 
 
-def _noise(case: _Case, value: float, gradients: _Gradients, rng: np.random.Generator) -> Noise:
-    """Measure the value's noise; look at the gradients' again if 16-bit floats are in play."""
-    point = case.point
-    tree = jax.tree.map(jax.device_put, point.tree(point.vector))
+def _noise(
+    case: _Case,
+    value: float,
+    gradients: _Gradients,
+    rng: np.random.Generator,
+    traced: Precision | None,
+    traced_claim: Precision | None,
+) -> Noise:
+    """Measure the value's noise; look at the gradients' again if it turns out to be a staircase."""
     guess = gradients.claim.vector if gradients.autodiff is None else gradients.autodiff
-    traced = traced_precision(case.value.call, tree)
-    noise, precision = value_noise(case.value, point, value, guess, traced)
-    claimed = traced_precision(case.claim.call, tree)
-    precision = precision if claimed is None else max(precision, claimed)
+    noise, precision = value_noise(case.value, case.point, value, guess, traced)
     of_gradients = gradients.noise
-    if precision is Precision.HALF:
+    if precision is Precision.HALF and traced is None:
         of_gradients = np.maximum(of_gradients, _gradients(case, rng, [HALF_STEP]).noise)
-    return Noise(noise, of_gradients, precision)
+    return Noise(noise, of_gradients, max(precision, traced_claim or Precision.DOUBLE))
 
 
 def _nothing_to_check(point: Point, value: float) -> GradientReport:

@@ -2,9 +2,9 @@
 
 Along a ray p + k s v, k = 1..7, the third differences of a smooth function vanish with s^3, so for
 tiny s what is left of them is rounding: noise = sqrt(mean (third difference)^2 / 20). A ray, not a
-line through p: p may lie on a kink, and a slope that jumps there is no noise. It is sampled at two
-scales, because a function that computes in float32 inside is a staircase whose steps are too wide
-to be seen at the scale of float64.
+line through p: p may lie on a kink, and a slope that jumps there is no noise. s follows the
+precision in which the function computes: float32 makes it a staircase whose steps are too wide to
+be seen at the scale of float64, and larger steps than needed cross kinks.
 
 Reference: Hamming, Introduction to Applied Numerical Analysis; Moré & Wild, 2011, SIAM J. Sci.
 Comput. 33:1292 (difference tables for computational noise).
@@ -58,6 +58,21 @@ def third_difference_noise(samples: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(noise), noise, np.inf)
 
 
+def steps_for(*precisions: Precision | None) -> list[float]:
+    """Return two or more steps that show the rounding of each precision; None is an unknown one."""
+    steps = {
+        step
+        for precision in precisions
+        for step in {
+            Precision.DOUBLE: (DOUBLE_STEP,),
+            Precision.SINGLE: (SINGLE_STEP,),
+            Precision.HALF: (SINGLE_STEP, HALF_STEP),
+            None: (DOUBLE_STEP, SINGLE_STEP),
+        }[precision]
+    }
+    return sorted(steps) * (1 if len(steps) > 1 else 2)
+
+
 def follows_small_steps(values: np.ndarray) -> bool:
     """Return whether eight values along a ray change smoothly, not in stairs."""
     noise = third_difference_noise(values)
@@ -84,26 +99,23 @@ def value_noise(
     Returns:
         The noise, absolute, and the precision.
     """
-    sign = np.where(np.nan_to_num(gradient) < 0, -1.0, 1.0)
-    direction = unit_of(point) * sign
+    direction = unit_of(point) * np.where(np.nan_to_num(gradient) < 0, -1.0, 1.0)
+    if precision is None:
+        (response,) = _sample(fn, point, direction, [RESPONSE_STEP])
+        stairs = not follows_small_steps(response)
+        steps = steps_for(Precision.HALF) if stairs else steps_for(None)
+    else:
+        stairs, steps = precision is Precision.HALF, steps_for(precision)
     slope = float(np.abs(np.nan_to_num(gradient)) @ np.abs(direction))
     # a step must move the value by more than its last digit, or no stairs will be seen
     visible = 8 * Precision.SINGLE.roundoff * abs(value) / slope if slope else 0.0
-    steps = [DOUBLE_STEP, min(max(SINGLE_STEP, visible), 2.0**-10)]
-    if precision is None:
-        (response,) = _sample(fn, point, direction, [RESPONSE_STEP])
-        precision = Precision.DOUBLE if follows_small_steps(response) else Precision.HALF
-    if precision is Precision.HALF:
-        steps.append(HALF_STEP)
+    steps = [min(max(s, visible), 2.0**-10) if s == SINGLE_STEP else s for s in steps]
     samples = _sample(fn, point, direction, steps)
-    if precision is Precision.DOUBLE and _stored_in_single(samples):
-        precision = Precision.SINGLE
+    if precision is None:
+        single = np.array_equal(samples, samples.astype(np.float32).astype(np.float64))
+        precision = (Precision.SINGLE if single else Precision.DOUBLE, Precision.HALF)[stairs]
     noise = max(float(third_difference_noise(values)) for values in samples)
     return max(noise, precision.roundoff * abs(value)), precision
-
-
-def _stored_in_single(values: np.ndarray) -> bool:
-    return bool(np.array_equal(values, values.astype(np.float32).astype(np.float64)))
 
 
 def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:

@@ -24,12 +24,14 @@ class Opinion(NamedTuple):
         contradicts: by enough probes to be believed.
         share: of the usable probes that contradict.
         supports: at least one informative probe agrees, and none contradicts.
-        error: the largest difference, as a share of the largest slope.
+        n_informative: probes whose uncertainty is small beside the largest slope.
+        error: the largest difference among these, as a share of the largest slope.
     """
 
     contradicts: bool
     share: float
     supports: bool
+    n_informative: int
     error: float | None
 
 
@@ -84,6 +86,7 @@ def _opinion(leaf: LeafEvidence, predicted: np.ndarray | None, usable: np.ndarra
         contradicts=bool(against.any() and (against.sum() >= needed or clear.any())),
         share=float(against.sum() / max(1, usable.sum())),
         supports=bool(informs.any() and not against.any()),
+        n_informative=int(informs.sum()),
         error=float(relative.max()) if relative.size else None,
     )
 
@@ -155,7 +158,8 @@ def _words(leaf: LeafEvidence, claim: Opinion) -> str:
         said.append(f"jax.grad within {error:.0e}")
     n, aside = len(leaf.is_entry), int(leaf.differences.kink.sum())
     if claim.error is not None:
-        said.append(f"{n - aside} finite differences within {claim.error:.0e}")
+        share = f"{claim.n_informative} of {n}" if claim.n_informative < n else f"{n}"
+        said.append(f"{share} finite differences within {claim.error:.0e}")
     if aside:
         said.append(f"{aside} set aside at kinks")
     orders = leaf.orders[~leaf.is_entry & ~leaf.differences.kink]
