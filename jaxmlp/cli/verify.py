@@ -38,11 +38,15 @@ def verify(
         str,
         typer.Option(
             metavar="MODULE:NAME",
-            help="Where to check it: a pytree of arrays, or a function without arguments.",
+            help="Where to check it: a pytree of arrays, a function without arguments that makes "
+            "one, or a file.npz with one array a parameter.",
         ),
     ] = "",
     args: Annotated[
         str, typer.Option(metavar="MODULE:NAME", help="A tuple of further arguments.")
+    ] = "",
+    kwargs: Annotated[
+        str, typer.Option(metavar="MODULE:NAME", help="A dict of keyword arguments.")
     ] = "",
     full: Annotated[
         bool, typer.Option("--full", help="Every activation x loss x init x depth x dtype.")
@@ -60,7 +64,7 @@ def verify(
         jaxmlp verify homework:value_and_grad --against homework:loss --params homework:params
     """  # fmt: skip
     if not function:
-        if against or params or args:
+        if against or params or args or kwargs:
             raise ValueError("name the gradient to check first: jaxmlp verify MODULE:FUNCTION ...")
         raise typer.Exit(verify_registry(all_cases() if full else default_cases(), seed, as_json))
     if not against or not params:
@@ -69,8 +73,9 @@ def verify(
             "check it at: --against MODULE:FUNCTION --params MODULE:NAME."
         )
     report = check_gradients(
-        load_object(function), load_object(against), _value(params), *_arguments(args), seed=seed
-    )
+        load_object(function), load_object(against), _value(params), *_arguments(args),
+        kwargs=_value(kwargs) if kwargs else None, seed=seed,
+    )  # fmt: skip
     print(json.dumps(report.to_dict(), indent=2) if as_json else report)
     raise typer.Exit(1 if report.verdict is Verdict.FAIL else 0)
 
@@ -180,7 +185,10 @@ def load_object(path: str) -> Any:
 
 
 def _value(path: str) -> Any:
-    """Return what a path names; a function is called for it."""
+    """Return what a path names, or the arrays of a .npz file; a function is called for it."""
+    if path.endswith(".npz"):
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
     found = load_object(path)
     return found() if callable(found) else found
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxmlp.cli import verify as verify_module
@@ -54,6 +55,24 @@ def test_a_wrong_gradient(capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["verdict"] == "fail"
     assert any("batch" in leaf["cause"] for leaf in report["leaves"])
+
+
+def test_parameters_of_a_file_and_keyword_arguments(capsys):
+    Path("scaled_homework.py").write_text(
+        "import numpy as np\noptions = {'scale': 3.0}\n"
+        "def loss(p, *, scale):\n    return scale * float(np.sum(p['w'] ** 2))\n"
+        "def gradient(p, *, scale):\n    return {'w': 2 * scale * p['w']}\n"
+    )
+    np.savez("point.npz", w=np.array([1.0, 2.0]))
+    command = [
+        "verify", "scaled_homework:gradient", "--against", "scaled_homework:loss",
+        "--params", "point.npz", "--kwargs", "scaled_homework:options",
+    ]  # fmt: skip
+    assert run(command) == 0
+    assert "gradient check: PASS" in capsys.readouterr().out
+    command[5] = "missing.npz"
+    assert run(command) == 2
+    assert "missing.npz" in capsys.readouterr().err
 
 
 def test_the_registry(capsys, monkeypatch):
