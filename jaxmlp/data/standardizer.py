@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Shaped
 
+from jaxmlp.data.preprocessing import register_preprocessing
+
 BLOCK = 1 << 20  # entries converted to float64 at a time: 8 MiB, whatever the size of the data
 
 
+@register_preprocessing
 class Standardizer(NamedTuple):
     """The statistics of the training data, and the map they define.
 
@@ -24,6 +27,8 @@ class Standardizer(NamedTuple):
         low: the smallest entry of the training data.
         high: the largest; `foreign_range` compares new data with both.
     """
+
+    kind = "standardizer"  # not annotated, so no field
 
     mean: Float64[np.ndarray, "..."]
     scale: Float64[np.ndarray, "..."]
@@ -95,6 +100,32 @@ class Standardizer(NamedTuple):
             start += len(block)
         return result
 
+    def inverse_transform(
+        self, outputs: Shaped[np.ndarray, "rows features"]
+    ) -> Shaped[np.ndarray, "rows features"]:
+        """Undo `transform`: outputs * scale + mean, for a model trained on standardized targets.
+
+        Args:
+            outputs: (rows, features).
+
+        Returns:
+            (rows, features): float64 if outputs are, else float32.
+
+        Raises:
+            ValueError: if outputs do not have the columns of the training data.
+
+        Example:
+            >>> standardizer = Standardizer.fit(np.array([[1.0], [5.0]]))
+            >>> standardizer.inverse_transform(np.array([[1.5]], np.float32))
+            array([[6.]], dtype=float32)
+        """
+        if outputs.ndim != 2 or outputs.shape[1] != self.n_features:
+            raise ValueError(
+                f"outputs have shape {outputs.shape}, but must be (rows, {self.n_features})."
+            )
+        dtype = np.float64 if outputs.dtype == np.float64 else np.float32
+        return (outputs * self.scale + self.mean).astype(dtype)
+
     def foreign_range(self, x: Shaped[np.ndarray, "rows features"]) -> str | None:
         """Say so if x seems to be in other units: pixels to 255 where training had 0 to 1.
 
@@ -125,7 +156,6 @@ class Standardizer(NamedTuple):
         [2.0]
         """
         return {
-            "kind": "standardizer",
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
             "n_features": self.n_features,
@@ -144,9 +174,6 @@ class Standardizer(NamedTuple):
         >>> Standardizer.from_dict(standardizer.to_dict()) == standardizer
         True
         """
-        kind = fields.get("kind")
-        if kind != "standardizer":
-            raise ValueError(f"preprocessing is of kind {kind!r}, but 'standardizer' is known.")
         try:
             mean = np.asarray(fields["mean"], np.float64)
             scale = np.asarray(fields["scale"], np.float64)

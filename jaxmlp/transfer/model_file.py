@@ -1,8 +1,12 @@
 """A trained model in one .safetensors file: arrays, and all else as JSON in its metadata.
 
-Layout, format version 1: tensors `layers.<l>.<W|b|gamma|beta>` and `state.<l>.<mean|var>`; one
-metadata entry, "jaxmlp", whose JSON holds `format_version`, `model` (config, loss, preprocessing,
-names, metrics) and `sha256` of both the model's JSON and the arrays. Nothing in it can run code.
+Layout: tensors `layers.<l>.<W|b|gamma|beta>` and `state.<l>.<mean|var>`; one metadata entry,
+"jaxmlp", whose JSON holds `format_version`, `model` (config, loss, preprocessing, names, metrics)
+and `sha256` of both the model's JSON and the arrays. Nothing in it can run code.
+
+Format version 2 adds `target_transform` and `extra`; these and `preprocessing` may hold arrays,
+which are the tensors `<field>.<number>`, with `{"$tensor": name}` in their place in the JSON. Any
+record that `jaxmlp.data.register_preprocessing` knows can be the preprocessing.
 """
 
 import hashlib
@@ -18,17 +22,13 @@ import numpy as np
 
 from jaxmlp.checks import check_params, check_state
 from jaxmlp.config import MLPConfig
-from jaxmlp.data import Standardizer
+from jaxmlp.data import preprocessing_from_dict, preprocessing_to_dict
 from jaxmlp.losses import get_loss
 from jaxmlp.transfer.files import write_atomically
+from jaxmlp.transfer.packing import DTYPES, pack, unpack
 from jaxmlp.types import Layer, NormState, Params, State
 
-FORMAT_VERSION = 1
-DTYPES: dict[str, Any] = {
-    "F32": np.dtype("float32"),
-    "F64": np.dtype("float64"),
-    "BF16": jnp.dtype("bfloat16"),
-}
+FORMAT_VERSION = 2
 
 
 class Model(NamedTuple):
@@ -39,20 +39,27 @@ class Model(NamedTuple):
         params: its parameters.
         state: running statistics of batch normalization.
         loss: name of the loss it was trained with; its link turns logits into predictions.
-        preprocessing: what to do with features before the network sees them, or None.
-        feature_names: one for each input, or None.
+        preprocessing: what to do with raw data before the network sees them, or None; any
+            `jaxmlp.data.Preprocessing` that is registered.
+        feature_names: one for each column of the raw data, or None.
         class_names: one for each class, or None for real targets.
         metrics: what was measured, such as {"test_accuracy": 0.97}; finite numbers.
+        target_transform: a registered record whose `inverse_transform` leads from linked outputs
+            to the units of the targets, or None.
+        extra: whatever else belongs to the model: text, finite numbers, lists, dicts with text as
+            keys, and arrays (which `load` returns as numpy arrays, and tuples as lists).
     """
 
     config: MLPConfig
     params: Params
     state: State = ()
     loss: str = "softmax_cross_entropy"
-    preprocessing: Standardizer | None = None
+    preprocessing: Any = None
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     metrics: Mapping[str, float] = {}
+    target_transform: Any = None
+    extra: Mapping[str, Any] = {}
 
 
 def save(path: str | Path, model: Model) -> None:
@@ -66,7 +73,8 @@ def save(path: str | Path, model: Model) -> None:
         ImportError: if safetensors is not installed, with the command that installs it.
         OSError: if the file cannot be written.
         ValueError: if a part cannot be named in a file (a function of your own as activation,
-            initializer or loss), does not fit the config, or a metric is not finite.
+            initializer or loss; preprocessing that is not registered), does not fit the config, or
+            holds what JSON has not, such as a metric that is not finite.
 
     Example:
         >>> import jax, jaxmlp, tempfile
@@ -81,7 +89,8 @@ def save(path: str | Path, model: Model) -> None:
     """
     check_params(model.config.layer_sizes, model.config.normalized, model.params)
     check_state(model.config.normalized, model.config.layer_sizes, model.state)
-    arrays, description = _arrays(model), _describe(model)
+    arrays = _arrays(model)
+    description = _describe(model, arrays)
     header = {
         "format_version": FORMAT_VERSION,
         "model": description,
@@ -127,7 +136,7 @@ def load(path: str | Path) -> Model:
         )
     try:
         return _build(description, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
 
 
@@ -155,7 +164,8 @@ def _arrays(model: Model) -> dict[str, np.ndarray]:
     }
 
 
-def _describe(model: Model) -> dict[str, Any]:
+def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """All of the model that is not an array, as JSON; arrays found on the way join the others."""
     get_loss(model.loss)
     for name, value in model.metrics.items():
         if not math.isfinite(value):
@@ -165,10 +175,14 @@ def _describe(model: Model) -> dict[str, Any]:
     return {
         "config": model.config.to_dict(),
         "loss": model.loss,
-        "preprocessing": None if model.preprocessing is None else model.preprocessing.to_dict(),
+        "preprocessing": pack(preprocessing_to_dict(model.preprocessing), "preprocessing", arrays),
         "feature_names": _listed(model.feature_names),
         "class_names": _listed(model.class_names),
         "metrics": {name: float(value) for name, value in model.metrics.items()},
+        "target_transform": pack(
+            preprocessing_to_dict(model.target_transform), "target_transform", arrays
+        ),
+        "extra": pack(model.extra, "extra", arrays),
     }
 
 
@@ -184,16 +198,18 @@ def _build(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     check_params(config.layer_sizes, config.normalized, params)
     check_state(config.normalized, config.layer_sizes, state)
     get_loss(description["loss"])
-    preprocessing = description["preprocessing"]
+    description = unpack(description, arrays)
     return Model(
         config,
         params,
         state,
         description["loss"],
-        None if preprocessing is None else Standardizer.from_dict(preprocessing),
+        preprocessing_from_dict(description["preprocessing"]),
         _tupled(description["feature_names"]),
         _tupled(description["class_names"]),
         description["metrics"],
+        preprocessing_from_dict(description.get("target_transform")),  # not in version 1
+        description.get("extra", {}),
     )
 
 
