@@ -21,7 +21,7 @@ def test_the_examples_run():
 def test_the_two_commands_are_there():
     text = README.read_text()
     assert re.search(r'^python -m pip install "\.\[cli\]" .*jaxmlp train$', text, re.M)
-    assert re.search(r'^python -m pip install -e "\.\[test\]" .*pytest$', text, re.M)
+    assert re.search(r'^python -m pip install -e "\.\[test\]" .*pytest -n logical', text, re.M)
 
 
 def test_every_example_is_listed():
