@@ -1,7 +1,7 @@
 """What a model does with raw data before the network, and with its outputs after: a registry."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -11,19 +11,15 @@ from jaxmlp.checks import unknown_name
 class Preprocessing(Protocol):
     """A fitted map from raw data to the network's inputs, which a model file can keep.
 
-    To have yours saved and loaded with a model, give it a `kind`, these methods, and decorate it
-    with `register_preprocessing`; nothing else needs to know of it. What `to_dict` returns may be
+    To have yours saved and loaded with a model, give it these methods, and decorate the class with
+    `register_preprocessing(kind)`; nothing else needs to know of it. What `to_dict` returns may be
     nested dicts with string keys, lists, strings, finite numbers, booleans, None *and numpy arrays*
     (of numbers or booleans, NaN and infinity allowed): `jaxmlp.transfer.save` keeps the arrays as
     tensors of the file, bit by bit, and all else as JSON; `from_dict` gets the same values back.
 
-    Attributes:
-        kind: name under which it is registered; never change it, since files hold it.
-
     Example:
-        >>> @register_preprocessing
+        >>> @register_preprocessing("halved")
         ... class Halved:
-        ...     kind = "halved"
         ...     def transform(self, data):
         ...         return np.asarray(data) / 2
         ...     def to_dict(self):
@@ -39,13 +35,11 @@ class Preprocessing(Protocol):
     `inverse_transform(outputs)`, which leads from the network's outputs back to their units.
     """
 
-    kind: ClassVar[str]
-
     def transform(self, data: Any) -> np.ndarray:
         """Turn raw data into the network's inputs, (rows, n_in)."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything that was fitted, but for `kind`."""
+        """Return everything that was fitted."""
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
@@ -58,27 +52,30 @@ PREPROCESSING: dict[str, type] = {}
 Record = TypeVar("Record", bound=type)
 
 
-def register_preprocessing(record: Record) -> Record:
+def register_preprocessing(kind: str) -> Callable[[Record], Record]:
     """Make a class known to model files; use it as a decorator.
 
     Args:
-        record: a class with the attributes of `Preprocessing`.
+        kind: what files call the class; never change it, since files hold it.
 
     Returns:
-        The class.
+        The decorator, which returns the class.
 
     Raises:
-        TypeError: if it lacks one of them.
-        ValueError: if another class has its kind.
+        TypeError: if the class lacks a method of `Preprocessing`.
+        ValueError: if another class has this kind.
     """
-    for name in ("kind", "transform", "to_dict", "from_dict"):
-        if not hasattr(record, name):
-            raise TypeError(f"{record.__name__} has no {name!r}; see jaxmlp.data.Preprocessing.")
-    kind: str = record.kind  # type: ignore[attr-defined]
-    if PREPROCESSING.get(kind, record) is not record:
-        raise ValueError(f"preprocessing of kind {kind!r} is registered already; rename yours.")
-    PREPROCESSING[kind] = record
-    return record
+
+    def register(record: Record) -> Record:
+        for name in ("transform", "to_dict", "from_dict"):
+            if not hasattr(record, name):
+                raise TypeError(f"{record.__name__} lacks {name!r}; see jaxmlp.data.Preprocessing.")
+        if PREPROCESSING.get(kind, record) is not record:
+            raise ValueError(f"preprocessing of kind {kind!r} is registered already; rename yours.")
+        PREPROCESSING[kind] = record
+        return record
+
+    return register
 
 
 def preprocessing_to_dict(record: Preprocessing | None) -> dict[str, Any] | None:
@@ -89,12 +86,13 @@ def preprocessing_to_dict(record: Preprocessing | None) -> dict[str, Any] | None
     """
     if record is None:
         return None
-    if PREPROCESSING.get(getattr(record, "kind", None) or "") is not type(record):
-        raise ValueError(
-            f"a {type(record).__name__} cannot be kept in a file, since its class is not "
-            "registered; decorate it with jaxmlp.data.register_preprocessing."
-        )
-    return {"kind": record.kind, **record.to_dict()}
+    for kind, known in PREPROCESSING.items():
+        if known is type(record):
+            return {"kind": kind, **record.to_dict()}
+    raise ValueError(
+        f"a {type(record).__name__} cannot be kept in a file, since its class is not registered; "
+        "decorate it with jaxmlp.data.register_preprocessing."
+    )
 
 
 def preprocessing_from_dict(fields: Mapping[str, Any] | None) -> Any:

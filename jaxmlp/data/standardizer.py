@@ -11,7 +11,7 @@ from jaxmlp.data.preprocessing import register_preprocessing
 BLOCK = 1 << 20  # entries converted to float64 at a time: 8 MiB, whatever the size of the data
 
 
-@register_preprocessing
+@register_preprocessing("standardizer")
 class Standardizer(NamedTuple):
     """The statistics of the training data, and the map they define.
 
@@ -27,8 +27,6 @@ class Standardizer(NamedTuple):
         low: the smallest entry of the training data.
         high: the largest; `foreign_range` compares new data with both.
     """
-
-    kind = "standardizer"  # not annotated, so no field
 
     mean: Float64[np.ndarray, "..."]
     scale: Float64[np.ndarray, "..."]

@@ -38,8 +38,6 @@ def make_model(**changes):
 class Table:
     """Preprocessing as tables need it: numbers, levels and arrays, nested."""
 
-    kind = "table of the tests"
-
     def __init__(self, columns):
         self.columns = columns
 
@@ -160,9 +158,9 @@ def test_golden_file_of_version_2():
 @pytest.fixture
 def table():
     """A registered class, forgotten afterwards."""
-    register_preprocessing(Table)
+    register_preprocessing("table of the tests")(Table)
     yield Table
-    PREPROCESSING.pop(Table.kind, None)
+    PREPROCESSING.pop("table of the tests", None)
 
 
 def test_any_registered_preprocessing_is_kept(tmp_path, table):
@@ -186,16 +184,16 @@ def test_any_registered_preprocessing_is_kept(tmp_path, table):
     np.testing.assert_array_equal(
         loaded.preprocessing.transform(data), model.preprocessing.transform(data)
     )
-    del PREPROCESSING[table.kind]  # as in a program that does not import the module
+    del PREPROCESSING["table of the tests"]  # as in a program that does not import the module
     with pytest.raises(ValueError, match="unknown kind of preprocessing 'table of the tests'"):
         load(tmp_path / "m.safetensors")
 
 
 def test_kinds_are_unique(table):
     with pytest.raises(ValueError, match="'table of the tests' is registered already; rename"):
-        register_preprocessing(type("Other", (Table,), {}))
-    with pytest.raises(TypeError, match="int has no 'kind'"):
-        register_preprocessing(int)
+        register_preprocessing("table of the tests")(type("Other", (Table,), {}))
+    with pytest.raises(TypeError, match="int lacks 'transform'"):
+        register_preprocessing("int")(int)
 
 
 def edit_header(path, edit):
