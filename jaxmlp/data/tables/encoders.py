@@ -1,0 +1,355 @@
+"""From a column to inputs of a network: one fitted record for each kind of column.
+
+Each record is made from the training data, holds nothing but numbers and words, and maps a cell to
+a few numbers with simple arithmetic and look-ups.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from jaxtyping import Float64
+
+from jaxmlp.data.tables.inference import boolean_levels
+from jaxmlp.data.tables.schema import Column
+from jaxmlp.data.tables.values import to_days, to_numbers, to_words
+
+Block = Float64[np.ndarray, "rows features"]
+
+SCALINGS = ("robust", "standard", "quantile")
+BOUND = 3.0  # where smooth clipping saturates
+QUANTILES = 257
+MISSING, RARE = "(missing)", "(rare)"
+YEAR, WEEK = 365.2425, 7.0  # days
+MONDAY = 3.0  # 1970-01-01 was a Thursday
+
+
+class Encoder(Protocol):
+    """What a fitted record offers."""
+
+    kind: ClassVar[str]
+    name: str
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the numbers it makes."""
+
+    def encode(self, column: Any) -> Block:
+        """Map a pandas Series to numbers, (rows, features)."""
+
+    def remarks(self, column: Any) -> list[str]:
+        """Say what the training data did not have."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+
+
+class _Record:
+    """The form in a file that all encoders share."""
+
+    kind: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class NumberEncoder(_Record):
+    """A number, scaled; and whether it was missing, if it ever was in training.
+
+    robust: z = (x - median) / (q75 - q25), then z / sqrt(1 + (z/3)^2): near 0 a plain scale, and no
+    outlier beyond 3. standard: (x - mean) / deviation. quantile: the normal score of x's rank. A
+    missing number becomes the centre, 0.
+
+    Reference: Holzmüller et al., RealMLP, 2024, arXiv 2407.04491 (robust scale, smooth clip).
+    """
+
+    kind: ClassVar[str] = "number"
+    name: str
+    style: str
+    scaling: str
+    center: float
+    scale: float
+    quantiles: tuple[float, ...]
+    may_miss: bool
+
+    @classmethod
+    def fit(cls, column: Column, series: Any, scaling: str) -> "NumberEncoder":
+        """Measure centre and scale on the training data."""
+        numbers = to_numbers(series, column.style)
+        filled = numbers[~np.isnan(numbers)]
+        may_miss = len(filled) < len(numbers)
+        center, scale, quantiles = 0.0, 1.0, ()
+        if scaling == "robust" and len(filled):
+            center, scale = _robust(filled)
+        elif scaling == "standard" and len(filled):
+            center, scale = float(filled.mean()), float(filled.std()) or 1.0
+        elif len(filled):
+            grid = np.linspace(0, 1, min(QUANTILES, len(filled)))
+            quantiles = tuple(np.quantile(filled, grid).tolist())
+        return cls(column.name, column.style or ".", scaling, center, scale, quantiles, may_miss)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The number, and perhaps whether it is missing."""
+        return (self.name, f"{self.name} missing")[: 1 + self.may_miss]
+
+    def encode(self, column: Any) -> Block:
+        """Scale, fill in, mark."""
+        numbers = to_numbers(column, self.style)
+        missing = np.isnan(numbers)
+        z = np.where(missing, 0.0, self._scaled(np.where(missing, self.center, numbers)))
+        return np.stack([z, missing.astype(np.float64)][: 1 + self.may_miss], axis=1)
+
+    def _scaled(self, numbers: np.ndarray) -> np.ndarray:
+        if self.scaling == "quantile":
+            return _normal_scores(numbers, np.asarray(self.quantiles))
+        z = (numbers - self.center) / self.scale
+        return z / np.hypot(1.0, z / BOUND) if self.scaling == "robust" else z
+
+    def remarks(self, column: Any) -> list[str]:
+        """Missing numbers where there were none, and words."""
+        missing = int(np.isnan(to_numbers(column, self.style)).sum())
+        if not missing or self.may_miss:
+            return []
+        return [f"{self.name}: {missing} missing or no number, as never in training"]
+
+
+def _robust(filled: np.ndarray) -> tuple[float, float]:
+    """Median, and the range of the middle half; of half the whole range if that is 0."""
+    low, center, high = np.quantile(filled, [0.25, 0.5, 0.75])
+    scale = high - low if high > low else np.ptp(filled) / 2
+    return float(center), float(scale) if scale > 0 else 1.0
+
+
+def _normal_scores(numbers: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Normal quantile of the rank; of equal numbers the middle rank; at most +-5.2."""
+    from scipy.special import ndtri  # jax needs scipy too
+
+    if len(quantiles) < 2:
+        return np.zeros_like(numbers)
+    grid = np.linspace(0, 1, len(quantiles))
+    up = np.interp(numbers, quantiles, grid)
+    down = -np.interp(-numbers, -quantiles[::-1], -grid[::-1])
+    return ndtri(np.clip((up + down) / 2, 1e-7, 1 - 1e-7))
+
+
+@dataclass(frozen=True)
+class CategoryEncoder(_Record):
+    """A category: one-hot, rare levels pooled; of two levels one number, -1 or 1.
+
+    A missing cell is a level of its own. A level that training never saw joins the pool of rare
+    ones; without a pool it is all zeros.
+    """
+
+    kind: ClassVar[str] = "category"
+    name: str
+    levels: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, column: Column, series: Any, max_levels: int, min_count: int) -> "CategoryEncoder":
+        """Choose the levels: the most frequent ones; the others, if any, are the pool."""
+        codes, words = to_words(series)
+        counts = np.bincount(codes[codes >= 0], minlength=len(words))
+        order = np.argsort(-counts, kind="stable")
+        kept = [words[k] for k in order[:max_levels] if counts[k] >= min_count]
+        if not kept:  # a tiny table: every level is rare
+            kept = [words[k] for k in order[:max_levels]]
+        levels = sorted(kept)
+        if len(kept) < len(words):
+            levels.append(RARE)
+        if (codes < 0).any():
+            levels.append(MISSING)
+        return cls(column.name, tuple(levels))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One a level; of two levels, the second."""
+        shown = self.levels[1:] if len(self.levels) == 2 else self.levels
+        return tuple(f"{self.name}={level}" for level in shown)
+
+    def encode(self, column: Any) -> Block:
+        """Look the levels up."""
+        codes, words = to_words(column)
+        index = {level: k for k, level in enumerate(self.levels)}
+        table = np.zeros((len(words) + 1, len(self.levels)))
+        places = [index.get(word, index.get(RARE)) for word in words] + [index.get(MISSING)]
+        for row, place in enumerate(places):
+            if place is not None:
+                table[row, place] = 1.0
+        if len(self.levels) == 2:
+            table = table[:, 1:] - table[:, :1]
+        return table[codes]
+
+    def remarks(self, column: Any) -> list[str]:
+        """Levels that training never saw, unless they join a pool; missing cells likewise."""
+        codes, words = to_words(column)
+        unseen = [word for word in words if word not in self.levels]
+        said = []
+        if unseen and RARE not in self.levels:
+            more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+            said.append(f"{self.name}: {unseen[0]!r}{more} never seen in training")
+        if (codes < 0).any() and MISSING not in self.levels:
+            said.append(f"{self.name}: {int((codes < 0).sum())} missing, as never in training")
+        return said
+
+
+@dataclass(frozen=True)
+class BooleanEncoder(_Record):
+    """A truth: -1 or 1; 0 where it is missing or something else."""
+
+    kind: ClassVar[str] = "boolean"
+    name: str
+    levels: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, column: Column, series: Any) -> "BooleanEncoder":
+        """Find out which pair of words it is."""
+        words = to_words(series).levels
+        levels = boolean_levels(words) or tuple(sorted({word.lower() for word in words}))
+        if len(levels) != 2:
+            raise ValueError(
+                f"column {column.name!r} is said to be boolean, but has {len(levels)} different "
+                "values; make it a category."
+            )
+        return cls(column.name, tuple(levels))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The column itself."""
+        return (self.name,)
+
+    def encode(self, column: Any) -> Block:
+        """Look the word up."""
+        codes, words = to_words(column)
+        value = dict(zip(self.levels, (-1.0, 1.0), strict=True))
+        return np.array([value.get(word.lower(), 0.0) for word in words] + [0.0])[codes][:, None]
+
+    def remarks(self, column: Any) -> list[str]:
+        """Words that are neither."""
+        odd = [word for word in to_words(column).levels if word.lower() not in self.levels]
+        return [f"{self.name}: {odd[0]!r} is neither of {', '.join(self.levels)}"] if odd else []
+
+
+@dataclass(frozen=True)
+class DateEncoder(_Record):
+    """A date: time elapsed, from -1 to 1 in training, and where it is in the year, week and day.
+
+    Each cycle that the training data vary in becomes a sine and a cosine. A missing date is 0
+    everywhere.
+    """
+
+    kind: ClassVar[str] = "date"
+    name: str
+    style: str
+    center: float
+    scale: float
+    cycles: tuple[str, ...]
+    may_miss: bool
+
+    @classmethod
+    def fit(cls, column: Column, series: Any) -> "DateEncoder":
+        """Measure the range, and which cycles there are."""
+        days = to_days(series, column.style or "ymd")
+        filled = days[~np.isnan(days)]
+        if not len(filled):
+            raise ValueError(f"column {column.name!r} is said to be a date, but has none.")
+        span = float(np.ptp(filled))
+        whole_days = np.unique(np.floor(filled))
+        cycles = (
+            ("year",) * (span >= 60)
+            + ("week",) * (len(whole_days) >= 4)
+            + ("day",) * bool(np.ptp(filled % 1) > 0)
+        )
+        center, scale = float(filled.min() + span / 2), span / 2 or 1.0
+        may_miss = len(filled) < len(days)
+        return cls(column.name, column.style or "ymd", center, scale, cycles, may_miss)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Elapsed time, then the cycles."""
+        names = [f"{self.name} elapsed"]
+        for cycle in self.cycles:
+            names += [f"{self.name} sin({cycle})", f"{self.name} cos({cycle})"]
+        return tuple(names + [f"{self.name} missing"] * self.may_miss)
+
+    def encode(self, column: Any) -> Block:
+        """Turn days into angles."""
+        days = to_days(column, self.style)
+        missing = np.isnan(days)
+        days = np.where(missing, self.center, days)
+        z = (days - self.center) / self.scale
+        features = [z / np.hypot(1.0, z / BOUND)]
+        phases = {"year": days / YEAR, "week": (days + MONDAY) / WEEK, "day": days}
+        for cycle in self.cycles:
+            angle = 2 * math.pi * (phases[cycle] % 1.0)
+            features += [np.sin(angle), np.cos(angle)]
+        block = np.where(missing[:, None], 0.0, np.stack(features, axis=1))
+        if self.may_miss:
+            block = np.concatenate([block, missing[:, None]], axis=1)
+        return block
+
+    def remarks(self, column: Any) -> list[str]:
+        """Missing dates where there were none."""
+        missing = int(np.isnan(to_days(column, self.style)).sum())
+        if not missing or self.may_miss:
+            return []
+        return [f"{self.name}: {missing} missing or no date, as never in training"]
+
+
+@dataclass(frozen=True)
+class PresenceEncoder(_Record):
+    """A text: 1 if there is one, else -1."""
+
+    kind: ClassVar[str] = "text"
+    name: str
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The one question."""
+        return (f"{self.name} given",)
+
+    def encode(self, column: Any) -> Block:
+        """Ask it."""
+        return np.where(to_words(column).codes >= 0, 1.0, -1.0)[:, None]
+
+    def remarks(self, column: Any) -> list[str]:
+        """Nothing to say about texts."""
+        return []
+
+
+ENCODERS: dict[str, Any] = {
+    cls.kind: cls
+    for cls in (NumberEncoder, CategoryEncoder, BooleanEncoder, DateEncoder, PresenceEncoder)
+}
+
+
+def fit_encoder(
+    column: Column, series: Any, *, scaling: str, max_levels: int, min_count: int
+) -> Encoder:
+    """Make the record of one column from its training data."""
+    if column.kind == "number":
+        return NumberEncoder.fit(column, series, scaling)
+    if column.kind == "category":
+        return CategoryEncoder.fit(column, series, max_levels, min_count)
+    if column.kind == "text":
+        return PresenceEncoder(column.name)
+    return ENCODERS[column.kind].fit(column, series)
+
+
+def read_encoder(fields: dict[str, Any]) -> Encoder:
+    """Rebuild a record from `to_dict`'s result.
+
+    Raises:
+        ValueError: if the fields are those of no encoder.
+    """
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    kind = fields.pop("kind", None)
+    if kind not in ENCODERS:
+        raise ValueError(f"an encoder is of kind {kind!r}, but known are {', '.join(ENCODERS)}.")
+    try:
+        return ENCODERS[kind](**fields)
+    except TypeError as error:
+        raise ValueError(f"the fields of a {kind} encoder are incomplete: {error}.") from error

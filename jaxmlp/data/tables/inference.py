@@ -1,0 +1,170 @@
+"""What kind of column it is, from what it holds, and the reason in words."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.checks import unknown_name
+from jaxmlp.data.tables.schema import Column
+from jaxmlp.data.tables.values import (
+    DATE_ORDERS,
+    Words,
+    parse_days,
+    parse_numbers,
+    plain_numbers,
+    to_numbers,
+    to_words,
+)
+
+NUMBER_SHARE = 0.9  # of the filled cells that must be numbers (or dates) for the column to be one
+BOOLEANS = (
+    ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"),
+)  # fmt: skip
+TEXT_LEVELS, TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
+NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
+_IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.IGNORECASE)
+
+
+def infer_columns(frame: Any, chosen: Mapping[str, Column] | None = None) -> dict[str, Column]:
+    """Say what each column of a table is.
+
+    Args:
+        frame: a pandas DataFrame of features, with unique names; text or typed columns.
+        chosen: columns that are already known, by name; they are kept as they are.
+
+    Returns:
+        name -> column, in the order of the table.
+
+    Raises:
+        ValueError: if a known column is not in the table.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"age": ["31", "42", "?"], "town": ["A", "B", "A"]})
+        >>> [column.kind for column in infer_columns(table).values()]
+        ['number', 'category']
+    """
+    chosen = dict(chosen or {})
+    for name in chosen:
+        if name not in frame.columns:
+            raise unknown_name("column", name, list(frame.columns))
+    columns = {}
+    for name in frame.columns:
+        inferred = infer_column(frame[name], chosen.get(name))
+        columns[name] = inferred
+    return columns
+
+
+def infer_column(series: Any, chosen: Column | None = None) -> Column:
+    """Say what one column is; of a chosen one only the style is inferred, if it has none."""
+    name = str(series.name)
+    if chosen is not None and (chosen.style or chosen.kind not in ("number", "date")):
+        return chosen
+    typed = series.dtype.kind in "uifMm"
+    if chosen is not None:
+        return chosen._replace(style=_style(None if typed else to_words(series), chosen.kind))
+    if series.dtype.kind == "M":
+        return _date(name, "ymd", int(series.nunique()), "dates")
+    if typed:
+        return _numeric(name, to_numbers(series), ".", bad=0)
+    numbers = plain_numbers(series) if series.dtype.kind != "b" else np.full(len(series), np.nan)
+    if np.mean(~np.isnan(numbers)) >= NUMBER_SHARE:  # no need to look at every different word
+        numbers = to_numbers(series)
+        words = int((to_words(series[np.isnan(numbers)]).codes >= 0).sum())
+        return _numeric(name, numbers, ".", bad=words)
+    return _infer_from_words(name, to_words(series))
+
+
+def _infer_from_words(name: str, words: Words) -> Column:
+    n_levels, filled = len(words.levels), words.codes >= 0
+    if not n_levels:
+        return Column(name, "drop", reason="empty")
+    if n_levels == 1 and filled.all():
+        return Column(name, "drop", reason=f"always {_shorten(words.levels[0])}")
+    if boolean_levels(words.levels) is not None:
+        return Column(name, "boolean", reason=" or ".join(sorted(words.levels)))
+    counts = np.bincount(words.codes[filled], minlength=n_levels)
+    style, share = max(
+        ((s, _share(parse_numbers(words.levels, s), counts)) for s in (".", ",")),
+        key=lambda pair: pair[1],
+    )
+    if share >= NUMBER_SHARE:
+        numbers = np.append(parse_numbers(words.levels, style), np.nan)[words.codes]
+        return _numeric(name, numbers, style, bad=int(round((1 - share) * filled.sum())))
+    order, share = _date_order(words.levels, counts)
+    if share >= NUMBER_SHARE:
+        said = "dates" if order == "ymd" else f"dates, read as {'/'.join(order)}"
+        return _date(name, order, n_levels, said)
+    if n_levels > max(TEXT_LEVELS, TEXT_SHARE * filled.sum()):
+        said = f"{n_levels:,} different texts in {int(filled.sum()):,} rows"
+        if filled.all():
+            return Column(name, "drop", reason=said)
+        return Column(name, "text", reason=f"{said}; kept: whether there is one")
+    if n_levels == 1:
+        return Column(name, "text", reason=f"{_shorten(words.levels[0])} or nothing")
+    return Column(name, "category", reason=f"{n_levels} levels")
+
+
+def boolean_levels(levels: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return (false, true) in lower case if the words are such a pair.
+
+    >>> boolean_levels(("Yes", "no"))
+    ('no', 'yes')
+    """
+    small = {word.lower() for word in levels}
+    return next((pair for pair in BOOLEANS if small == set(pair)), None)
+
+
+def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
+    filled = numbers[~np.isnan(numbers)]
+    distinct = np.unique(filled)
+    if not len(distinct):
+        return Column(name, "drop", reason="empty")
+    if len(distinct) == 1 and len(filled) == len(numbers):
+        return Column(name, "drop", reason=f"always {distinct[0]:g}")
+    if np.array_equal(distinct, [0, 1]):
+        return Column(name, "boolean", reason="0 or 1")
+    whole = bool(np.all(filled == np.round(filled)))
+    if whole and len(distinct) == len(numbers):
+        if len(numbers) >= NUMBERED_ROWS and np.ptp(filled) == len(numbers) - 1:
+            return Column(name, "drop", reason="numbers the rows")
+        if len(numbers) >= NUMBERED_ROWS and _IDENTIFIER.search(name):
+            return Column(name, "drop", reason="a different number in every row")
+    said = f"{distinct[0]:.6g} to {distinct[-1]:.6g}"
+    said += f", {len(distinct)} whole numbers" if whole and len(distinct) <= 30 else ""
+    said += f"; {bad} cells are no numbers" if bad else ""
+    return Column(name, "number", style, said)
+
+
+def _date(name: str, order: str, n_levels: int, said: str) -> Column:
+    if n_levels < 2:
+        return Column(name, "drop", reason="a single date")
+    return Column(name, "date", order, said)
+
+
+def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, float]:
+    sample = levels[:1000]  # a million time stamps need not be read three times
+    order = max(DATE_ORDERS, key=lambda o: _share(parse_days(sample, o), counts[:1000]))
+    if _share(parse_days(sample, order), counts[:1000]) < NUMBER_SHARE:
+        return order, 0.0
+    return order, _share(parse_days(levels, order), counts)
+
+
+def _style(words: Words | None, kind: str) -> str:
+    if words is None:
+        return "." if kind == "number" else "ymd"
+    counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
+    if kind == "date":
+        return _date_order(words.levels, counts)[0]
+    return max((".", ","), key=lambda s: _share(parse_numbers(words.levels, s), counts))
+
+
+def _share(values: np.ndarray, counts: np.ndarray) -> float:
+    """Share of the filled cells that could be read."""
+    return float(counts[~np.isnan(values)].sum() / max(counts.sum(), 1))
+
+
+def _shorten(word: str) -> str:
+    return word if len(word) <= 20 else word[:19] + "…"

@@ -1,0 +1,256 @@
+"""What the cells of a column say: words, numbers, dates; and which of them say nothing.
+
+A CSV file is read as text and its meaning is decided by the column's kind, so that "007" stays a
+code where it is a category, and a block of rows means what the whole file means.
+"""
+
+import re
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+# Compared without case. "unknown" and its like are words: a level of a category, and in a column
+# of numbers no number, which is missing too.
+MISSING_WORDS = frozenset(
+    ("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "nat", "<na>", "-", "--", ".")
+)
+LARGEST = 1e100  # squares and ranges of such numbers are still finite
+_ORNAMENT = "$€£% \t"
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+_THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
+_DATE = re.compile(
+    r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"
+    r"(?:[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s*(Z|[+-]\d{2}:?\d{2})?)?"
+)
+DATE_ORDERS = ("ymd", "dmy", "mdy")
+
+
+def import_pandas() -> ModuleType:
+    """Return pandas, or say how to get it."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            "tables need pandas, which is not installed. Install it with: "
+            "pip install 'jaxmlp[sklearn]'"
+        ) from error
+    return pandas
+
+
+def to_frame(table: Any, names: tuple[str, ...] | None = None) -> Any:
+    """Return a table as a pandas DataFrame with unique text names; the data are not copied.
+
+    Args:
+        table: a DataFrame of pandas or polars, a mapping of columns, or an array (rows, columns).
+        names: of the columns of an array; by default x0, x1, ...
+
+    Returns:
+        The DataFrame. Of several columns of one name the later become name.1, name.2, ...
+
+    Raises:
+        ValueError: if it is no table, or an array of another width than `names`.
+
+    Example:
+        >>> to_frame(np.ones((2, 2))).columns.tolist()
+        ['x0', 'x1']
+    """
+    pd = import_pandas()
+    if type(table).__module__.partition(".")[0] == "polars":
+        table = pd.DataFrame({name: table[name].to_numpy() for name in table.columns})
+    elif not isinstance(table, pd.DataFrame):
+        array = table if isinstance(table, dict) else _matrix(table)
+        table = pd.DataFrame(array)
+        if not isinstance(array, dict):
+            wanted = names or tuple(f"x{k}" for k in range(table.shape[1]))
+            if len(wanted) != table.shape[1]:
+                raise ValueError(
+                    f"the table has {table.shape[1]} columns, but {len(wanted)} are needed: "
+                    f"{', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}."
+                )
+            table.columns = list(wanted)
+    unique = unique_names([str(name).strip() for name in table.columns])
+    return table if unique == list(table.columns) else table.set_axis(unique, axis=1)
+
+
+def _matrix(table: Any) -> np.ndarray:
+    try:
+        array = np.asarray(table)
+    except ValueError as error:
+        raise ValueError("the rows of the table have different lengths.") from error
+    if array.ndim != 2:
+        raise ValueError(f"a table has rows and columns, but this has shape {array.shape}.")
+    return array
+
+
+def unique_names(names: list[str]) -> list[str]:
+    """Number the repetitions of a name.
+
+    >>> unique_names(["a", "b", "a", ""])
+    ['a', 'b', 'a.1', 'column 4']
+    """
+    taken: set[str] = set()
+    result = []
+    for position, name in enumerate(names, 1):
+        base = candidate = name or f"column {position}"
+        number = 0
+        while candidate in taken or (number and candidate in names):
+            number += 1
+            candidate = f"{base}.{number}"
+        taken.add(candidate)
+        result.append(candidate)
+    return result
+
+
+class Words(NamedTuple):
+    """A column as words: row i says levels[codes[i]], or nothing where the code is -1."""
+
+    codes: Int[np.ndarray, " rows"]
+    levels: tuple[str, ...]
+
+
+def to_words(column: Any) -> Words:
+    """Read a column as words, in order of appearance.
+
+    >>> import pandas as pd
+    >>> to_words(pd.Series(["a ", None, "?", "b", "a"]))
+    Words(codes=array([ 0, -1, -1,  1,  0]), levels=('a', 'b'))
+    """
+    pd = import_pandas()
+    values = column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column
+    try:
+        codes, uniques = pd.factorize(values)
+    except TypeError:  # lists and the like have no hash
+        codes, uniques = pd.factorize(values.map(str))
+    levels: dict[str, int] = {}
+    merged = np.full(len(uniques) + 1, -1)  # the last entry answers code -1
+    for k, value in enumerate(uniques):
+        word = _word(value)
+        if word.lower() not in MISSING_WORDS:
+            merged[k] = levels.setdefault(word, len(levels))
+    return Words(merged[codes], tuple(levels))
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(value) < 1e15:
+        return str(int(value))  # 3.0 and 3 are one level
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    return str(value).strip()
+
+
+def to_numbers(column: Any, style: str = ".") -> Float64[np.ndarray, " rows"]:
+    """Read a column as numbers; NaN where a cell says nothing or is no finite number.
+
+    Args:
+        column: a pandas Series.
+        style: the decimal sign, "." or ","; the other one may separate thousands.
+
+    Returns:
+        (rows,), float64, within +-1e100.
+
+    Example:
+        >>> import pandas as pd
+        >>> to_numbers(pd.Series(["1,200", "$3.5", "12%", "?", "many", "1e999"])).tolist()
+        [1200.0, 3.5, 12.0, nan, nan, nan]
+        >>> to_numbers(pd.Series(["1.200", "3,5"]), ",").tolist()
+        [1200.0, 3.5]
+    """
+    if column.dtype.kind in "biuf":
+        numbers = column.to_numpy(np.float64, na_value=np.nan)
+    elif column.dtype.kind == "m":
+        numbers = column.dt.total_seconds().to_numpy(np.float64)
+    elif style == ".":  # most cells are plain numbers, which pandas reads fast
+        numbers = plain_numbers(column)
+        rest = np.isnan(numbers)
+        if rest.any():
+            numbers[rest] = _numbers_of_words(column[rest], style)
+    else:
+        numbers = _numbers_of_words(column, style)
+    return np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -LARGEST, LARGEST)
+
+
+def plain_numbers(column: Any) -> Float64[np.ndarray, " rows"]:
+    """Read the cells that are numbers without ornament; NaN elsewhere."""
+    texts = column.astype(object).where(column.notna(), "")
+    return np.array(import_pandas().to_numeric(texts, errors="coerce"), np.float64)
+
+
+def _numbers_of_words(column: Any, style: str) -> Float64[np.ndarray, " rows"]:
+    codes, levels = to_words(column)
+    return np.append(parse_numbers(levels, style), np.nan)[codes]
+
+
+def parse_numbers(levels: tuple[str, ...], style: str) -> Float64[np.ndarray, " levels"]:
+    """Read words as numbers; NaN for those that are none."""
+    texts = [_plain_number(word.strip(_ORNAMENT), style) for word in levels]
+    numbers = import_pandas().to_numeric(np.array(texts, object), errors="coerce")
+    return np.asarray(numbers, np.float64)
+
+
+def _plain_number(word: str, style: str) -> str:
+    if "," not in word and (style == "." or "." not in word):
+        return word
+    if style == ".":
+        return word.replace(",", "") if _THOUSANDS.fullmatch(word) else "no number"
+    if _THOUSANDS_COMMA.fullmatch(word):
+        return word.replace(".", "").replace(",", ".")
+    return word.replace(",", ".") if "." not in word else "no number"
+
+
+def to_days(column: Any, order: str = "ymd") -> Float64[np.ndarray, " rows"]:
+    """Read a column as dates: days since 1970-01-01 (UTC), NaN where there is none.
+
+    Args:
+        column: a pandas Series of dates or text.
+        order: of day, month and year: "ymd" (ISO 8601), "dmy" or "mdy".
+
+    Returns:
+        (rows,), float64, with the time of day as a fraction.
+
+    Example:
+        >>> import pandas as pd
+        >>> to_days(pd.Series(["1970-01-02 06:00", "?", "1971-02-30"])).tolist()
+        [1.25, nan, nan]
+        >>> to_days(pd.Series(["02.01.1970"]), "dmy").tolist()
+        [1.0]
+    """
+    pd = import_pandas()
+    if column.dtype.kind == "M":
+        stamps = pd.to_datetime(column, utc=True, errors="coerce")
+        return _days(stamps.to_numpy("datetime64[us]"))
+    codes, levels = to_words(column)
+    return np.append(parse_days(levels, order), np.nan)[codes]
+
+
+def parse_days(levels: tuple[str, ...], order: str) -> Float64[np.ndarray, " levels"]:
+    """Read words as dates; NaN for those that are none."""
+    if not levels:
+        return np.empty(0)
+    texts = [_iso_date(word, order) for word in levels]
+    stamps = import_pandas().to_datetime(
+        np.array(texts, object), utc=True, format="ISO8601", errors="coerce"
+    )
+    return _days(stamps.to_numpy("datetime64[us]"))
+
+
+def _iso_date(word: str, order: str) -> str | None:
+    match = _DATE.fullmatch(word)
+    if match is None:
+        return None
+    first, _, second, third, clock, zone = match.groups()
+    year, month, day = (
+        dict(zip(order, (first, second, third), strict=True))[part] for part in "ymd"
+    )
+    if len(year) != 4:
+        return None
+    if clock is None:
+        return f"{year}-{month:0>2}-{day:0>2}"
+    hours, _, rest = clock.partition(":")
+    return f"{year}-{month:0>2}-{day:0>2}T{hours:0>2}:{rest}{zone or ''}"
+
+
+def _days(stamps: np.ndarray) -> Float64[np.ndarray, " rows"]:
+    microseconds = stamps.astype(np.int64)
+    return np.where(np.isnat(stamps), np.nan, microseconds / 86_400e6)
