@@ -28,8 +28,13 @@ MONDAY = 3.0  # 1970-01-01 was a Thursday
 class Encoder(Protocol):
     """What a fitted record offers."""
 
-    kind: ClassVar[str]
-    name: str
+    @property
+    def kind(self) -> str:
+        """What the column is."""
+
+    @property
+    def name(self) -> str:
+        """Of the column."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -125,7 +130,9 @@ def _robust(filled: np.ndarray) -> tuple[float, float]:
 
 
 def _normal_scores(numbers: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """Normal quantile of the rank; of equal numbers the middle rank; at most +-5.2."""
+    """Normal quantile of the rank, within +-5.2; of equal numbers the middle rank, at the ends too
+    (scikit-learn's QuantileTransformer makes outliers of a smallest number that many rows share).
+    """
     from scipy.special import ndtri  # jax needs scipy too
 
     if len(quantiles) < 2:

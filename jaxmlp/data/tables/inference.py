@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.data.tables.schema import Column
+from jaxmlp.data.tables.schema import KINDS, Column
 from jaxmlp.data.tables.values import (
     DATE_ORDERS,
     Words,
@@ -23,6 +23,7 @@ BOOLEANS = (
     ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"),
 )  # fmt: skip
 TEXT_LEVELS, TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
+SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
 NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.IGNORECASE)
 
@@ -50,6 +51,8 @@ def infer_columns(frame: Any, chosen: Mapping[str, Column] | None = None) -> dic
     for name in chosen:
         if name not in frame.columns:
             raise unknown_name("column", name, list(frame.columns))
+        if chosen[name].kind not in KINDS:
+            raise unknown_name(f"kind of column {name!r}", chosen[name].kind, KINDS)
     columns = {}
     for name in frame.columns:
         inferred = infer_column(frame[name], chosen.get(name))
@@ -69,12 +72,15 @@ def infer_column(series: Any, chosen: Column | None = None) -> Column:
         return _date(name, "ymd", int(series.nunique()), "dates")
     if typed:
         return _numeric(name, to_numbers(series), ".", bad=0)
-    numbers = plain_numbers(series) if series.dtype.kind != "b" else np.full(len(series), np.nan)
-    if np.mean(~np.isnan(numbers)) >= NUMBER_SHARE:  # no need to look at every different word
-        numbers = to_numbers(series)
+    if series.dtype.kind != "b" and _mostly_plain(series[:SAMPLE]) and _mostly_plain(series):
+        numbers = to_numbers(series)  # no need to look at every different word
         words = int((to_words(series[np.isnan(numbers)]).codes >= 0).sum())
         return _numeric(name, numbers, ".", bad=words)
     return _infer_from_words(name, to_words(series))
+
+
+def _mostly_plain(series: Any) -> bool:
+    return bool(np.mean(~np.isnan(plain_numbers(series))) >= NUMBER_SHARE)
 
 
 def _infer_from_words(name: str, words: Words) -> Column:
@@ -145,9 +151,9 @@ def _date(name: str, order: str, n_levels: int, said: str) -> Column:
 
 
 def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, float]:
-    sample = levels[:1000]  # a million time stamps need not be read three times
-    order = max(DATE_ORDERS, key=lambda o: _share(parse_days(sample, o), counts[:1000]))
-    if _share(parse_days(sample, order), counts[:1000]) < NUMBER_SHARE:
+    sample = levels[:SAMPLE]  # a million time stamps need not be read three times
+    order = max(DATE_ORDERS, key=lambda o: _share(parse_days(sample, o), counts[:SAMPLE]))
+    if _share(parse_days(sample, order), counts[:SAMPLE]) < NUMBER_SHARE:
         return order, 0.0
     return order, _share(parse_days(levels, order), counts)
 

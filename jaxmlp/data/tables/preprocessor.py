@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from jaxmlp.checks import unknown_name
+from jaxmlp.data.preprocessing import register_preprocessing
 from jaxmlp.data.tables.encoders import SCALINGS, Encoder, fit_encoder, read_encoder
 from jaxmlp.data.tables.inference import infer_columns
 from jaxmlp.data.tables.schema import Column
@@ -19,6 +20,7 @@ LIMIT = 1e6  # of a scaled number: an outlier of new data may be any size
 MIN_COUNT = 10  # rows of a level that is not pooled, in a table of 2000 rows or more
 
 
+@register_preprocessing("table")
 @dataclass(frozen=True)
 class TablePreprocessor:
     """Turns a table of numbers, words and dates into a float32 matrix, as it was fitted.
@@ -32,7 +34,6 @@ class TablePreprocessor:
         encoders: one record for each column that is used.
     """
 
-    kind: ClassVar[str] = "table"
     names: tuple[str, ...]
     encoders: tuple[Encoder, ...]
 
@@ -171,7 +172,6 @@ class TablePreprocessor:
         ['town']
         """
         return {
-            "kind": self.kind,
             "names": list(self.names),
             "encoders": [encoder.to_dict() for encoder in self.encoders],
         }
@@ -187,8 +187,6 @@ class TablePreprocessor:
         >>> TablePreprocessor.from_dict(preprocessor.to_dict()) == preprocessor
         True
         """
-        if fields.get("kind") != cls.kind:
-            raise ValueError(f"preprocessing is of kind {fields.get('kind')!r}, not {cls.kind!r}.")
         try:
             names, encoders = fields["names"], fields["encoders"]
             return cls(tuple(names), tuple(read_encoder(dict(entry)) for entry in encoders))

@@ -133,7 +133,11 @@ def to_words(column: Any) -> Words:
 
 
 def _word(value: Any) -> str:
-    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(value) < 1e15:
+    if (
+        isinstance(value, float | np.floating)
+        and float(value).is_integer()
+        and abs(float(value)) < 1e15
+    ):
         return str(int(value))  # 3.0 and 3 are one level
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
