@@ -37,6 +37,11 @@ class Program:
         monitor: a function to record while training, or None.
         monitor_every: its cadence in steps.
         monitor_rows: records that one call can keep.
+        shared_penalty: divide the penalty of each step by the sum of its batch's weights, as
+            scikit-learn does; the recorded "train_loss" is then the objective, with the penalty.
+        gains_add_up: whether improvements below min_delta add up until they count as one (then
+            only these move the best epoch); else each epoch must gain min_delta over the very
+            best so far, which is scikit-learn's rule.
     """
 
     config: MLPConfig
@@ -50,6 +55,8 @@ class Program:
     monitor: Monitor | None = None
     monitor_every: int = 1
     monitor_rows: int = 256
+    shared_penalty: bool = False
+    gains_add_up: bool = True
 
     def columns(self, validated: bool) -> tuple[str, ...]:
         """Return the names of the recorded metrics, in order."""
@@ -102,6 +109,7 @@ class Carry(NamedTuple):
         status: a `FitStatus`.
         stopped_at: the step at which the loss was not finite, -1 if none.
         epochs: number of epochs finished before the run stopped.
+        waited: number of epochs in a row without an improvement that counts.
     """
 
     params: Params
@@ -112,6 +120,7 @@ class Carry(NamedTuple):
     status: Int[Array, ""]
     stopped_at: Int[Array, ""]
     epochs: Int[Array, ""]
+    waited: Int[Array, ""]
 
 
 class Records(NamedTuple):
@@ -152,6 +161,7 @@ def initial_carry(
         Best(jnp.asarray(jnp.inf, dtype), zero, params, state),
         jnp.asarray(FitStatus.RUNNING, jnp.int32),
         zero - 1,
+        zero,
         zero,
     )
 

@@ -146,9 +146,13 @@ def _make_step(
             "state": carry.state,
             "dropout_rate": settings.dropout_rate,
         }
-        (_, (outputs, statistics)), grads = gradient(
+        l2 = settings.l2
+        if program.shared_penalty:
+            total = jnp.sum(batch.weight)
+            l2 = jnp.asarray(l2, total.dtype) / jnp.where(total > 0, total, jnp.ones_like(total))
+        (value, (outputs, statistics)), grads = gradient(
             carry.params, batch.x, batch.y,
-            l2=settings.l2, loss_options=settings.loss_options, **options,
+            l2=l2, loss_options=settings.loss_options, **options,
         )  # fmt: skip
         layers = trainable(carry.params, frozen)
         updates, optimizer_state = optimizer.update(
@@ -156,6 +160,8 @@ def _make_step(
         )
         params = _merge(carry.params, apply_updates(layers, updates), frozen)
         sums = metric_sums(loss, outputs, batch.y, batch.weight, settings.loss_options)
+        if program.shared_penalty:
+            sums = sums._replace(loss=value.astype(sums.loss.dtype) * sums.weight)
         new = carry._replace(
             params=params,
             optimizer_state=optimizer_state,
@@ -218,16 +224,19 @@ def _end_epoch(
     best, epoch = carry.best, epoch + 1
     finite = jnp.isfinite(value) & _all_finite(carry.params)
     gain = best.value - value
-    improved = running & finite & (gain > jnp.asarray(settings.min_delta, gain.dtype))
+    min_delta = jnp.asarray(settings.min_delta, gain.dtype)
+    counts = gain > min_delta if program.gains_add_up else gain >= min_delta
+    improved = counts if program.gains_add_up else gain > 0
     found = Best(value.astype(best.value.dtype), epoch, carry.params, carry.state)
-    best = _select(improved, found, best)
-    waited = epoch - best.epoch >= jnp.asarray(settings.patience, jnp.int32)
-    status = jnp.where(running & waited, jnp.int32(FitStatus.EARLY_STOPPED), carry.status)
+    best = _select(running & finite & improved, found, best)
+    waited = jnp.where(running, jnp.where(finite & counts, 0, carry.waited + 1), carry.waited)
+    over = running & (waited >= jnp.asarray(settings.patience, jnp.int32))
     carry = carry._replace(
         sums=jax.tree.map(jnp.zeros_like, carry.sums),
         best=best,
-        status=status,
+        status=jnp.where(over, jnp.int32(FitStatus.EARLY_STOPPED), carry.status),
         epochs=carry.epochs + running.astype(jnp.int32),
+        waited=waited.astype(jnp.int32),
     )
     return carry, jnp.where(running, metrics, jnp.nan)
 
