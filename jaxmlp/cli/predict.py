@@ -2,24 +2,24 @@
 
 import csv
 import io
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import jax
 import numpy as np
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-import jaxmlp
-from jaxmlp.cli.problem import DATA_SETS, find_data_dir
+from jaxmlp.checks import unknown_name
+from jaxmlp.cli.feature_files import BLOCK_ROWS, Block, read_blocks
 from jaxmlp.cli.run_folder import load_run
-from jaxmlp.data import load_digits, load_idx
-from jaxmlp.data.arrays import check_matrix
-from jaxmlp.losses import get_loss
-from jaxmlp.transfer import Model
-from jaxmlp.transfer.files import write_atomically
-
-BLOCK_ROWS = 8192
+from jaxmlp.transfer import Model, class_probabilities, infer_blocks, prepare, top_k
+from jaxmlp.transfer.files import atomic_writer
+from jaxmlp.transfer.inference import OUTPUTS
 
 
 def predict(
@@ -37,6 +37,12 @@ def predict(
     proba: Annotated[
         bool, typer.Option("--proba", help="Add the probability of each class.")
     ] = False,
+    top: Annotated[
+        int, typer.Option("--top", help="Name the so many likeliest classes, with probabilities.")
+    ] = 0,
+    output: Annotated[
+        str, typer.Option(help="probabilities, logits or embeddings (of the last hidden layer).")
+    ] = "probabilities",
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR"),
@@ -44,140 +50,110 @@ def predict(
 ) -> None:
     """Predict with a trained network: one line for each row of the data.
 
-    The features go in as they are: the model brings its own standardization.
+    The features go in as they are: the model brings its own standardization. The data are read
+    and the predictions written block by block, so that both may be larger than the memory.
 
         jaxmlp predict runs/digits-1 new_digits.csv --out predictions.csv
     """  # fmt: skip
+    if output not in OUTPUTS:
+        raise unknown_name("output", output, OUTPUTS)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
         model = load_run(run)
-        x = read_features(data, data_dir, model.feature_names, model.config.layer_sizes[0])
-        text = predictions_csv(model, predict_outputs(model, x), proba)
-    if out is None:
-        sys.stdout.write(text)
-        return
-    write_atomically(out, text.encode())
-    print(f"wrote {len(x)} predictions to {out}", file=sys.stderr)
+        if top and (model.class_names is None or not 1 <= top <= len(model.class_names)):
+            classes = len(model.class_names or ())
+            raise ValueError(f"--top is {top}, but the model knows {classes} classes.")
+        blocks = _with_progress(read_blocks(data, data_dir))
+        parts = _predict_parts(model, blocks, data, output)
+        lines = (_csv_lines(model, row, part, proba, top, output) for row, part in parts)
+        if out is None:
+            _write_to_terminal(lines)
+            return
+        with atomic_writer(out) as file:
+            n_lines = sum(file.write(text.encode()) and text.count("\n") for text in lines)
+    print(f"wrote {n_lines - 1} predictions to {out}", file=sys.stderr)
 
 
-def read_features(
-    data: str, data_dir: Path | None, names: tuple[str, ...] | None, n_features: int
-) -> np.ndarray:
-    """Read the features to predict from.
+def _predict_parts(
+    model: Model, blocks: Iterator[Block], data: str, output: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (number of the first row, outputs) of each block."""
+    said: set[str] = set()
 
-    Args:
-        data: a file, or the name of a data set (its test part).
-        data_dir: for MNIST and Fashion-MNIST.
-        names: of the model's features; a CSV with these columns may have others besides.
-        n_features: how many the model takes.
+    def notify(note: str) -> None:
+        kind = note.split()[0]  # once each, however many blocks it is true of
+        if kind not in said:
+            print(f"note: {note}", file=sys.stderr)
+            said.add(kind)
 
-    Returns:
-        (rows, n_features), finite.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read, or does not hold what the model takes.
-    """
-    if data in DATA_SETS:
-        x = (
-            load_digits().x
-            if data == "digits"
-            else load_idx(find_data_dir(data, data_dir), data)[1].x
-        )
-    else:
-        path = Path(data)
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path} (nor a data set of that name).")
-        readers = {".csv": _read_csv, ".npy": _read_npy, ".npz": _read_npz}
-        if path.suffix.lower() not in readers:
-            raise ValueError(f"{path} is no .csv, .npy or .npz file; convert it to one of these.")
-        x = readers[path.suffix.lower()](path, names)
-    x = check_matrix(data, x, names)
-    if x.shape[1] != n_features:
-        raise ValueError(
-            f"{data} has {x.shape[1]} columns, but the model takes {n_features} features."
-        )
-    return x
+    for block in blocks:
+        x = prepare(model, block.table, what=data, first_row=block.first_row, notify=notify)
+        part = infer_blocks(model, [x], output=output, block_rows=BLOCK_ROWS)
+        yield block.first_row, np.concatenate(list(part))
 
 
-def _read_csv(path: Path, names: tuple[str, ...] | None) -> np.ndarray:
-    import pandas as pd
+def _with_progress(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Show on stderr, where that is a terminal, how much of the input has been predicted."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.fields[rows]:,} rows"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f}%"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("predict", total=1.0, rows=0)
+        for block in blocks:
+            yield block
+            bar.update(task, completed=block.done, rows=block.first_row + len(block.table))
 
+
+def _write_to_terminal(lines: Iterator[str]) -> None:
     try:
-        table = pd.read_csv(path)
-        if _is_number(table.columns[0]):  # no heading: the first line is data
-            table = pd.read_csv(path, header=None)
-        elif names is not None and len(set(names) & set(table.columns)) > 0:
-            missing = [name for name in names if name not in table.columns]
-            if missing:
-                raise ValueError(
-                    f"{path} lacks the column {missing[0]!r} (and {len(missing) - 1} more)."
-                )
-            table = table[list(names)]
-        return table.to_numpy()
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {str(error).strip()}.") from error
+        for text in lines:
+            sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _is_number(text: object) -> bool:
-    try:
-        float(str(text))
-    except ValueError:
-        return False
-    return True
-
-
-def _read_npy(path: Path, names: tuple[str, ...] | None) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a numpy file: {error}") from error
-
-
-def _read_npz(path: Path, names: tuple[str, ...] | None) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "x" not in arrays and len(arrays.files) != 1:
-                raise ValueError(f"it holds {', '.join(arrays.files)}; name the features x")
-            return arrays["x" if "x" in arrays else arrays.files[0]]
-    except Exception as error:  # zip files fail in many ways
-        raise ValueError(f"{path} cannot be read as a numpy file: {error}.") from error
-
-
-def predict_outputs(model: Model, x: np.ndarray) -> np.ndarray:
-    """Return the linked outputs (probabilities, for classes), (rows, n_out), block by block."""
-    if model.preprocessing is not None:
-        warning = model.preprocessing.foreign_range(x)
-        if warning:
-            print(f"warning: {warning}", file=sys.stderr)
-        x = model.preprocessing.transform(x)
-    link, call = get_loss(model.loss).link, jax.jit(jaxmlp.predict)
-    blocks = []
-    for start in range(0, len(x), BLOCK_ROWS):
-        outputs = call(model.config, model.params, x[start : start + BLOCK_ROWS], state=model.state)
-        blocks.append(np.asarray(link(outputs)))
-    return np.concatenate(blocks)
-
-
-def predictions_csv(model: Model, outputs: np.ndarray, proba: bool) -> str:
-    """Format predictions: the row (from 0), the class or value, and the probabilities if wanted."""
+def _csv_lines(
+    model: Model, first_row: int, outputs: np.ndarray, proba: bool, top: int, output: str
+) -> str:
+    """Format a part of the predictions; the first one has the heading above it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    if model.class_names is None:
-        names = (
-            ["prediction"]
-            if outputs.shape[1] == 1
-            else [f"prediction_{k}" for k in range(outputs.shape[1])]
-        )
-        writer.writerow(["row", *names])
-        writer.writerows([i, *map(_short, row)] for i, row in enumerate(outputs))
-        return text.getvalue()
-    extra = [f"p_{name}" for name in model.class_names] if proba else []
-    writer.writerow(["row", "prediction", *extra])
-    for i, row in enumerate(outputs):
-        shares = [_short(p) for p in row] if proba else []
-        writer.writerow([i, model.class_names[int(row.argmax())], *shares])
+    heading, columns = _columns(model, outputs, proba, top, output)
+    if first_row == 0:
+        writer.writerow(["row", *heading])
+    writer.writerows([first_row + i, *row] for i, row in enumerate(zip(*columns, strict=True)))
     return text.getvalue()
 
 
-def _short(value: float) -> str:
-    return f"{value:.6g}"
+def _columns(
+    model: Model, outputs: np.ndarray, proba: bool, top: int, output: str
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and columns: classes with their probabilities if wanted, or plain numbers."""
+    names = model.class_names
+    if output != "probabilities" or names is None:
+        kind = {"logits": "logit", "embeddings": "h", "probabilities": "prediction"}[output]
+        width = outputs.shape[1]
+        plain = [f"{kind}_{k}" for k in range(width)]
+        return ([kind] if width == 1 and names is None else plain), _short(outputs)
+    p = class_probabilities(outputs)
+    classes, shares = top_k(p, max(1, top))
+    heading, columns = ["prediction"], [[names[k] for k in classes[:, 0]]]
+    if top:
+        heading, columns = [], []
+        for rank in range(top):
+            heading += [f"prediction_{rank + 1}", f"probability_{rank + 1}"]
+            columns += [[names[k] for k in classes[:, rank]], *_short(shares[:, rank : rank + 1])]
+    if proba:
+        return heading + [f"p_{name}" for name in names], columns + _short(p)
+    return heading, columns
+
+
+def _short(values: np.ndarray) -> list[list[str]]:
+    return [[f"{value:.6g}" for value in column] for column in values.T]

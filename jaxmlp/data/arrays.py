@@ -73,13 +73,16 @@ def from_arrays(
     return Dataset(x, labels, tuple(names), classes)
 
 
-def check_matrix(what: str, value: Any, feature_names: Sequence[str] | None = None) -> FloatMatrix:
+def check_matrix(
+    what: str, value: Any, feature_names: Sequence[str] | None = None, *, first_row: int = 0
+) -> FloatMatrix:
     """Return numbers as a finite float matrix, or say what is wrong with them and where.
 
     Args:
         what: what to call it in messages, such as "x".
         value: numbers in rows, (rows, features).
         feature_names: names of the columns, for messages.
+        first_row: number of the first row, for messages about a part of a larger table.
 
     Returns:
         The matrix, (rows, features): float64 if it was, else float32.
@@ -115,24 +118,28 @@ def check_matrix(what: str, value: Any, feature_names: Sequence[str] | None = No
             "names; give one for each column."
         )
     if matrix.dtype.kind not in "biuf":
-        matrix = _numbers(what, matrix, feature_names)
+        matrix = _numbers(what, matrix, feature_names, first_row)
     floats = matrix.astype(np.float64 if matrix.dtype == np.float64 else np.float32, copy=False)
-    _check_finite(what, floats, feature_names)
+    _check_finite(what, floats, feature_names, first_row)
     return floats
 
 
-def _numbers(what: str, matrix: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
+def _numbers(
+    what: str, matrix: np.ndarray, names: Sequence[str] | None, first_row: int
+) -> np.ndarray:
     """Turn an object matrix, as a DataFrame of mixed columns gives it, into numbers."""
     for (row, column), entry in np.ndenumerate(matrix):
         if not isinstance(entry, int | float | np.bool_ | np.integer | np.floating):
             raise TypeError(
-                f"{what} has dtype {matrix.dtype} and holds {entry!r} at row {row}, column "
-                f"{_column(column, names)}; pass real numbers only."
+                f"{what} has dtype {matrix.dtype} and holds {entry!r} at row {first_row + row}, "
+                f"column {_column(column, names)}; pass real numbers only."
             )
     return matrix.astype(np.float64)
 
 
-def _check_finite(what: str, matrix: np.ndarray, names: Sequence[str] | None) -> None:
+def _check_finite(
+    what: str, matrix: np.ndarray, names: Sequence[str] | None, first_row: int
+) -> None:
     finite = np.isfinite(matrix)
     if finite.all():
         return
@@ -141,8 +148,8 @@ def _check_finite(what: str, matrix: np.ndarray, names: Sequence[str] | None) ->
     others = int(finite.size - finite.sum()) - 1
     more = f", and {others} more such value{'s' * (others > 1)}" if others else ""
     raise ValueError(
-        f"{what} holds {kind} at row {row}, column {_column(int(column), names)}{more}. Fill in or "
-        "drop such values first."
+        f"{what} holds {kind} at row {first_row + row}, column "
+        f"{_column(int(column), names)}{more}. Fill in or drop such values first."
     )
 
 

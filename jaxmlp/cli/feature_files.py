@@ -1,0 +1,110 @@
+"""Features from files, one block at a time: no file has to fit into memory."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.cli.problem import DATA_SETS, find_data_dir
+from jaxmlp.data import load_digits, load_idx
+
+BLOCK_ROWS = 8192
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a file.
+
+    Attributes:
+        table: a DataFrame with the file's column names, or an array, (rows, features).
+        first_row: number of the first one in the file, from 0.
+        done: share of the file that has been read up to here, in [0, 1].
+    """
+
+    table: Any
+    first_row: int
+    done: float
+
+
+def read_blocks(data: str, data_dir: Path | None) -> Iterator[Block]:
+    """Read a file or a data set by name.
+
+    Args:
+        data: a .csv, .csv.gz, .npy or .npz file, or the name of a data set (its test part).
+        data_dir: for MNIST and Fashion-MNIST.
+
+    Yields:
+        Blocks of at most `BLOCK_ROWS` rows.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read.
+    """
+    if data in DATA_SETS:
+        x = (
+            load_digits().x
+            if data == "digits"
+            else load_idx(find_data_dir(data, data_dir), data)[1].x
+        )
+        yield from _array_blocks(x)
+        return
+    path = Path(data)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path} (nor a data set of that name).")
+    name = path.name.lower()
+    if name.endswith((".csv", ".csv.gz")):
+        yield from _csv_blocks(path)
+    elif name.endswith((".npy", ".npz")):
+        yield from _array_blocks(_read_numpy(path))
+    else:
+        raise ValueError(f"{path} is no .csv, .npy or .npz file; convert it to one of these.")
+
+
+def _array_blocks(x: np.ndarray) -> Iterator[Block]:
+    if x.ndim != 2 or len(x) == 0:
+        yield Block(x, 0, 1.0)  # whose shape is refused where the model's is known
+    for start in range(0, len(x) if x.ndim == 2 else 0, BLOCK_ROWS):
+        yield Block(x[start : start + BLOCK_ROWS], start, min(1.0, (start + BLOCK_ROWS) / len(x)))
+
+
+def _csv_blocks(path: Path) -> Iterator[Block]:
+    import pandas as pd
+
+    try:
+        first = pd.read_csv(path, nrows=0).columns[0]
+        header = None if _is_number(first) else 0  # no heading: the first line is data
+        size, row = path.stat().st_size, 0
+        unpack: Any = gzip.open if path.suffix.lower() == ".gz" else nullcontext
+        with path.open("rb") as raw, unpack(raw) as file:
+            reader = pd.read_csv(file, header=header, chunksize=BLOCK_ROWS, low_memory=False)
+            for table in reader:
+                block = table.to_numpy() if header is None else table
+                yield Block(block, row, min(1.0, raw.tell() / size))
+                row += len(table)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as CSV: {str(error).strip()}.") from error
+    if row == 0:
+        raise ValueError(f"{path} has a heading, but no rows; give at least one.")
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True
+
+
+def _read_numpy(path: Path) -> np.ndarray:
+    """Map a .npy file into memory; read the x of a .npz file, or its only array."""
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, allow_pickle=False, mmap_mode="r")
+        with np.load(path, allow_pickle=False) as arrays:
+            if "x" not in arrays and len(arrays.files) != 1:
+                raise ValueError(f"it holds {', '.join(arrays.files)}; name the features x")
+            return arrays["x" if "x" in arrays else arrays.files[0]]
+    except Exception as error:  # zip files fail in many ways
+        raise ValueError(f"{path} cannot be read as a numpy file: {error}.") from error

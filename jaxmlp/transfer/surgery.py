@@ -1,0 +1,309 @@
+"""Surgery on trained networks: features of a layer, another head, more or fewer layers."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.network import forward, init, init_state
+from jaxmlp.types import Key, Layer, Params, State
+
+
+class Network(NamedTuple):
+    """A network after surgery; unpack it: `config, params, state = replace_head(...)`.
+
+    Attributes:
+        config: its description.
+        params: its parameters.
+        state: running statistics of batch normalization, or ().
+    """
+
+    config: MLPConfig
+    params: Params
+    state: State = ()
+
+
+def features(
+    config: MLPConfig,
+    params: Params,
+    x: Float[Array, "batch n_in"],
+    layer: int = -1,
+    *,
+    state: State = (),
+) -> Float[Array, "batch width"]:
+    """Compute the activations of one hidden layer: what the network has learnt to see in x.
+
+    h^(0) = x,  h^(l) = phi(h^(l-1) W^(l) + b^(l)), without dropout and with the running
+    statistics; the features are h after layer `layer`.
+
+    Args:
+        config: the network.
+        params: its parameters.
+        x: examples in rows, (batch, n_in).
+        layer: a hidden layer, counted from 0, or from the end: -1 is the last one, whose output
+            the head reads.
+        state: running statistics; needed with batch normalization only.
+
+    Returns:
+        Features, (batch, width of the layer), in config.dtype; under jit the layers above are
+        not computed.
+
+    Raises:
+        ValueError: if there is no such hidden layer, or shapes do not fit the config.
+
+    Example:
+        >>> import jax
+        >>> config = MLPConfig((2, 8, 3, 1))
+        >>> params = init(config, jax.random.key(0))
+        >>> features(config, params, jnp.ones((5, 2))).shape
+        (5, 3)
+
+    Reference: lecture, chapter VIII, feature extraction.
+    """
+    layer = hidden_layer(config, layer)
+    # Frozen layers normalize and drop as at prediction, and the cache holds each layer's input.
+    everything = range(config.n_layers)
+    _, cache = forward(config, params, x, state=state, frozen=everything)
+    return cache[layer + 1].inputs.astype(config.dtype)
+
+
+def hidden_layer(config: MLPConfig, layer: int) -> int:
+    """Return the index of a hidden layer, counted from 0.
+
+    Raises:
+        ValueError: if there is none of that number.
+
+    >>> hidden_layer(MLPConfig((2, 8, 3, 1)), -1)
+    1
+    """
+    n_hidden = config.n_layers - 1
+    if n_hidden == 0:
+        raise ValueError(
+            f"the network {config.layer_sizes} has no hidden layer, so no features to take."
+        )
+    if not -n_hidden <= layer < n_hidden:
+        raise ValueError(
+            f"layer is {layer}, but the hidden layers are 0 to {n_hidden - 1}; -1 is the last one."
+        )
+    return layer % n_hidden
+
+
+def attach_head(trunk: Network, head: Network, layer: int = -1) -> Network:
+    """Put a network on top of another's features, in the place of the layers above.
+
+    Args:
+        trunk: the network whose hidden layers 0..layer stay.
+        head: a network whose inputs are their features.
+        layer: a hidden layer of the trunk, counted from 0 or from the end.
+
+    Returns:
+        One network: predict(result, x) = predict(head, features(trunk, x, layer)).
+
+    Raises:
+        ValueError: if the widths differ, or dtypes or batch normalization settings do.
+
+    Example:
+        >>> import jax
+        >>> def network(*sizes):
+        ...     config = MLPConfig(sizes)
+        ...     return Network(config, init(config, jax.random.key(0)))
+        >>> attach_head(network(2, 8, 3, 1), network(8, 5, 4), layer=0).config.layer_sizes
+        (2, 8, 5, 4)
+
+    Reference: lecture, chapter VIII (the last layers are replaced).
+    """
+    n = hidden_layer(trunk.config, layer) + 1
+    if trunk.config.layer_sizes[n] != head.config.layer_sizes[0]:
+        raise ValueError(
+            f"the head takes {head.config.layer_sizes[0]} features, but layer {n - 1} of the trunk "
+            f"has {trunk.config.layer_sizes[n]} units. Make the head with layer_sizes="
+            f"({trunk.config.layer_sizes[n]}, ...)."
+        )
+    for field in ("dtype", "compute_dtype", "batch_norm_momentum", "batch_norm_eps"):
+        below, above = getattr(trunk.config, field), getattr(head.config, field)
+        if below != above:
+            raise ValueError(
+                f"{field} is {below!r} in the trunk, but {above!r} in the head; make them equal."
+            )
+    lower, upper = _spread(trunk.config), _spread(head.config)
+    config = trunk.config.replace(
+        layer_sizes=trunk.config.layer_sizes[: n + 1] + head.config.layer_sizes[1:],
+        **_joined(**{field: lower[field][:n] + upper[field] for field in lower}),
+    )
+    state = _whole(trunk)[:n] + _whole(head)
+    return Network(config, trunk.params[:n] + head.params, state if any(config.normalized) else ())
+
+
+def replace_head(
+    config: MLPConfig,
+    params: Params,
+    key: Key,
+    n_out: int,
+    *,
+    state: State = (),
+    layer: int = -1,
+    hidden: tuple[int, ...] = (),
+    activation: str = "relu",
+    dropout: bool = False,
+) -> Network:
+    """Cut a network above a hidden layer, and put a freshly drawn head there.
+
+    Args:
+        config: the trained network.
+        params: its parameters.
+        key: random key of the new weights.
+        n_out: outputs of the new head, such as the number of new classes.
+        state: running statistics; needed with batch normalization only.
+        layer: the last hidden layer that stays, counted from 0 or from the end.
+        hidden: sizes of new hidden layers between it and the outputs.
+        activation: of the new hidden layers.
+        dropout: drop activations of the new hidden layers in training.
+
+    Returns:
+        The new network; its layers 0..layer are the old ones, bit for bit.
+
+    Raises:
+        ValueError: if there is no such hidden layer, or a size is below 1.
+
+    Example:
+        >>> import jax
+        >>> config = MLPConfig((64, 32, 10))
+        >>> new = replace_head(config, init(config, jax.random.key(0)), jax.random.key(1), 2)
+        >>> new.config.layer_sizes
+        (64, 32, 2)
+
+    Reference: lecture, chapter VIII, fine-tuning (replace the last layer).
+    """
+    width = config.layer_sizes[hidden_layer(config, layer) + 1]
+    head = config.replace(
+        layer_sizes=(width, *hidden, n_out), activation=activation, weight_init="auto",
+        batch_norm=False, dropout=dropout,
+    )  # fmt: skip
+    return attach_head(Network(config, params, state), Network(head, init(head, key)), layer)
+
+
+def truncate(config: MLPConfig, params: Params, layer: int = -1, *, state: State = ()) -> Network:
+    """Make a network of its own that returns the features of a hidden layer.
+
+    The outputs of a network are linear, so the features pass an output layer with W = I, b = 0:
+    `features` computes the same without that product; this one can be saved and exported.
+
+    Args:
+        config: the network.
+        params: its parameters.
+        layer: a hidden layer, counted from 0 or from the end.
+        state: running statistics; needed with batch normalization only.
+
+    Returns:
+        The network: predict(result, x) = features(config, params, x, layer).
+
+    Raises:
+        ValueError: if there is no such hidden layer.
+
+    Example:
+        >>> import jax
+        >>> config = MLPConfig((2, 8, 3, 1))
+        >>> truncate(config, init(config, jax.random.key(0)), 0).config.layer_sizes
+        (2, 8, 8)
+
+    Reference: lecture, chapter VIII, feature extraction.
+    """
+    width = config.layer_sizes[hidden_layer(config, layer) + 1]
+    dtype = jnp.dtype(config.dtype)
+    head = config.replace(
+        layer_sizes=(width, width), activation="relu", weight_init="auto", batch_norm=False,
+        dropout=False,
+    )  # fmt: skip
+    outputs = Layer(jnp.eye(width, dtype=dtype), jnp.zeros((width,), dtype))
+    return attach_head(Network(config, params, state), Network(head, (outputs,)), layer)
+
+
+def insert(
+    config: MLPConfig,
+    params: Params,
+    layer: int = -1,
+    *,
+    key: Key | None = None,
+    state: State = (),
+) -> Network:
+    """Insert a hidden layer above a hidden layer, of the same width and activation.
+
+    Without a key it starts as the identity, W = I and b = 0, and the network computes the same
+    function as before, since relu(relu(z)) = relu(z).
+
+    Args:
+        config: the network.
+        params: its parameters.
+        layer: the hidden layer below the new one, counted from 0 or from the end.
+        key: random key, to draw the new layer with the config's initializer instead.
+        state: running statistics; needed with batch normalization only.
+
+    Returns:
+        The deeper network; the new layer has neither batch normalization nor dropout.
+
+    Raises:
+        ValueError: without a key, for an activation that changes the function, such as tanh.
+
+    Example:
+        >>> import jax
+        >>> config = MLPConfig((2, 8, 1))
+        >>> params, x = init(config, jax.random.key(0)), jnp.ones((1, 2))
+        >>> deeper = insert(config, params)
+        >>> from jaxmlp import predict
+        >>> bool(predict(config, params, x) == predict(deeper.config, deeper.params, x))
+        True
+
+    Reference: Chen, Goodfellow & Shlens, Net2Net, 2016, arXiv 1511.05641 (Net2DeeperNet).
+    """
+    n = hidden_layer(config, layer) + 1
+    phi, width, dtype = config.activations[n - 1], config.layer_sizes[n], jnp.dtype(config.dtype)
+    if key is None and phi.name not in ("relu", "identity"):
+        raise ValueError(
+            f"a layer that starts as the identity keeps the function only under relu, but layer "
+            f"{n - 1} has {phi.name}; pass key=jax.random.key(0) to draw the layer instead."
+        )
+    if key is None:
+        W = jnp.eye(width, dtype=dtype)
+    else:
+        W = config.initializers[n - 1](key, (width, width), dtype)
+    new = Layer(W, jnp.full((width,), config.bias_init if key is not None else 0.0, dtype))
+
+    def grown(entries: tuple[Any, ...], entry: Any) -> tuple[Any, ...]:
+        return (*entries[:n], entry, *entries[n:])
+
+    settings = _spread(config)
+    added = {
+        "activation": settings["activation"][n - 1], "weight_init": settings["weight_init"][n - 1],
+        "batch_norm": False, "dropout": False,
+    }  # fmt: skip
+    deeper = config.replace(
+        layer_sizes=grown(config.layer_sizes, width),
+        **_joined(**{field: grown(entries, added[field]) for field, entries in settings.items()}),
+    )
+    return Network(deeper, grown(params, new), grown(state, None) if state else ())
+
+
+def _whole(network: Network) -> State:
+    """The state with an entry for each layer, even if none is normalized."""
+    if not any(network.config.normalized):
+        return (None,) * network.config.n_layers
+    return network.state or init_state(network.config)
+
+
+def _spread(config: MLPConfig) -> dict[str, tuple[Any, ...]]:
+    """The settings that may differ between layers, one entry a layer, spelled as they were."""
+    n_hidden, n_layers = config.n_layers - 1, config.n_layers
+    lengths = {"activation": n_hidden, "batch_norm": n_hidden, "dropout": n_hidden}
+    return {
+        field: value if isinstance(value := getattr(config, field), tuple) else (value,) * n
+        for field, n in (lengths | {"weight_init": n_layers}).items()
+    }
+
+
+def _joined(**entries: tuple[Any, ...]) -> dict[str, Any]:
+    """Settings for `MLPConfig`: one value where all layers have the same."""
+    return {
+        field: values[0] if values and values.count(values[0]) == len(values) else values
+        for field, values in entries.items()
+    }
