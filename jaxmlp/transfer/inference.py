@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 
 from jaxmlp.checks import check_features, unknown_name
 from jaxmlp.config import MLPConfig
+from jaxmlp.data import Standardizer
 from jaxmlp.data.arrays import check_matrix
 from jaxmlp.losses import get_loss
 from jaxmlp.network import predict
@@ -90,12 +91,12 @@ def prepare(
     *,
     what: str = "data",
     first_row: int = 0,
-    notify: Callable[[str], None] | None = None,
+    notify: Callable[[str], None] = lambda note: None,
 ) -> np.ndarray:
     """Bring raw data into the form that a model's network takes.
 
     Columns are found by name in a DataFrame, by position in an array; then the model's own
-    standardization is applied.
+    preprocessing is applied.
 
     Args:
         model: the model.
@@ -104,7 +105,8 @@ def prepare(
         what: what to call the data in messages.
         first_row: number of the first row, for messages about a part of a larger table.
         notify: called with a sentence about what is no error but may be a mistake: columns that
-            the model does not know, values in other units than those it was trained on.
+            the model does not know, values in other units than those it was trained on, levels
+            of a category that training never saw.
 
     Returns:
         Inputs for the network, (rows, n_in), float64 for a model in float64, else float32.
@@ -123,32 +125,48 @@ def prepare(
 
     Reference: lecture, chapter VIII, inference 2 (prepare the data).
     """
+    dtype = np.float64 if model.config.dtype == "float64" else np.float32
+    if isinstance(model.preprocessing, Standardizer | None):
+        x = _standardize(model, data, what, first_row, notify)
+    else:  # knows its own columns
+        x = _transform(model.preprocessing, data, what, notify)
+    return x.astype(dtype, copy=False)
+
+
+def _standardize(
+    model: Model, data: Any, what: str, first_row: int, notify: Callable[[str], None]
+) -> np.ndarray:
     names, n_in = model.feature_names, model.config.layer_sizes[0]
     columns = getattr(data, "columns", None)
     if columns is not None:
-        if names is not None and len(columns):
-            try:
-                match = match_columns(names, [str(column) for column in columns])
-            except ValueError as error:
-                raise ValueError(f"{what}: {error}") from None
+        if names is not None:
+            match = match_columns(names, [str(column) for column in columns], what)
             data = data.iloc[:, list(match.order)]
-            if match.extra and notify is not None:
+            if match.extra:
                 named = ", ".join(match.extra[:5]) + ", ..." * (len(match.extra) > 5)
                 notify(f"the model does not use the columns {named}")
         data = data.to_numpy()
-    if not isinstance(data, np.ndarray):
-        data = np.asarray(data)
-    if data.ndim == 2 and data.shape[1] != n_in:
-        raise ValueError(
-            f"{what} has {data.shape[1]} columns, but the model takes {n_in} features."
-        )
+    shape = np.shape(data)
+    if len(shape) == 2 and shape[1] != n_in:
+        raise ValueError(f"{what} has {shape[1]} columns, but the model takes {n_in} features.")
     x = check_matrix(what, data, names, first_row=first_row)
-    if model.preprocessing is not None:
-        warning = model.preprocessing.foreign_range(x)
-        if warning and notify is not None:
-            notify(warning)
-        x = model.preprocessing.transform(x)
-    return x.astype(np.float64 if model.config.dtype == "float64" else np.float32, copy=False)
+    if model.preprocessing is None:
+        return x
+    warning = model.preprocessing.foreign_range(x)
+    if warning:
+        notify(warning)
+    return model.preprocessing.transform(x)
+
+
+def _transform(
+    preprocessing: Any, data: Any, what: str, notify: Callable[[str], None]
+) -> np.ndarray:
+    try:
+        for remark in getattr(preprocessing, "remarks", lambda data: ())(data):
+            notify(remark)
+        return preprocessing.transform(data)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
 
 
 def infer(
@@ -165,7 +183,8 @@ def infer(
         model: the model.
         x: inputs as the network takes them, from `prepare`, (rows, n_in).
         output: "logits"; "probabilities", the loss's link of the logits (for a regression: the
-            predicted values); or "embeddings", the features of a hidden layer.
+            predicted values, in the units of the targets); or "embeddings", the features of a
+            hidden layer.
         layer: which hidden layer "embeddings" are taken from.
         block_rows: rows computed at a time.
 
@@ -231,7 +250,10 @@ def infer_blocks(
             size = min(block_rows, 1 << (len(rows) - 1).bit_length())
             padded = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
             found = compute(padded, loss=model.loss, output=output, layer=layer)
-            yield np.asarray(found)[: len(rows)]
+            outputs = np.asarray(found)[: len(rows)]
+            if output == "probabilities" and model.target_transform is not None:
+                outputs = model.target_transform.inverse_transform(outputs)
+            yield outputs
 
 
 @partial(jax.jit, static_argnames=("loss", "output", "layer"))

@@ -57,6 +57,35 @@ def test_data_that_do_not_fit(data, message):
         prepare(make_model(), data, first_row=100)
 
 
+class Tenfold:
+    """A preprocessing and a target transform that are not ours."""
+
+    def transform(self, data):
+        if "a" not in data:
+            raise ValueError("the table lacks the column 'a'")
+        return np.stack([data["a"]] * 3, axis=1) * 10.0
+
+    def remarks(self, data):
+        return ("level 'x' never seen",)
+
+    def inverse_transform(self, outputs):
+        return outputs * 10
+
+
+def test_another_preprocessing_and_units_of_targets():
+    model = make_model("squared_error", n_out=1)._replace(
+        preprocessing=Tenfold(), target_transform=Tenfold()
+    )
+    notes, table = [], pd.DataFrame({"a": [1.0, 2.0]})
+    x = prepare(model, table, notify=notes.append)
+    assert x.tolist() == [[10.0] * 3, [20.0] * 3]
+    assert notes == ["level 'x' never seen"]
+    with pytest.raises(ValueError, match=r"new\.csv: the table lacks the column 'a'"):
+        prepare(model, pd.DataFrame({"b": [1.0]}), what="new.csv")
+    logits = infer(model, x, output="logits")
+    np.testing.assert_allclose(infer(model, x), 10 * logits, rtol=1e-6)
+
+
 def test_outputs_against_scipy_and_any_blocks():
     model = make_model()
     x = prepare(model, RAW)
