@@ -13,6 +13,8 @@ from jaxmlp.optimizers.base import chain as chain
 from jaxmlp.optimizers.base import global_norm as global_norm
 from jaxmlp.optimizers.clipping import clip_by_global_norm as clip_by_global_norm
 from jaxmlp.optimizers.clipping import clip_by_value as clip_by_value
+from jaxmlp.optimizers.layerwise import l2_sp as l2_sp
+from jaxmlp.optimizers.layerwise import scale_by_layer as scale_by_layer
 from jaxmlp.optimizers.momentum import momentum as momentum
 from jaxmlp.optimizers.momentum import nesterov as nesterov
 from jaxmlp.optimizers.rmsprop import rmsprop as rmsprop
