@@ -1,5 +1,10 @@
-"""Trained models: files that keep them, surgery on them, and predictions from raw data."""
+"""Trained models: files that keep them, surgery, fine-tuning, and predictions from raw data."""
 
+from jaxmlp.transfer.finetuning import MODES as MODES
+from jaxmlp.transfer.finetuning import Finetuned as Finetuned
+from jaxmlp.transfer.finetuning import finetune as finetune
+from jaxmlp.transfer.freezing import freeze as freeze
+from jaxmlp.transfer.freezing import unfreeze as unfreeze
 from jaxmlp.transfer.inference import class_probabilities as class_probabilities
 from jaxmlp.transfer.inference import infer as infer
 from jaxmlp.transfer.inference import infer_blocks as infer_blocks
@@ -11,6 +16,7 @@ from jaxmlp.transfer.model_file import load as load
 from jaxmlp.transfer.model_file import save as save
 from jaxmlp.transfer.surgery import Network as Network
 from jaxmlp.transfer.surgery import attach_head as attach_head
+from jaxmlp.transfer.surgery import detach_head as detach_head
 from jaxmlp.transfer.surgery import features as features
 from jaxmlp.transfer.surgery import insert as insert
 from jaxmlp.transfer.surgery import replace_head as replace_head

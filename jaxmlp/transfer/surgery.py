@@ -135,6 +135,37 @@ def attach_head(trunk: Network, head: Network, layer: int = -1) -> Network:
     return Network(config, trunk.params[:n] + head.params, state if any(config.normalized) else ())
 
 
+def detach_head(network: Network, layer: int = -1) -> Network:
+    """Take the layers above a hidden layer as a network of its own, whose inputs are features.
+
+    Args:
+        network: the network.
+        layer: a hidden layer, counted from 0 or from the end.
+
+    Returns:
+        The head: predict(network, x) = predict(head, features(network, x, layer)).
+
+    Raises:
+        ValueError: if there is no such hidden layer.
+
+    Example:
+        >>> import jax
+        >>> config = MLPConfig((2, 8, 3, 1))
+        >>> whole = Network(config, init(config, jax.random.key(0)))
+        >>> detach_head(whole).config.layer_sizes, detach_head(whole, 0).config.layer_sizes
+        ((3, 1), (8, 3, 1))
+
+    Reference: lecture, chapter VIII, feature extraction (a simpler model on top).
+    """
+    n = hidden_layer(network.config, layer) + 1
+    config = network.config.replace(
+        layer_sizes=network.config.layer_sizes[n:],
+        **_joined(**{field: entries[n:] for field, entries in _spread(network.config).items()}),
+    )
+    state = _whole(network)[n:] if any(config.normalized) else ()
+    return Network(config, network.params[n:], state)
+
+
 def replace_head(
     config: MLPConfig,
     params: Params,
@@ -302,8 +333,8 @@ def _spread(config: MLPConfig) -> dict[str, tuple[Any, ...]]:
 
 
 def _joined(**entries: tuple[Any, ...]) -> dict[str, Any]:
-    """Settings for `MLPConfig`: one value where all layers have the same."""
+    """Settings for `MLPConfig`: one value where all layers have the same, its default for none."""
     return {
-        field: values[0] if values and values.count(values[0]) == len(values) else values
+        field: values if len(set(values)) > 1 else (*values, getattr(MLPConfig, field))[0]
         for field, values in entries.items()
     }
