@@ -255,7 +255,7 @@ def backward(
             d_z = d_z.astype(kept.inputs.dtype)
         else:
             d_b = jnp.sum(d_z, axis=0, dtype=layer.b.dtype)
-        d_W = jnp.matmul(kept.inputs.T, d_z, preferred_element_type=layer.W.dtype)
+        d_W = _rows_product(kept.inputs, d_z, layer.W.dtype)
         d_h = d_z @ layer.W.T.astype(d_z.dtype)
         grad = Layer(d_W, d_b, d_gamma, d_beta)
         grads.append(jax.tree.map(lambda g, p: g.astype(p.dtype), grad, layer))
@@ -357,6 +357,21 @@ def value_and_grad(
 
 def _affine(h: Float[Array, "batch n_in"], layer: Layer) -> Float[Array, "batch n_out"]:
     return h @ layer.W if layer.b is None else h @ layer.W + layer.b[None, :]
+
+
+def _rows_product(
+    h: Float[Array, "batch n_in"], d_z: Float[Array, "batch n_out"], dtype: Any
+) -> Float[Array, "n_in n_out"]:
+    """h^T d_z, the sum of the outer products of the rows, in the orientation that is fast.
+
+    With few outputs, (d_z^T h)^T has long rows to work on where h^T d_z has short ones: 12 against
+    24 us for 128 x 128 x 10 on a CPU, and 4 times in an ensemble. The barrier keeps the compiler
+    from turning it back.
+    """
+    if h.shape[1] <= d_z.shape[1]:
+        return jnp.matmul(h.T, d_z, preferred_element_type=dtype)
+    product = jnp.matmul(d_z.T, h, preferred_element_type=dtype)
+    return jax.lax.optimization_barrier(product).T
 
 
 def _cast(config: MLPConfig, layer: Layer) -> Layer:

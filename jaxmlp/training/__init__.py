@@ -8,6 +8,7 @@ from jaxmlp.training.loop import fit as fit
 from jaxmlp.training.program import Program as Program
 from jaxmlp.training.program import Settings as Settings
 from jaxmlp.training.program import initial_carry as initial_carry
+from jaxmlp.training.shuffling import shuffle_words as shuffle_words
 from jaxmlp.training.shuffling import shuffled_rows as shuffled_rows
 from jaxmlp.training.steps import fit_steps as fit_steps
 from jaxmlp.training.stopping import EarlyStopping as EarlyStopping

@@ -191,6 +191,7 @@ def fit(
         gradient,
         frozen,
         shuffle=bool(shuffle),
+        empty_batches=train.weight is not None and not bool(jnp.all(train.weight > 0)),
         monitor=monitor,
         monitor_every=monitor_every if monitor else 1,
     )
@@ -266,10 +267,15 @@ class _Run:
                 "to go on with a FitResult, keep the number of examples, the batch size, the loss, "
                 "and whether there is validation data; or pass result.params to start anew."
             )
+        carry, self.history, self.n_steps = result.carry, result.history, result.n_steps
+        if result.status is FitStatus.DIVERGED:  # only its best epoch is finite
+            fresh = initial_carry(
+                self.program, self.optimizer, result.params, result.state, self.train
+            )
+            carry = fresh._replace(best=carry.best, epochs=carry.epochs)
+            self.n_steps = self.history.n_epochs * self.steps_per_epoch
         running, nowhere = jnp.int32(FitStatus.RUNNING), jnp.int32(-1)
-        carry = result.carry._replace(status=running, stopped_at=nowhere)
-        self.carry = jax.tree.map(jnp.array, carry)
-        self.history, self.n_steps = result.history, result.n_steps
+        self.carry = jax.tree.map(jnp.array, carry._replace(status=running, stopped_at=nowhere))
         if self.program.monitor is not None and result.monitored is not None:
             self.monitored = [result.monitored]
             self.monitor_steps = list(result.monitor_steps)
@@ -352,7 +358,12 @@ class _Run:
             np.int32(n_steps),
         )
         self.status = FitStatus(int(self.carry.status))  # waits for the chunk
-        self.n_steps += n_steps
+        if self.status is FitStatus.EARLY_STOPPED:
+            self.n_steps = int(self.carry.epochs) * self.steps_per_epoch
+        elif self.status is FitStatus.DIVERGED:
+            self.n_steps = int(self.carry.stopped_at) + 1
+        else:
+            self.n_steps += n_steps
         if n_steps:
             self._record(records, int(self.carry.epochs) - before, time.perf_counter() - begin)
             self._record_monitored(records, first)

@@ -34,6 +34,7 @@ class Program:
         watched: index of the metric that decides which epoch was best.
         history_rows: epochs that one call can record.
         shuffle: whether each epoch has its own order.
+        empty_batches: whether a batch may consist of rows of weight 0, which is then no step.
         monitor: a function to record while training, or None.
         monitor_every: its cadence in steps.
         monitor_rows: records that one call can keep.
@@ -52,6 +53,7 @@ class Program:
     watched: int = 0
     history_rows: int = 256
     shuffle: bool = True
+    empty_batches: bool = False
     monitor: Monitor | None = None
     monitor_every: int = 1
     monitor_rows: int = 256

@@ -20,7 +20,7 @@ from jaxmlp.training.batches import TrainData, capacity, take_batch
 from jaxmlp.training.evaluation import data_sums
 from jaxmlp.training.metrics import add_sums, finish, metric_sums
 from jaxmlp.training.program import Best, Carry, Program, Records, Settings, trainable
-from jaxmlp.training.shuffling import shuffled_rows
+from jaxmlp.training.shuffling import shuffle_words, shuffled_rows
 from jaxmlp.training.stopping import FitStatus, higher_is_better
 from jaxmlp.types import Key, Params, PyTree, ScalarLike, State
 
@@ -38,9 +38,10 @@ def fit_steps(
 ) -> tuple[Carry, Records]:
     """Train for `n_steps` steps, starting in the middle of an epoch or not.
 
-    Calls with 0..k and k..n steps make the same bits as one call with 0..n. A run that stopped
-    early no longer changes, whatever its neighbours under `vmap` do; one that diverged is put
-    back to where its epoch (or the call) began, so that its parameters stay finite.
+    Calls with 0..k and k..n steps make the same bits as one call with 0..n. The call ends early
+    when the run is over, under `vmap` when all runs are: what a run has learnt by then is in
+    `carry.best`, which no later step touches, while the parameters of a run that is over (those of
+    a diverged one are not finite) may go on moving beside their neighbours.
 
     Args:
         program: the static part.
@@ -61,25 +62,18 @@ def fit_steps(
     spe, first, end = (jnp.asarray(v, jnp.int32) for v in (steps_per_epoch, first_step, n_steps))
     end += first
     length = -(-capacity(train) // program.batch_size) * program.batch_size
+    words = shuffle_words(jax.random.fold_in(settings.key, 0))
     step_fn = _make_step(program, optimizer, train, settings)
     records = _empty_records(program, step_fn, carry, validation is not None, first, length)
-    order = jnp.arange(length, dtype=jnp.int32)
+    in_order = jnp.arange(length, dtype=jnp.int32)
 
-    def run_segment(
-        loop: tuple[Array, Array, Carry, Records],
-    ) -> tuple[Array, Array, Carry, Records]:
+    def run_segment(loop: tuple[Array, Carry, Records]) -> tuple[Array, Carry, Records]:
         """Steps up to the end of the epoch, of the call, or to the next record of the monitor."""
-        step, order, carry, records = loop
+        step, carry, records = loop
         epoch = step // spe
         begin = step - epoch * spe
         stop = jnp.minimum(spe, begin + end - step)
-        if program.shuffle:
-            shuffle_key = jax.random.fold_in(jax.random.fold_in(settings.key, 0), epoch)
-            order = jax.lax.cond(
-                (begin == 0) | (step == first),
-                lambda: shuffled_rows(shuffle_key, train.n_rows, length),
-                lambda: order,
-            )
+        order = shuffled_rows(words, train.n_rows, length, epoch) if program.shuffle else in_order
         if program.monitor is not None:
             every = program.monitor_every
             stop = jnp.minimum(stop, begin + every - (step % every))
@@ -88,7 +82,6 @@ def fit_steps(
         def take_step(position: Array, carry: Carry) -> Carry:
             return step_fn(carry, order, position, epoch * spe + position)[0]
 
-        before = carry
         carry = jax.lax.fori_loop(begin, n_plain, take_step, carry)
         if program.monitor is not None:
             carry, seen = step_fn(carry, order, n_plain, epoch * spe + n_plain, watch=True)
@@ -103,7 +96,6 @@ def fit_steps(
                     seen,
                 )
             )
-        carry = _freeze(before, carry)
         row = epoch - first // spe
         carry, metrics = jax.lax.cond(
             stop == spe,
@@ -112,12 +104,29 @@ def fit_steps(
             carry,
         )
         records = records._replace(metrics=records.metrics.at[row].set(metrics))
-        return epoch * spe + stop, order, carry, records
+        return epoch * spe + stop, carry, records
 
-    _, _, carry, records = jax.lax.while_loop(
-        lambda loop: loop[0] < end, run_segment, (first, order, carry, records)
+    _, carry, records = jax.lax.while_loop(
+        lambda loop: (loop[0] < end) & _is_running(loop[1].status),
+        run_segment,
+        (first, carry, records),
     )
     return carry, records
+
+
+@jax.custom_batching.custom_vmap
+def _is_running(status: Array) -> Array:
+    """Whether the run goes on; under `vmap` whether any does.
+
+    One answer for all members keeps the loops' bounds shared: with a bound each, `vmap` would choose
+    between the old and the new carry of every member at every step.
+    """
+    return status == FitStatus.RUNNING
+
+
+@_is_running.def_vmap
+def _any_is_running(axis_size: int, in_batched: Any, status: Array) -> tuple[Array, bool]:
+    return jnp.any(_is_running(status)), False
 
 
 def _merge(params: Params, trained: Params, frozen: tuple[int, ...]) -> Params:
@@ -168,7 +177,9 @@ def _make_step(
             state=_fold(config, carry.state, statistics, frozen),
             sums=add_sums(carry.sums, sums),
         )
-        if train.weight is not None or train.rows is not None:  # else every batch has a row
+        if program.empty_batches:
+            # Only then: choosing keeps the old parameters and moments alive, and the compiler
+            # copies them at every step (60 instead of 34 us for 64-128-10).
             new = _select(sums.weight > 0, new, carry)
         advanced = _note_divergence(new, jnp.isfinite(sums.loss), step)
         if not watch or program.monitor is None:
@@ -187,16 +198,6 @@ def _note_divergence(carry: Carry, finite: Array, step: Array) -> Carry:
         status=jnp.where(diverged, jnp.int32(FitStatus.DIVERGED), carry.status),
         stopped_at=jnp.where(diverged, step, carry.stopped_at),
     )
-
-
-def _freeze(old: Carry, new: Carry) -> Carry:
-    """Undo a segment for a run that was over before it, or diverged in it.
-
-    One choice a segment, not a step: choosing at every step keeps the old parameters and moments
-    alive, and the compiler copies them each time (60 instead of 34 us a step for 64-128-10).
-    """
-    running = (old.status == FitStatus.RUNNING) & (new.status == FitStatus.RUNNING)
-    return _select(running, new, old)._replace(status=new.status, stopped_at=new.stopped_at)
 
 
 def _select(condition: Array, new: PyTree, old: PyTree) -> PyTree:

@@ -11,7 +11,7 @@ import pytest
 
 import jaxmlp
 from jaxmlp.optimizers import adam, sgd
-from jaxmlp.training import EarlyStopping, FitStatus, fit, shuffled_rows
+from jaxmlp.training import EarlyStopping, FitStatus, fit, shuffle_words, shuffled_rows
 from jaxmlp.training.loop import _run
 
 CONFIG = jaxmlp.MLPConfig((3, 8, 2), "tanh")
@@ -53,7 +53,7 @@ def test_equals_a_loop_with_autodiff_and_optax(weighted, x64):
     J = jaxmlp.objective(config, LOSS)
     for epoch in range(6):
         key = jax.random.fold_in(jax.random.fold_in(KEY, 0), epoch)
-        order = np.asarray(shuffled_rows(key, 50, 64))[:50]
+        order = np.asarray(shuffled_rows(shuffle_words(key), 50, 64))[:50]
         losses = []
         for rows in np.split(order, [16, 32, 48]):
             w = jnp.asarray(weight[rows])
