@@ -33,6 +33,12 @@ CHUNK_SECONDS = 0.25  # long enough to hide the call, short enough for Ctrl-C an
 FIRST_CHUNK = 16  # steps; later chunks are as long as their measured speed allows
 
 _run = jax.jit(fit_steps, donate_argnames="carry")
+_initial_carry = jax.jit(initial_carry)
+
+
+@jax.jit  # one call for the whole tree: a copy of each leaf on its own takes 3 ms for 64-128-10
+def _copy(tree: PyTree) -> PyTree:
+    return jax.tree.map(jnp.copy, tree)
 
 
 @dataclass(frozen=True)
@@ -240,11 +246,11 @@ class _Run:
         """Begin at step 0."""
         check_params_values(self.program.config, params)
         state = init_state(self.program.config) if state is None else state
-        carry = initial_carry(self.program, self.optimizer, params, state, self.train)
+        carry = _initial_carry(self.program, self.optimizer, params, state, self.train)
         if optimizer_state is not None:
             check_optimizer_state(carry.optimizer_state, optimizer_state)
             carry = carry._replace(optimizer_state=optimizer_state)
-        self.carry = jax.tree.map(jnp.array, carry)  # copies: chunks donate what they are given
+        self.carry = _copy(carry)  # chunks donate what they are given
         names = ("epoch", *self.columns, "seconds")
         self.history = History({name: np.zeros(0) for name in names} | {"epoch": np.zeros(0, int)})
 
@@ -275,7 +281,7 @@ class _Run:
             carry = fresh._replace(best=carry.best, epochs=carry.epochs)
             self.n_steps = self.history.n_epochs * self.steps_per_epoch
         running, nowhere = jnp.int32(FitStatus.RUNNING), jnp.int32(-1)
-        self.carry = jax.tree.map(jnp.array, carry._replace(status=running, stopped_at=nowhere))
+        self.carry = _copy(carry._replace(status=running, stopped_at=nowhere))
         if self.program.monitor is not None and result.monitored is not None:
             self.monitored = [result.monitored]
             self.monitor_steps = list(result.monitor_steps)
@@ -311,7 +317,7 @@ class _Run:
 
     def result(self) -> FitResult:
         """Pack what has been learnt, in arrays of its own."""
-        carry = jax.tree.map(jnp.array, self.carry)
+        carry = _copy(self.carry)
         best_epoch = int(carry.best.epoch)
         best_wanted = self.keep_best or self.status in (FitStatus.DIVERGED, FitStatus.INTERRUPTED)
         use_best = best_wanted and (best_epoch > 0 or self.status is FitStatus.DIVERGED)

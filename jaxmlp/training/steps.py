@@ -118,8 +118,8 @@ def fit_steps(
 def _is_running(status: Array) -> Array:
     """Whether the run goes on; under `vmap` whether any does.
 
-    One answer for all members keeps the loops' bounds shared: with a bound each, `vmap` would choose
-    between the old and the new carry of every member at every step.
+    One answer for all members keeps the loops' bounds shared: with a bound each, `vmap` would
+    choose between the old and the new carry of every member at every step.
     """
     return status == FitStatus.RUNNING
 

@@ -10,11 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from jaxmlp.training.shuffling import shuffled_rows
+from jaxmlp.training.shuffling import shuffle_words, shuffled_rows
 
-shuffle = jax.jit(shuffled_rows, static_argnums=2)
-shuffle_many = jax.jit(
-    jax.vmap(partial(shuffled_rows, length=40), in_axes=(0, None)), static_argnums=()
+
+@partial(jax.jit, static_argnums=2)
+def shuffle(key, n_rows, length):
+    return shuffled_rows(shuffle_words(key), n_rows, length)
+
+
+shuffle_many = jax.jit(jax.vmap(partial(shuffle, length=40), in_axes=(0, None)))
+shuffle_epochs = jax.jit(
+    jax.vmap(lambda words, n, epoch: shuffled_rows(words, n, 40, epoch), in_axes=(None, None, 0))
 )
 
 
@@ -34,17 +40,30 @@ def test_large_numbers_of_rows(n):
     assert abs(np.mean(rows == np.arange(n))) < 1e-3
 
 
+def over_keys(seed, n):
+    return np.asarray(shuffle_many(jax.random.split(jax.random.key(seed), 20_000), n))[:, :n]
+
+
+def over_epochs(seed, n):
+    """The orders that one run sees."""
+    return np.asarray(shuffle_epochs(shuffle_words(jax.random.key(seed)), n, np.arange(20_000)))[
+        :, :n
+    ]
+
+
+@pytest.mark.parametrize("draw", [over_keys, over_epochs])
 @pytest.mark.parametrize("n", [3, 4, 5])
-def test_every_order_is_equally_likely(n):
-    orders = np.asarray(shuffle_many(jax.random.split(jax.random.key(7), 20_000), n))[:, :n]
+def test_every_order_is_equally_likely(n, draw):
+    orders = draw(7, n)
     _, counts = np.unique(orders, axis=0, return_counts=True)
     assert len(counts) == factorial(n)
     assert chisquare(counts).pvalue > 1e-3
 
 
-def test_rows_and_their_neighbours_are_uniform():
+@pytest.mark.parametrize("draw", [over_keys, over_epochs])
+def test_rows_and_their_neighbours_are_uniform(draw):
     n = 37
-    orders = np.asarray(shuffle_many(jax.random.split(jax.random.key(8), 20_000), n))[:, :n]
+    orders = draw(8, n)
     places = np.stack([np.bincount(orders[:, j], minlength=n) for j in range(n)])
     assert chisquare(places.ravel(), ddof=2 * n - 2).pvalue > 1e-3
     steps = np.bincount((np.diff(orders, axis=1) % n).ravel(), minlength=n)[1:]
