@@ -13,9 +13,11 @@ from rich.console import Console
 import jaxmlp
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.display import show_findings
-from jaxmlp.cli.options import LOSS, Options, check_options, make_config, make_optimizer
-from jaxmlp.cli.problem import load_problem
+from jaxmlp.cli.options import Options, check_options, loss_options, make_config, make_optimizer
+from jaxmlp.cli.problem import Problem, load_problem
 from jaxmlp.cli.run_folder import load_run
+from jaxmlp.cli.table_problem import TableOptions, load_table_problem
+from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
 from jaxmlp.diagnostics.finding import Finding, Severity
 
@@ -63,22 +65,36 @@ def diagnose(
 
 def find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     """Examine the network of a run folder, or a fresh one with these options."""
-    problem = load_problem(options.data, data_dir, options.seed)
+    problem = _load(options, run, data_dir)
     train, validation = problem.train, problem.validation
     if run.is_dir():
         model = load_run(run)
         config, params, state = model.config, model.params, model.state
     else:
-        config = make_config(options, train.x.shape[1], len(train.class_names or ()))
+        config = make_config(options, train.x.shape[1], len(train.class_names or (0,)))
         params = jaxmlp.init(config, jax.random.key(options.seed))
         state = jaxmlp.init_state(config)
     batch_size = options.batch_size or len(train.x)
     n_steps = options.epochs * -(-len(train.x) // batch_size)
     return examine_network(
-        config, params, (train.x, train.y), loss=LOSS, optimizer=make_optimizer(options, n_steps),
-        state=state, validation_data=(validation.x, validation.y), batch_size=batch_size,
-        l2=options.l2, loss_options={"label_smoothing": options.label_smoothing},
+        config, params, (train.x, train.y), loss=problem.loss,
+        optimizer=make_optimizer(options, n_steps), state=state,
+        validation_data=(validation.x, validation.y), batch_size=batch_size,
+        l2=options.l2, loss_options=loss_options(options, problem.loss),
     )  # fmt: skip
+
+
+def _load(options: Options, run: Path, data_dir: Path | None) -> Problem:
+    """Load the data of a run again; of a table, as its columns were understood then."""
+    if not is_table_file(options.data):
+        return load_problem(options.data, data_dir, options.seed)
+    table = TableOptions()
+    if run.is_dir():
+        said = json.loads((run / "run.json").read_text(encoding="utf-8")).get("table", {})
+        kept = {name: said.get(name) for name in ("group", "time")}
+        scaling = said.get("scaling", table.scaling)
+        table = TableOptions(schema=run / "schema.json", scaling=scaling, **kept)
+    return load_table_problem(options.data, table, options.seed)
 
 
 def read_options(run: Path) -> Options:

@@ -1,7 +1,7 @@
 """What a run shows: a progress bar, a compact table of epochs, a summary of confusions."""
 
+import math
 from collections.abc import Mapping, Sequence
-from math import ceil
 
 import numpy as np
 from rich.console import Console
@@ -11,10 +11,12 @@ from rich.text import Text
 
 from jaxmlp import training
 from jaxmlp.diagnostics.finding import Finding
+from jaxmlp.report.scores import Score
 
 SHOWN_EPOCHS = 12
-HEADINGS = ("epoch", "train loss", "val. loss", "train acc.", "val. acc.", "seconds")
-COLUMNS = ("epoch", "train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+SCORE_NAMES = {"auc": "AUC", "f1": "F1", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}
+PARTS = ("train", "validation")
+METRICS = {"accuracy": "acc.", "rmse": "RMSE"}
 
 
 class EpochTable:
@@ -23,11 +25,20 @@ class EpochTable:
     Args:
         console: where to print.
         epochs: number of the last epoch; about `SHOWN_EPOCHS` of them get a row.
+        metric: "accuracy" or "rmse".
+        unit: of the targets, which the rmse is multiplied by.
     """
 
-    def __init__(self, console: Console, epochs: int) -> None:
+    def __init__(
+        self, console: Console, epochs: int, metric: str = "accuracy", unit: float = 1.0
+    ) -> None:
         """Print nothing yet."""
-        self.console, self.stride = console, max(1, ceil(epochs / SHOWN_EPOCHS))
+        self.metric, self.unit = metric, unit
+        short = METRICS[metric]
+        self.headings = (
+            "epoch", "train loss", "val. loss", f"train {short}", f"val. {short}", "seconds"
+        )  # fmt: skip
+        self.console, self.stride = console, max(1, math.ceil(epochs / SHOWN_EPOCHS))
         self.last_shown = 0
         self.progress = Progress(
             TextColumn("epoch {task.completed}/{task.total}"),
@@ -42,7 +53,7 @@ class EpochTable:
     def __enter__(self) -> "EpochTable":
         """Print the heading."""
         self.progress.start()
-        self.console.print(Text(_line(HEADINGS), style="bold"))
+        self.console.print(Text(self._line(self.headings), style="bold"))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,15 +71,16 @@ class EpochTable:
         if row["epoch"] == self.last_shown:
             return
         self.last_shown = int(row["epoch"])
-        cells = [f"{self.last_shown}"]
-        for column in COLUMNS[1:]:
-            cells.append(f"{row[column]:.4f}" if "loss" in column else f"{row[column]:.1%}")
+        cells = [f"{self.last_shown}", *(f"{row[f'{p}_loss']:.4f}" for p in PARTS)]
+        for value in (row[f"{part}_{self.metric}"] for part in PARTS):
+            accuracy = self.metric == "accuracy"
+            cells.append(f"{value:.1%}" if accuracy else f"{value * self.unit:,.4g}")
         cells.append(f"{row['seconds']:.3f}")
-        self.console.print(Text(_line(cells)))
+        self.console.print(Text(self._line(cells)))
 
-
-def _line(cells: tuple[str, ...] | list[str]) -> str:
-    return "  ".join(cell.rjust(len(name)) for cell, name in zip(cells, HEADINGS, strict=True))
+    def _line(self, cells: Sequence[str]) -> str:
+        pairs = zip(cells, self.headings, strict=True)
+        return "  ".join(cell.rjust(len(name)) for cell, name in pairs)
 
 
 def show_findings(console: Console, findings: Sequence[Finding]) -> None:
@@ -81,14 +93,18 @@ def show_findings(console: Console, findings: Sequence[Finding]) -> None:
         console.print(Text(f"  {finding.evidence} {finding.remedy}"))
 
 
-def confusion_counts(y: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """Count counts[i, j] examples of class i that were predicted as class j.
-
-    >>> confusion_counts(np.array([0, 1, 1]), np.array([0, 0, 1]), 2).tolist()
-    [[1, 0], [1, 1]]
-    """
-    pairs = np.bincount(y * n_classes + predicted, minlength=n_classes**2)
-    return pairs.reshape(n_classes, n_classes)
+def show_scores(console: Console, scores: Mapping[str, Score]) -> None:
+    """Print scores with their intervals, and what a guess without features gets."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title="test set", title_justify="left")
+    for heading in ("score", "value", "95% interval", "a constant guess"):
+        table.add_column(heading, justify="left" if heading == "score" else "right")
+    for name, score in scores.items():
+        percent = name.endswith("accuracy")
+        value, low, high, guess = (
+            "" if math.isnan(v) else f"{v:.1%}" if percent else f"{v:,.4g}" for v in score
+        )
+        table.add_row(SCORE_NAMES.get(name, name), value, f"{low} to {high}", guess)
+    console.print(table)
 
 
 def show_confusions(console: Console, counts: np.ndarray, names: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmlp.cli.problem import DATA_SETS, find_data_dir
 from jaxmlp.data import load_digits, load_idx
+from jaxmlp.data.tables import is_table_file, read_table_blocks
 
 BLOCK_ROWS = 8192
 
@@ -28,12 +29,14 @@ class Block(NamedTuple):
     done: float
 
 
-def read_blocks(data: str, data_dir: Path | None) -> Iterator[Block]:
+def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> Iterator[Block]:
     """Read a file or a data set by name.
 
     Args:
         data: a .csv, .csv.gz, .npy or .npz file, or the name of a data set (its test part).
         data_dir: for MNIST and Fashion-MNIST.
+        of_words: whether the columns are of all kinds, and so are read as a training table is:
+            cells of a CSV as text, Parquet too.
 
     Yields:
         Blocks of at most `BLOCK_ROWS` rows.
@@ -54,7 +57,12 @@ def read_blocks(data: str, data_dir: Path | None) -> Iterator[Block]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} (nor a data set of that name).")
     name = path.name.lower()
-    if name.endswith((".csv", ".csv.gz")):
+    if of_words and is_table_file(name):
+        row = 0
+        for table in read_table_blocks(path, BLOCK_ROWS):
+            yield Block(table, row, table.attrs["done"])
+            row += len(table)
+    elif name.endswith((".csv", ".csv.gz")):
         yield from _csv_blocks(path)
     elif name.endswith((".npy", ".npz")):
         yield from _array_blocks(_read_numpy(path))

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.feature_files import BLOCK_ROWS, Block, read_blocks
 from jaxmlp.cli.run_folder import load_run
+from jaxmlp.data import TablePreprocessor
 from jaxmlp.transfer import Model, class_probabilities, infer_blocks, prepare, top_k
 from jaxmlp.transfer.files import atomic_writer
 from jaxmlp.transfer.inference import OUTPUTS
@@ -62,7 +63,8 @@ def predict(
         if top and (model.class_names is None or not 1 <= top <= len(model.class_names)):
             classes = len(model.class_names or ())
             raise ValueError(f"--top is {top}, but the model knows {classes} classes.")
-        blocks = _with_progress(read_blocks(data, data_dir))
+        of_words = isinstance(model.preprocessing, TablePreprocessor)
+        blocks = _with_progress(read_blocks(data, data_dir, of_words=of_words))
         parts = _predict_parts(model, blocks, data, output)
         lines = (_csv_lines(model, row, part, proba, top, output) for row, part in parts)
         if out is None:

@@ -1,8 +1,9 @@
 """The data of a command: loaded, split, and standardized on the training part alone."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.data import Dataset, Standardizer, load_digits, load_idx, train_test_split
@@ -12,14 +13,31 @@ TEST_SHARE = 0.2  # of digits, which come as one set
 VALIDATION_SHARE = 0.1  # of what is not test data
 
 
-class Problem(NamedTuple):
-    """Three parts of a data set, standardized, and the standardizer for new data."""
+@dataclass(frozen=True)
+class Problem:
+    """Three parts of a data set as the network takes them, and what new data need.
+
+    Attributes:
+        name: of the run's folder.
+        train: what it learns from.
+        validation: what decides when to stop.
+        test: what the scores are measured on.
+        preprocessing: fitted on the training part, for new data.
+        feature_names: of the raw data.
+        loss: that suits the targets.
+        target_transform: from the targets' units to those of `train.y`, or None.
+        target_name: of what is predicted.
+    """
 
     name: str
     train: Dataset
     validation: Dataset
     test: Dataset
-    standardizer: Standardizer
+    preprocessing: Any
+    feature_names: tuple[str, ...]
+    loss: str = "softmax_cross_entropy"
+    target_transform: Standardizer | None = None
+    target_name: str = "class"
 
 
 def load_problem(name: str, data_dir: Path | None, seed: int) -> Problem:
@@ -48,7 +66,7 @@ def load_problem(name: str, data_dir: Path | None, seed: int) -> Problem:
     train, validation, test = (
         part._replace(x=standardizer.transform(part.x)) for part in (train, validation, test)
     )
-    return Problem(name, train, validation, test, standardizer)
+    return Problem(name, train, validation, test, standardizer, train.feature_names)
 
 
 def find_data_dir(name: str, data_dir: Path | None) -> Path:

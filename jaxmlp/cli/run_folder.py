@@ -15,6 +15,8 @@ import jax
 import numpy as np
 
 import jaxmlp
+from jaxmlp.report.outcome import Outcome
+from jaxmlp.report.outcome_charts import predicted_against_true
 from jaxmlp.report.plots import confusion_matrix, learning_curves
 from jaxmlp.training import FitResult, History
 from jaxmlp.transfer import Model, load, save
@@ -44,9 +46,10 @@ def write_run(
     folder: Path,
     model: Model,
     result: FitResult,
-    counts: np.ndarray,
+    outcome: Outcome,
     settings: dict[str, Any],
     page: str,
+    schema: dict[str, Any] | None = None,
 ) -> None:
     """Write everything under a temporary name, then rename: the folder is whole or absent.
 
@@ -54,9 +57,10 @@ def write_run(
         folder: where to; an existing one is replaced.
         model: the trained model.
         result: of `fit`.
-        counts: confusion matrix of the test set, (classes, classes).
+        outcome: of the test.
         settings: options and versions of the run, JSON-ready.
         page: the report, as HTML.
+        schema: of the table it was trained on, JSON-ready.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -66,19 +70,38 @@ def write_run(
         (temporary / "history.csv").write_text(history_csv(result.history), encoding="utf-8")
         if result.history.n_epochs:
             best = result.best_epoch or None
-            curves = learning_curves(result.history, best_epoch=best, title=folder.name)
+            metric = "accuracy" if model.class_names else "rmse"
+            curves = learning_curves(
+                result.history, metric=metric, best_epoch=best, title=folder.name
+            )
             curves.savefig(temporary / "curves.png")
-        accuracy = f"{np.trace(counts) / counts.sum():.1%} of {counts.sum():,} right"
-        matrix = confusion_matrix(counts, model.class_names or (), title=f"test set: {accuracy}")
-        matrix.savefig(temporary / "confusion.png")
-        description = {**settings, "metrics": dict(model.metrics)}
+        _draw(temporary, outcome, model.class_names)
+        intervals = {name: [score.low, score.high] for name, score in outcome.scores.items()}
+        description = {**settings, "metrics": dict(model.metrics), "intervals": intervals}
         description["status"] = result.status.name.lower()
-        text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-        (temporary / "run.json").write_text(text, encoding="utf-8")
+        _write_json(temporary / "run.json", description)
+        if schema is not None:
+            _write_json(temporary / "schema.json", schema)
         (temporary / "report.html").write_text(page, encoding="utf-8")
         _move(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _draw(folder: Path, outcome: Outcome, class_names: tuple[str, ...] | None) -> None:
+    counts = outcome.counts
+    if counts is None:
+        figure = predicted_against_true(outcome.y, outcome.outputs, outcome.target)
+        figure.savefig(folder / "predicted.png", dpi=150)
+        return
+    accuracy = f"{np.trace(counts) / counts.sum():.1%} of {counts.sum():,} right"
+    matrix = confusion_matrix(counts, class_names or (), title=f"test set: {accuracy}")
+    matrix.savefig(folder / "confusion.png")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
 
 
 def _move(source: Path, target: Path) -> None:

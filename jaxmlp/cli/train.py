@@ -1,46 +1,92 @@
-"""`jaxmlp train`."""
+"""`jaxmlp train`: its options."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import typer
-from rich.console import Console
 
-import jaxmlp
-from jaxmlp import training
-from jaxmlp.cli.display import EpochTable, confusion_counts, show_confusions, show_findings
 from jaxmlp.cli.options import (
-    LOSS,
     SCHEDULES,
+    TABLE_DEFAULTS,
     Options,
     check_options,
-    make_config,
-    make_optimizer,
     parse_layers,
 )
 from jaxmlp.cli.problem import Problem, load_problem
-from jaxmlp.cli.proof import gradient_error
-from jaxmlp.cli.run_folder import choose_folder, environment, write_run
-from jaxmlp.diagnostics import monitor_layers
-from jaxmlp.diagnostics.doctor import diagnose
+from jaxmlp.cli.run_folder import choose_folder
+from jaxmlp.cli.table_problem import TableOptions, load_table_problem
+from jaxmlp.cli.training_run import run_training
+from jaxmlp.data.tables import is_table_file
 from jaxmlp.optimizers import OPTIMIZERS
-from jaxmlp.report.run_report import run_report
-from jaxmlp.transfer import Model
 
 DEFAULTS = Options()
-MONITOR_EVERY, MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
-_DATA, _NETWORK, _TRAINING, _OUTPUT = "Data", "Network", "Training", "Output"
+_DATA, _TABLE, _NETWORK = "Data", "Tables", "Network"
+_TRAINING, _OUTPUT = "Training", "Output"
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
-        str, typer.Argument(help="digits, mnist or fashion-mnist.", show_default=True)
+        str,
+        typer.Argument(
+            help="A .csv, .csv.gz or .parquet file; or digits, mnist, fashion-mnist.",
+            show_default=True,
+        ),
     ] = DEFAULTS.data,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Column to predict.", show_default=False, rich_help_panel=_TABLE),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification or regression; inferred from the target.",
+            show_default=False,
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    drop: Annotated[
+        str,
+        typer.Option(help="Columns to leave out, such as a,b.", rich_help_panel=_TABLE),
+    ] = "",
+    category: Annotated[
+        str, typer.Option(help="Columns that are categories.", rich_help_panel=_TABLE)
+    ] = "",
+    number: Annotated[
+        str, typer.Option(help="Columns that are numbers.", rich_help_panel=_TABLE)
+    ] = "",
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON or TOML file that says what the columns are, as a run writes it.",
+            show_default=False,
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column whose equal rows stay in one part of the split.",
+            show_default=False,
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Column to split by: early rows train, late ones test.",
+            show_default=False,
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    scaling: Annotated[
+        str,
+        typer.Option(help="Of numbers: robust, standard or quantile.", rich_help_panel=_TABLE),
+    ] = "robust",
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -155,6 +201,10 @@ def train(
 
         jaxmlp train
 
+    A table needs the column to predict; what it understood of the others is printed first:
+
+        jaxmlp train data.csv --target y
+
     A larger set, from its files:
 
         jaxmlp train fashion-mnist --data-dir data --layers 512,256 --epochs 20
@@ -163,153 +213,29 @@ def train(
         data, parse_layers(layers), activation, init, batch_norm, dropout, optimizer, learning_rate,
         schedule, batch_size, epochs, l2, label_smoothing, clip, patience, gradient, dtype, seed,
     )  # fmt: skip
+    table = TableOptions(target, task, schema, group, time, drop, category, number, scaling)
+    is_table = is_table_file(data)
+    if is_table:
+        options = replace(options, **_unsaid(context, TABLE_DEFAULTS))
+    elif table != TableOptions():
+        raise ValueError(f"--target and its like go with a table, but {data} is none.")
     check_options(options)
-    folder = choose_folder(out, data, force)
+    folder = choose_folder(out, Path(data).name.split(".")[0] if is_table else data, force)
+    settings = None
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
-        code = run_training(options, load_problem(data, data_dir, seed), folder, quiet)
+        if is_table:
+            problem: Problem = load_table_problem(data, table, seed)
+            settings = {**asdict(table), "schema": None if schema is None else str(schema)}
+        else:
+            problem = load_problem(data, data_dir, seed)
+        code = run_training(options, problem, folder, quiet, settings)
     raise typer.Exit(code)
 
 
-def run_training(options: Options, problem: Problem, folder: Path, quiet: bool) -> int:
-    """Prove, train, test and write; return the exit code."""
-    console = Console(quiet=quiet, highlight=False)
-    names = problem.train.class_names or ()
-    config = make_config(options, problem.train.x.shape[1], len(names))
-    batch_size = options.batch_size or len(problem.train.x)
-    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
-    optimizer = make_optimizer(options, n_steps)
-    _introduce(console, options, problem, config)
-    _prove(console, options, problem, config)
-    with EpochTable(console, options.epochs) as table:
-        result = _fit(options, problem, config, optimizer, batch_size, table)
-        if result.history.n_epochs:
-            table.show(result.history.rows()[-1])
-    if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
-        raise ValueError(
-            f"training diverged at step {int(result.carry.stopped_at)}, before an epoch ended, and "
-            f"nothing was written. Try --learning-rate {options.rate / 10:g} or --clip 1."
-        )
-    _say_how_it_ended(console, options, result)
-    counts, metrics = _test(options, problem, config, result)
-    show_confusions(console, counts, names)
-    findings = diagnose(
-        config, result, (problem.train.x, problem.train.y), loss=LOSS, optimizer=optimizer,
-        validation_data=(problem.validation.x, problem.validation.y), trial_steps=0,
-    )  # fmt: skip
-    show_findings(console, findings)
-    model = Model(
-        config, result.params, result.state, LOSS, problem.standardizer,
-        problem.train.feature_names, names, metrics,
-    )  # fmt: skip
-    settings = {"options": asdict(options), **environment()}
-    page = run_report(
-        f"jaxmlp train {options.data}",
-        model,
-        result,
-        (problem.train.x, problem.train.y),
-        findings,
-        settings,
-        counts,
-    )
-    write_run(folder, model, result, counts, settings, page)
-    accuracy, n_test = metrics["test_accuracy"], int(counts.sum())
-    Console(highlight=False).print(
-        f"test accuracy [bold]{accuracy:.2%}[/bold] ({np.trace(counts)} of {n_test})"
-    )
-    Console(highlight=False, soft_wrap=True).print(
-        f"wrote {folder}: model, history, pictures, settings"
-    )
-    return 130 if result.status is training.FitStatus.INTERRUPTED else 0
-
-
-def _introduce(console: Console, options: Options, problem: Problem, config: Any) -> None:
-    parts = (len(part.x) for part in (problem.train, problem.validation, problem.test))
-    sizes = "-".join(str(size) for size in config.layer_sizes)
-    console.print(
-        "[bold]{}[/bold]: {:,} training, {:,} validation, {:,} test examples".format(
-            options.data, *parts
-        )
-    )
-    console.print(
-        f"network {sizes}, {options.activation}, {config.n_parameters:,} parameters; "
-        f"{options.optimizer}, learning rate {options.rate:g}"
-        + (f" ({options.schedule})" if options.schedule != "constant" else "")
-    )
-
-
-def _prove(console: Console, options: Options, problem: Problem, config: Any) -> None:
-    error = gradient_error(
-        config, LOSS, problem.train.x, problem.train.y, seed=options.seed,
-        l2=options.l2, dropout_rate=options.dropout,
-        loss_options={"label_smoothing": options.label_smoothing},
-    )  # fmt: skip
-    if not error < 1e-9:
-        raise ValueError(
-            f"the gradient by hand differs from jax.grad's by {error:.1e}; please report this bug, "
-            "and train with --gradient autodiff meanwhile."
-        )
-    console.print(
-        f"gradient by hand = jax.grad, to a relative difference of {error:.1e} (float64)\n"
-    )
-
-
-def _fit(
-    options: Options,
-    problem: Problem,
-    config: Any,
-    optimizer: Any,
-    batch_size: int,
-    table: EpochTable,
-) -> training.FitResult:
-    stopping = None
-    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
-    if options.patience is not None:
-        stopping = training.EarlyStopping(patience=options.patience)
-    return training.fit(
-        config,
-        jaxmlp.init(config, jax.random.key(options.seed)),
-        (problem.train.x, problem.train.y),
-        loss=LOSS,
-        optimizer=optimizer,
-        epochs=options.epochs,
-        key=jax.random.key(options.seed + 1),
-        batch_size=batch_size,
-        l2=options.l2,
-        gradient=options.gradient,
-        validation_data=(problem.validation.x, problem.validation.y),
-        early_stopping=stopping,
-        dropout_rate=options.dropout,
-        loss_options={"label_smoothing": options.label_smoothing},
-        callbacks=(table,),
-        monitor=monitor_layers(config),
-        monitor_every=max(MONITOR_EVERY, n_steps // MONITOR_RECORDS),
-    )
-
-
-def _say_how_it_ended(console: Console, options: Options, result: training.FitResult) -> None:
-    status, best = result.status, result.best_epoch
-    if status is training.FitStatus.EARLY_STOPPED:
-        text = f"stopped early; the parameters of epoch {best} are kept"
-    elif status is training.FitStatus.DIVERGED:
-        text = (
-            f"diverged at step {int(result.carry.stopped_at)}; the parameters of epoch {best} are "
-            f"kept. Try --learning-rate {options.rate / 10:g} or --clip 1"
-        )
-    elif status is training.FitStatus.INTERRUPTED:
-        text = f"interrupted; the parameters of epoch {best} are kept"
-    else:
-        text = f"trained for {result.history.n_epochs} epochs"
-    seconds = float(np.sum(result.history["seconds"]))
-    console.print(f"\n{text} ({seconds:.2f} s without compilation)\n")
-
-
-def _test(
-    options: Options, problem: Problem, config: Any, result: training.FitResult
-) -> tuple[np.ndarray, dict[str, float]]:
-    test = problem.test
-    metrics = training.evaluate(config, result.params, (test.x, test.y), LOSS, state=result.state)
-    x = jnp.asarray(test.x)
-    outputs = jaxmlp.predict(config, result.params, x, state=result.state)
-    predicted = np.asarray(outputs).argmax(axis=1)
-    counts = confusion_counts(test.y, predicted, len(test.class_names or ()))
-    return counts, {f"test_{name}": value for name, value in metrics.items()}
+def _unsaid(context: typer.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those defaults whose options the user did not give."""
+    return {
+        name: value
+        for name, value in defaults.items()
+        if getattr(context.get_parameter_source(name), "name", "") == "DEFAULT"
+    }

@@ -62,7 +62,7 @@ def curve(history: Mapping[str, Any], metric: str, best_epoch: int | None = None
     Returns:
         The figure.
     """
-    figure, axes = _panel(f"{metric} by epoch")
+    figure, axes = panel(f"{metric} by epoch")
     values = []
     for part, color in COLORS.items():
         if f"{part}_{metric}" in history:
@@ -106,7 +106,7 @@ def by_layer(
     Returns:
         The figure.
     """
-    figure, axes = _panel(title)
+    figure, axes = panel(title)
     n_layers = values.shape[1]
     shown = np.where(values > 0, values, np.nan) if log else values
     for l in range(n_layers):
@@ -137,7 +137,7 @@ def histograms(samples: Sequence[Float[np.ndarray, " n"]], title: str) -> Figure
     Returns:
         The figure.
     """
-    figure, axes = _panel(title)
+    figure, axes = panel(title)
     low = min(float(np.quantile(values, 0.001)) for values in samples)
     high = max(float(np.quantile(values, 0.999)) for values in samples)
     edges = np.linspace(low, high if high > low else low + 1, 60)
@@ -159,7 +159,8 @@ def layer_color(layer: int, n_layers: int) -> Any:
     return DEEP_MAP(0.3 + 0.5 * layer / (n_layers - 1))
 
 
-def _panel(title: str) -> tuple[Figure, Axes]:
+def panel(title: str) -> tuple[Figure, Axes]:
+    """Start a chart: one panel in the page's style."""
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, loc="left", color=INK, fontsize=11)

@@ -6,14 +6,24 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.data.tables.pitfalls import Doubt
 from jaxmlp.diagnostics import LayerReadings, layer_activity
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.flatness import activation_outputs
 from jaxmlp.losses import get_loss
 from jaxmlp.network import forward
 from jaxmlp.report.charts import by_layer, curve, histograms
+from jaxmlp.report.outcome import Outcome
+from jaxmlp.report.outcome_charts import (
+    confidence_of_truth,
+    importance_bars,
+    predicted_against_true,
+    reliability,
+    residuals,
+)
 from jaxmlp.report.page import Chart, FindingText, report_page
 from jaxmlp.report.plots import confusion_matrix
+from jaxmlp.report.scores import Score
 from jaxmlp.training import FitResult
 from jaxmlp.training.metrics import METRICS
 from jaxmlp.transfer import Model
@@ -37,7 +47,8 @@ def run_report(
     train: tuple[np.ndarray, np.ndarray],
     findings: Sequence[Finding],
     settings: Mapping[str, Any],
-    counts: np.ndarray | None = None,
+    outcome: Outcome | None = None,
+    doubts: Sequence[Doubt] = (),
 ) -> str:
     """Compose the page of a run.
 
@@ -45,10 +56,11 @@ def run_report(
         title: of the page.
         model: what was learnt, with its metrics.
         result: of `fit`, with or without a `monitor_layers` monitor.
-        train: standardized training data, (x, y).
+        train: training data as the network takes them, (x, y).
         findings: of `diagnose`.
         settings: options and versions.
-        counts: confusion matrix of the test set, or None.
+        outcome: of the test, or None.
+        doubts: about the data.
 
     Returns:
         An HTML document without anything outside it.
@@ -64,17 +76,17 @@ def run_report(
         sections["Gradient flow"] = flow_charts(result.monitor_steps, result.monitored)
     if model.config.n_layers > 1:
         sections["Units"] = unit_charts(model, result, train[0])
-    if counts is not None:
-        matrix = confusion_matrix(counts, model.class_names or ())
-        caption = "Rows: what it is. Columns: what it was taken for."
-        sections["Confusions of the test set"] = [Chart("confusion", matrix, caption)]
+    if outcome is not None:
+        sections = outcome_sections(outcome, model.class_names) | sections
     if not any(model.config.normalized):
         sections["Computational graph"] = [graph_chart(model, *train)]
     return report_page(
         title,
         _summary(model, result),
-        {name.replace("_", " "): _figure(name, value) for name, value in model.metrics.items()},
-        [_words(finding) for finding in findings],
+        {name.replace("_", " "): _figure(name, value) for name, value in model.metrics.items()}
+        if outcome is None
+        else {name: _score(name, score) for name, score in outcome.scores.items()},
+        [*map(_doubt, doubts), *map(_words, findings)],
         sections,
         settings,
     )
@@ -132,6 +144,44 @@ def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
     return charts
 
 
+def outcome_sections(
+    outcome: Outcome, class_names: tuple[str, ...] | None
+) -> dict[str, list[Chart]]:
+    """Draw what a test showed.
+
+    Args:
+        outcome: of the test.
+        class_names: None for numbers.
+
+    Returns:
+        heading -> charts.
+    """
+    y, outputs = outcome.y, outcome.outputs
+    if class_names is None:
+        caption = "On the dashed line, the prediction is right."
+        charts = [
+            Chart("against", predicted_against_true(y, outputs, outcome.target), caption),
+            Chart("residuals", residuals(y, outputs, outcome.target), "Centred on 0: no bias."),
+        ]
+        sections = {"Errors of the test set": charts}
+    else:
+        assert outcome.counts is not None
+        matrix = confusion_matrix(outcome.counts, class_names)
+        caption = "Rows: what it is. Columns: what it was taken for."
+        of = f"that it is {class_names[1]}" if len(class_names) == 2 else "of the likeliest class"
+        figure = reliability(*confidence_of_truth(y, outputs), f"calibration: probability {of}")
+        bars = "On the dashed line, 70% means 70%. Bars: 95% intervals."
+        sections = {
+            "Confusions of the test set": [Chart("confusion", matrix, caption)],
+            "Calibration": [Chart("calibration", figure, bars)],
+        }
+    if outcome.importance:
+        figure = importance_bars(outcome.importance, outcome.measure)
+        caption = "Bars: mean of five shuffles. Columns that say the same share their importance."
+        sections["What it relies on"] = [Chart("importance", figure, caption)]
+    return sections
+
+
 def graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:
     """Draw the objective's computational graph, which every gradient takes backwards.
 
@@ -160,6 +210,16 @@ def _summary(model: Model, result: FitResult) -> str:
 
 def _figure(name: str, value: float) -> str:
     return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
+
+
+def _score(name: str, score: Score) -> str:
+    shares = ("accuracy", "balanced accuracy")
+    value, low, high = (f"{v:.1%}" if name in shares else f"{v:.4g}" for v in score[:3])
+    return f"{value} ({low} – {high})"
+
+
+def _doubt(doubt: Doubt) -> FindingText:
+    return FindingText("warning", *doubt)
 
 
 def _words(finding: Finding) -> FindingText:

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import jaxmlp
-from jaxmlp.cli.display import confusion_counts
 from jaxmlp.cli.main import run
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.data import load_digits
+from jaxmlp.report.scores import confusion_counts
 from jaxmlp.transfer import load
 
 QUICK = ["train", "--epochs", "2", "--layers", "16"]

@@ -24,6 +24,7 @@ BOOLEANS = (
 )  # fmt: skip
 TEXT_LEVELS, TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
 SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
+NUMBERING = "numbers the rows"
 NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.IGNORECASE)
 
@@ -135,7 +136,7 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
     whole = bool(np.all(filled == np.round(filled)))
     if whole and len(distinct) == len(numbers):
         if len(numbers) >= NUMBERED_ROWS and np.ptp(filled) == len(numbers) - 1:
-            return Column(name, "drop", reason="numbers the rows")
+            return Column(name, "drop", reason=NUMBERING)
         if len(numbers) >= NUMBERED_ROWS and _IDENTIFIER.search(name):
             return Column(name, "drop", reason="a different number in every row")
     said = f"{distinct[0]:.6g} to {distinct[-1]:.6g}"

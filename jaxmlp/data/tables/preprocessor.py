@@ -155,15 +155,22 @@ class TablePreprocessor:
         return frame[list(self.column_names)]
 
     def remarks(self, table: Any) -> tuple[str, ...]:
-        """Say what new rows hold that the training rows did not: unseen levels, missing cells.
+        """Say what new rows hold that the training rows did not: columns, levels, missing cells.
 
         Example:
             >>> preprocessor = TablePreprocessor.fit({"town": ["A", "B", "C", "A"]})
             >>> preprocessor.remarks({"town": ["D"]})
             ("town: 'D' never seen in training",)
         """
-        frame = self.select(table)
-        return tuple(r for encoder in self.encoders for r in encoder.remarks(frame[encoder.name]))
+        frame = to_frame(table, self.names)
+        said = []
+        extra = [name for name in frame.columns if name not in self.names]
+        if extra:
+            named = ", ".join(extra[:5]) + ", ..." * (len(extra) > 5)
+            said.append(f"the model does not use the columns {named}")
+        frame = self.select(frame)
+        said += [r for encoder in self.encoders for r in encoder.remarks(frame[encoder.name])]
+        return tuple(said)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; floats survive exactly.

@@ -1,0 +1,250 @@
+"""A run of `jaxmlp train`: proof, training, test, report, folder."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+import jaxmlp
+from jaxmlp import training
+from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
+from jaxmlp.cli.options import Options, loss_options, make_config, make_optimizer
+from jaxmlp.cli.problem import Problem
+from jaxmlp.cli.proof import gradient_error
+from jaxmlp.cli.run_folder import environment, write_run
+from jaxmlp.cli.table_problem import TableProblem, show_table_problem
+from jaxmlp.diagnostics import monitor_layers
+from jaxmlp.diagnostics.doctor import diagnose
+from jaxmlp.report.outcome import Outcome, measure_outcome
+from jaxmlp.report.run_report import run_report
+from jaxmlp.transfer import Model
+
+MONITOR_EVERY, MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
+
+
+def run_training(
+    options: Options,
+    problem: Problem,
+    folder: Path,
+    quiet: bool,
+    table_settings: Mapping[str, Any] | None = None,
+) -> int:
+    """Prove, train, test and write; return the exit code.
+
+    Args:
+        options: of the run.
+        problem: its data.
+        folder: where to write.
+        quiet: print the score and the folder only.
+        table_settings: what the user said about a table, JSON-ready.
+    """
+    console = Console(quiet=quiet, highlight=False)
+    config = make_config(options, problem.train.x.shape[1], n_outputs(problem))
+    batch_size = min(options.batch_size or len(problem.train.x), len(problem.train.x))
+    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
+    optimizer = make_optimizer(options, n_steps)
+    _introduce(console, options, problem, config)
+    _prove(console, options, problem, config)
+    with table_of_epochs(console, options, problem) as table:
+        result = fit_problem(options, problem, config, optimizer, batch_size, (table,))
+        if result.history.n_epochs:
+            table.show(result.history.rows()[-1])
+    if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
+        raise ValueError(
+            f"training diverged at step {int(result.carry.stopped_at)}, before an epoch ended, and "
+            f"nothing was written. Try --learning-rate {options.rate / 10:g} or --clip 1."
+        )
+    _say_how_it_ended(console, options, result)
+    model, outcome = test_model(problem, config, result)
+    show_outcome(console, outcome, problem)
+    findings = diagnose(
+        config, result, (problem.train.x, problem.train.y), loss=problem.loss, optimizer=optimizer,
+        validation_data=(problem.validation.x, problem.validation.y), trial_steps=0,
+    )  # fmt: skip
+    show_findings(console, findings)
+    settings: dict[str, Any] = {"options": asdict(options)}
+    if table_settings is not None:
+        settings["table"] = dict(table_settings)
+    settings |= environment()
+    result = _in_units(result, problem)
+    page = run_report(
+        f"jaxmlp train {options.data}", model, result, (problem.train.x, problem.train.y), findings,
+        settings, outcome, problem.doubts if isinstance(problem, TableProblem) else (),
+    )  # fmt: skip
+    schema = problem.schema.to_dict() if isinstance(problem, TableProblem) else None
+    write_run(folder, model, result, outcome, settings, page, schema)
+    _conclude(outcome, folder)
+    return 130 if result.status is training.FitStatus.INTERRUPTED else 0
+
+
+def n_outputs(problem: Problem) -> int:
+    """Return the number of outputs that the targets ask for: one a class, or one number."""
+    return len(problem.train.class_names or (0,))
+
+
+def table_of_epochs(console: Console, options: Options, problem: Problem) -> EpochTable:
+    """Make the table that suits the task, errors in the target's units."""
+    metric = "rmse" if problem.train.class_names is None else "accuracy"
+    return EpochTable(console, options.epochs, metric, _unit(problem))
+
+
+def _unit(problem: Problem) -> float:
+    transform = problem.target_transform
+    return 1.0 if transform is None else float(transform.scale[0])
+
+
+def _in_units(result: training.FitResult, problem: Problem) -> training.FitResult:
+    """Return the result with errors in the target's units; the loss stays what was minimized."""
+    unit = _unit(problem)
+    columns = {k: v * unit if k.endswith("rmse") else v for k, v in result.history.items()}
+    return replace(result, history=training.History(columns))
+
+
+def _introduce(console: Console, options: Options, problem: Problem, config: Any) -> None:
+    parts = (len(part.x) for part in (problem.train, problem.validation, problem.test))
+    sizes = "-".join(str(size) for size in config.layer_sizes)
+    if isinstance(problem, TableProblem):
+        show_table_problem(console, problem)
+    console.print(
+        "[bold]{}[/bold]: {:,} training, {:,} validation, {:,} test examples".format(
+            problem.name, *parts
+        )
+    )
+    console.print(
+        f"network {sizes}, {options.activation}, {config.n_parameters:,} parameters; "
+        f"{options.optimizer}, learning rate {options.rate:g}"
+        + (f" ({options.schedule})" if options.schedule != "constant" else "")
+        + (f"; {problem.loss.replace('_', ' ')}" if isinstance(problem, TableProblem) else "")
+    )
+
+
+def _prove(console: Console, options: Options, problem: Problem, config: Any) -> None:
+    error = gradient_error(
+        config, problem.loss, problem.train.x, problem.train.y, seed=options.seed,
+        l2=options.l2, dropout_rate=options.dropout,
+        loss_options=loss_options(options, problem.loss),
+    )  # fmt: skip
+    if not error < 1e-9:
+        raise ValueError(
+            f"the gradient by hand differs from jax.grad's by {error:.1e}; please report this bug, "
+            "and train with --gradient autodiff meanwhile."
+        )
+    console.print(
+        f"gradient by hand = jax.grad, to a relative difference of {error:.1e} (float64)\n"
+    )
+
+
+def fit_problem(
+    options: Options,
+    problem: Problem,
+    config: jaxmlp.MLPConfig,
+    optimizer: jaxmlp.Optimizer,
+    batch_size: int,
+    callbacks: tuple[Any, ...] = (),
+) -> training.FitResult:
+    """Train the network of a run."""
+    stopping = None
+    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
+    if options.patience is not None:
+        stopping = training.EarlyStopping(patience=options.patience)
+    return training.fit(
+        config,
+        initial_params(options, problem, config),
+        (problem.train.x, problem.train.y),
+        loss=problem.loss,
+        optimizer=optimizer,
+        epochs=options.epochs,
+        key=jax.random.key(options.seed + 1),
+        batch_size=batch_size,
+        l2=options.l2,
+        gradient=options.gradient,
+        validation_data=(problem.validation.x, problem.validation.y),
+        early_stopping=stopping,
+        dropout_rate=options.dropout,
+        loss_options=loss_options(options, problem.loss),
+        callbacks=callbacks,
+        monitor=monitor_layers(config),
+        monitor_every=max(MONITOR_EVERY, n_steps // MONITOR_RECORDS),
+    )
+
+
+def initial_params(options: Options, problem: Problem, config: jaxmlp.MLPConfig) -> jaxmlp.Params:
+    """Draw the parameters; counts start at their mean, which the network need not find first."""
+    params = jaxmlp.init(config, jax.random.key(options.seed))
+    if problem.loss != "poisson":
+        return params
+    mean = max(float(np.mean(problem.train.y)), 1e-3)
+    return (*params[:-1], params[-1]._replace(b=params[-1].b + jnp.log(mean)))
+
+
+def _say_how_it_ended(console: Console, options: Options, result: training.FitResult) -> None:
+    status, best = result.status, result.best_epoch
+    if status is training.FitStatus.EARLY_STOPPED:
+        text = f"stopped early; the parameters of epoch {best} are kept"
+    elif status is training.FitStatus.DIVERGED:
+        text = (
+            f"diverged at step {int(result.carry.stopped_at)}; the parameters of epoch {best} are "
+            f"kept. Try --learning-rate {options.rate / 10:g} or --clip 1"
+        )
+    elif status is training.FitStatus.INTERRUPTED:
+        text = f"interrupted; the parameters of epoch {best} are kept"
+    else:
+        text = f"trained for {result.history.n_epochs} epochs"
+    seconds = float(np.sum(result.history["seconds"]))
+    console.print(f"\n{text} ({seconds:.2f} s without compilation)\n")
+
+
+def test_model(
+    problem: Problem, config: jaxmlp.MLPConfig, result: training.FitResult
+) -> tuple[Model, Outcome]:
+    """Test what was learnt; return the model, with its scores, and all that the test showed."""
+    model = Model(
+        config, result.params, result.state, problem.loss, problem.preprocessing,
+        problem.feature_names, problem.train.class_names, target_transform=problem.target_transform,
+    )  # fmt: skip
+    y, groups, start = problem.test.y, [], 0
+    if problem.target_transform is not None:
+        y = problem.target_transform.inverse_transform(y.astype(np.float64)[:, None])[:, 0]
+    if isinstance(problem, TableProblem):
+        for encoder in problem.preprocessing.encoders:
+            end = start + len(encoder.feature_names)
+            groups.append((encoder.name, range(start, end)))
+            start = end
+    outcome = measure_outcome(
+        model, np.asarray(problem.test.x), y, target=problem.target_name, groups=groups
+    )
+    names = {name: f"test_{METRIC_NAMES.get(name, name)}" for name in outcome.scores}
+    metrics = {names[name]: score.value for name, score in outcome.scores.items()}
+    return model._replace(metrics=metrics), outcome
+
+
+METRIC_NAMES = {"log loss": "loss", "balanced accuracy": "balanced_accuracy"}
+
+
+def show_outcome(console: Console, outcome: Outcome, problem: Problem) -> None:
+    """Print what the test showed."""
+    show_scores(console, outcome.scores)
+    console.print()
+    if outcome.counts is not None:
+        show_confusions(console, outcome.counts, problem.train.class_names or ())
+    if outcome.importance:
+        shown = [f"{e.name} ({e.loss:.3g})" for e in outcome.importance[:5] if e.loss > 0]
+        console.print(f"relies most on ({outcome.measure} when shuffled): {', '.join(shown)}")
+
+
+def _conclude(outcome: Outcome, folder: Path) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    if outcome.counts is not None:
+        hits, n = np.trace(outcome.counts), int(outcome.counts.sum())
+        console.print(f"test accuracy [bold]{hits / n:.2%}[/bold] ({hits} of {n})")
+    else:
+        rmse, r2 = outcome.scores["rmse"].value, outcome.scores.get("r2")
+        console.print(
+            f"test RMSE [bold]{rmse:,.5g}[/bold]" + (f", R2 {r2.value:.4f}" if r2 else "")
+        )
+    console.print(f"wrote {folder}: model, history, pictures, report, settings")

@@ -1,0 +1,170 @@
+"""What makes a score too good to be true: columns that give the target away, rows seen before."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.data.tables.encoders import NumberEncoder
+from jaxmlp.data.tables.parts import Parts
+from jaxmlp.data.tables.preprocessor import TablePreprocessor
+from jaxmlp.data.tables.schema import Column
+from jaxmlp.data.tables.target import Target
+from jaxmlp.data.tables.values import import_pandas, to_numbers
+
+
+class Doubt(NamedTuple):
+    """Something about the data that may mislead: what was seen, and what to do."""
+
+    title: str
+    evidence: str
+    remedy: str
+
+
+SAMPLE_ROWS, MIN_HALF = 4000, 20
+LEAK = {"classification": 0.97, "regression": 0.9}  # balanced accuracy; R2
+EXACT = 0.9999  # R2 of a linear sum
+MAJORITY = 0.8
+
+
+def leaking_columns(
+    preprocessor: TablePreprocessor,
+    frame: Any,
+    target: Target,
+    y: np.ndarray,
+    *,
+    seed: int = 0,
+) -> list[Doubt]:
+    """Find columns that alone, or added up, predict the target almost perfectly.
+
+    A small tree on each column by itself, and one linear model on all numbers, are trained on half
+    of a sample and tested on the other half.
+
+    Args:
+        preprocessor: fitted on these rows.
+        frame: pandas DataFrame of training rows.
+        target: what y is.
+        y: targets of the rows, (rows,).
+        seed: of the sample.
+
+    Returns:
+        A doubt for each find.
+    """
+    rows = np.random.default_rng(seed).permutation(len(y))[:SAMPLE_ROWS]
+    frame, y = frame.iloc[rows], y[rows]
+    half = len(rows) // 2
+    if half < MIN_HALF:
+        return []
+    said = []
+    for encoder in preprocessor.encoders:
+        score = _alone(encoder.encode(frame[encoder.name]), y, half, target.task)
+        if score >= LEAK[target.task]:
+            measure = "R2" if target.task == "regression" else "balanced accuracy"
+            said.append(
+                Doubt(
+                    "leaking column",
+                    f"{encoder.name} alone predicts {target.name} ({measure} {score:.2f}).",
+                    f"If it is not known when you predict, leave it out: --drop {encoder.name}",
+                )
+            )
+    if target.task == "regression":
+        said += _exact_sum(preprocessor, frame, y, half, target.name)
+    return said
+
+
+def _alone(block: np.ndarray, y: np.ndarray, half: int, task: str) -> float:
+    """Score of a tree of 32 leaves: R2, or the balanced accuracy, 0 for a guess and 1 at best."""
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    leaf = max(2, half // 200)
+    make = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
+    weight = {} if task == "regression" else {"class_weight": "balanced"}
+    tree = make(max_leaf_nodes=32, min_samples_leaf=leaf, random_state=0, **weight)
+    tree.fit(block[:half], y[:half])
+    if task == "regression":
+        return float(tree.score(block[half:], y[half:])) if np.ptp(y[half:]) else 0.0
+    known = np.isin(y[half:], y[:half])
+    if len(np.unique(y[half:][known])) < 2:
+        return 0.0
+    return float(balanced_accuracy_score(y[half:][known], tree.predict(block[half:][known])))
+
+
+def _exact_sum(
+    preprocessor: TablePreprocessor, frame: Any, y: np.ndarray, half: int, name: str
+) -> list[Doubt]:
+    """Find columns of numbers whose weighted sum is the target."""
+    from sklearn.linear_model import LinearRegression
+
+    numbers = [encoder for encoder in preprocessor.encoders if isinstance(encoder, NumberEncoder)]
+    if len(numbers) < 2:
+        return []
+    x = np.stack([to_numbers(frame[e.name], e.style) for e in numbers], axis=1)
+    x = np.where(np.isnan(x), [e.center for e in numbers], x)
+    z = x / np.maximum(x[:half].std(axis=0), 1e-12)
+    model = LinearRegression().fit(z[:half], y[:half])
+    if not np.ptp(y[half:]) or model.score(z[half:], y[half:]) < EXACT:
+        return []
+    parts = [e.name for e, c in zip(numbers, model.coef_, strict=True) if abs(c) > 0.01 * y.std()]
+    if len(parts) < 2:
+        return []
+    return [
+        Doubt(
+            "leaking columns",
+            f"{' and '.join(parts)} add up to {name}.",
+            f"If they are not known when you predict, leave them out: --drop {','.join(parts)}",
+        )
+    ]
+
+
+def repeated_rows(frame: Any, parts: Parts) -> list[Doubt]:
+    """Find test rows that are also training or validation rows, target included.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"a": [1, 1, 2], "y": [0, 0, 1]})
+    >>> repeated_rows(frame, Parts(np.array([0]), np.array([2]), np.array([1]), ""))[0].evidence
+    '1 of 1 test rows are among those it learns from, too.'
+    """
+    hashes = import_pandas().util.hash_pandas_object(frame.astype(str), index=False).to_numpy()
+    seen = np.concatenate([hashes[parts.train], hashes[parts.validation]])
+    repeated = int(np.isin(hashes[parts.test], seen).sum())
+    if not repeated:
+        return []
+    return [
+        Doubt(
+            "repeated rows",
+            f"{repeated:,} of {len(parts.test):,} test rows are among those it learns from, too.",
+            "Drop the repetitions; or, if rows belong together, split by what they share: --group",
+        )
+    ]
+
+
+def imbalance(target: Target) -> list[Doubt]:
+    """Say so if most rows are of one class."""
+    if target.class_names is None:
+        return []
+    counts = np.bincount(target.y, minlength=len(target.class_names))
+    share = counts.max() / counts.sum()
+    if share < MAJORITY:
+        return []
+    name = target.class_names[int(counts.argmax())]
+    return [
+        Doubt(
+            "imbalance",
+            f"{share:.1%} of the rows are {name!r}: who always says so is right as often.",
+            "Look at the balanced accuracy and the AUC.",
+        )
+    ]
+
+
+def time_order(columns: dict[str, Column], parts: Parts) -> list[Doubt]:
+    """Say so if the rows have dates but were split at random."""
+    dates = [column.name for column in columns.values() if column.kind == "date"]
+    if not dates or not parts.said.startswith("at random"):
+        return []
+    return [
+        Doubt(
+            "time order",
+            f"{dates[0]} is a date, but the rows are split at random.",
+            f"To see how well the future is predicted, split by it: --time {dates[0]}",
+        )
+    ]

@@ -1,0 +1,146 @@
+"""What is to be predicted: classes, amounts or counts; inferred and said."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.checks import unknown_name
+from jaxmlp.data.tables.inference import NUMBERING, infer_column
+from jaxmlp.data.tables.schema import TASKS
+from jaxmlp.data.tables.values import Words, to_numbers, to_words
+
+MAX_WHOLE_CLASSES = 20  # different whole numbers that may still be classes
+MIN_CLASS_ROWS = 3  # one for each of training, validation and test
+COUNT_START, COUNT_LIMIT = 10, 100_000  # counts begin near 0 and are not astronomical
+
+
+class Target(NamedTuple):
+    """The target of a table.
+
+    Attributes:
+        name: of the column.
+        kind: "classes", "counts" or "amounts".
+        y: class indices, int32, or numbers, float64, of the rows that are kept, (n,).
+        rows: indices of these rows in the table, (n,).
+        class_names: sorted; None for numbers.
+        reason: what was seen, and what was left out, in words.
+    """
+
+    name: str
+    kind: str
+    y: np.ndarray
+    rows: np.ndarray
+    class_names: tuple[str, ...] | None
+    reason: str
+
+    @property
+    def task(self) -> str:
+        """The task: classification or regression."""
+        return "classification" if self.class_names is not None else "regression"
+
+
+def read_target(column: Any, task: str | None = None) -> Target:
+    """Read a target column, and say what it is.
+
+    Text, truths and up to 20 different whole numbers are classes; other numbers are amounts, or
+    counts if they are whole and begin near 0. Rows without a target are left out, and so are
+    classes of fewer than 3 rows, which cannot be in training, validation and test.
+
+    Args:
+        column: a pandas Series, named.
+        task: "classification" or "regression" where it is known.
+
+    Returns:
+        The target.
+
+    Raises:
+        ValueError: if there is nothing to learn: no values, one class, one number, or as many
+            classes as rows.
+
+    Example:
+        >>> import pandas as pd
+        >>> target = read_target(pd.Series(["no", "yes", "no", "yes", "no", "yes", ""], name="y"))
+        >>> target.class_names, target.y.tolist(), target.reason
+        (('no', 'yes'), [0, 1, 0, 1, 0, 1], '2 classes; 1 row without a target is left out')
+    """
+    if task is not None and task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+    seen = infer_column(column)
+    numeric = seen.kind == "number" or seen.reason == NUMBERING
+    if task is None:
+        task = "regression" if numeric and not _few_whole(column, seen.style) else "classification"
+    if task == "regression":
+        return _numbers(column, seen.style or ".")
+    return _classes(column)
+
+
+def _few_whole(column: Any, style: str) -> bool:
+    numbers = to_numbers(column, style or ".")
+    filled = numbers[~np.isnan(numbers)]
+    distinct = np.unique(filled)
+    few = len(distinct) <= min(MAX_WHOLE_CLASSES, max(2, len(filled) // 10))
+    return few and bool(np.all(distinct == np.round(distinct)))
+
+
+def _numbers(column: Any, style: str) -> Target:
+    name, numbers = str(column.name), to_numbers(column, style)
+    rows = np.flatnonzero(~np.isnan(numbers))
+    y = numbers[rows]
+    if not len(y):
+        raise ValueError(f"the target {name!r} holds no numbers; is it --task classification?")
+    if y.min() == y.max():
+        raise ValueError(f"the target {name!r} is always {y[0]:g}; there is nothing to predict.")
+    counts = bool(
+        np.all(y == np.round(y)) and 0 <= y.min() <= COUNT_START and y.max() <= COUNT_LIMIT
+    )
+    kind = "counts" if counts and len(np.unique(y)) > MAX_WHOLE_CLASSES else "amounts"
+    said = f"{kind} from {y.min():,.6g} to {y.max():,.6g}" + _left_out(len(numbers) - len(y))
+    return Target(name, kind, y, rows, None, said)
+
+
+def _classes(column: Any) -> Target:
+    name, words = str(column.name), to_words(column)
+    counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
+    _refuse_classes(name, words, counts)
+    kept = [k for k in range(len(words.levels)) if counts[k] >= MIN_CLASS_ROWS]
+    names = _sorted_names([words.levels[k] for k in kept])
+    place = {words.levels[k]: k for k in kept}
+    index = np.full(len(words.levels) + 1, -1, np.int32)
+    for new, level in enumerate(names):
+        index[place[level]] = new
+    y = index[words.codes]
+    rows = np.flatnonzero(y >= 0)
+    said = f"{len(names)} classes" + _left_out(int((words.codes < 0).sum()))
+    rare = [words.levels[k] for k in range(len(words.levels)) if k not in set(kept)]
+    if rare:
+        more = f" and {len(rare) - 1} more" if len(rare) > 1 else ""
+        said += f"; class {rare[0]}{more} left out, with fewer than {MIN_CLASS_ROWS} rows"
+    return Target(name, "classes", y[rows], rows, names, said)
+
+
+def _refuse_classes(name: str, words: Words, counts: np.ndarray) -> None:
+    if not len(counts):
+        raise ValueError(f"the target {name!r} is empty in every row.")
+    if len(counts) == 1:
+        raise ValueError(
+            f"the target {name!r} is always {words.levels[0]!r}; a classifier needs two classes."
+        )
+    if (counts >= MIN_CLASS_ROWS).sum() < 2:
+        raise ValueError(
+            f"the target {name!r} has {len(counts)} different values in {counts.sum()} rows; at "
+            f"least two of them must be in {MIN_CLASS_ROWS} rows or more."
+        )
+
+
+def _sorted_names(levels: list[str]) -> tuple[str, ...]:
+    """In the order of numbers if all are numbers, else of letters."""
+    try:
+        return tuple(sorted(levels, key=float))
+    except ValueError:
+        return tuple(sorted(levels))
+
+
+def _left_out(n: int) -> str:
+    if not n:
+        return ""
+    return f"; {n:,} row{'s' * (n > 1)} without a target {'are' if n > 1 else 'is'} left out"

@@ -1,0 +1,218 @@
+"""`jaxmlp train table.csv --target y`: what is inferred, written, said and refused."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxmlp.cli.main import run
+from jaxmlp.cli.table_problem import TableOptions, load_table_problem
+from jaxmlp.transfer import load
+
+QUICK = ["--epochs", "3", "--layers", "16"]
+RNG = np.random.default_rng(0)
+N = 300
+
+
+def make_table(path="a.csv", **columns):
+    """A table whose target depends on a number, a category and a date."""
+    size = RNG.normal(50, 10, N)
+    town = RNG.choice(["Ulm", "Bonn", "Köln"], N)
+    day = pd.Timestamp("2023-01-01") + pd.to_timedelta(np.sort(RNG.integers(0, 365, N)), unit="D")
+    price = 3 * size + 40 * (town == "Ulm") + RNG.normal(0, 5, N)
+    table = pd.DataFrame(
+        {
+            "id": np.arange(1, N + 1),
+            "size": np.where(RNG.random(N) < 0.1, np.nan, size).round(2),
+            "town": np.where(RNG.random(N) < 0.05, "", town),
+            "day": day.strftime("%d.%m.%Y"),
+            "owner": RNG.integers(0, 40, N),
+            "price": price.round(1),
+            "sold": np.where(price > 165, "yes", "no"),
+        }
+    ).assign(**columns)
+    table.to_csv(path, index=False)
+    return table
+
+
+@pytest.fixture(scope="module", autouse=True)
+def standard_promotion():
+    with jax.numpy_dtype_promotion("standard"):  # optax's schedules count on it
+        yield
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory):
+    """A run of two classes: its folder, the data and the output."""
+    folder = tmp_path_factory.mktemp("tables")
+    table = make_table(folder / "a.csv")
+    arguments = ["train", str(folder / "a.csv"), "--target", "sold", "--drop", "price", *QUICK]
+    assert run([*arguments, "--out", str(folder / "run")]) == 0
+    return folder / "run", table
+
+
+def test_what_is_understood_is_printed(capsys):
+    make_table()
+    assert run(["train", "a.csv", "--target", "sold", *QUICK, "--out", "run"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "id left out numbers the rows",
+        "town category 3 levels",
+        "day date dates, read as d/m/y",
+        "target sold: 2 classes",
+        "split at random, by class",
+        "warning: leaking column price alone predicts sold",
+        "warning: time order day is a date",
+        "a constant guess",
+        "relies most on",
+        "test accuracy",
+    ):
+        assert line in out
+
+
+def test_the_folder_of_a_table(classified):
+    folder, _ = classified
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "confusion.png", "curves.png", "history.csv", "model.safetensors", "report.html",
+        "run.json", "schema.json",
+    }  # fmt: skip
+    description = json.loads((folder / "run.json").read_text())
+    assert {"test_accuracy", "test_auc", "test_f1", "test_loss"} < set(description["metrics"])
+    low, high = description["intervals"]["accuracy"]
+    assert low < description["metrics"]["test_accuracy"] < high
+    page = (folder / "report.html").read_text()
+    for heading in ("Confusions", "Calibration", "What it relies on"):
+        assert f"<h2>{heading}" in page
+
+
+def test_predictions_need_neither_order_nor_target(classified, capsys):
+    """New rows: reordered, with an unseen town and without the columns that are not used."""
+    folder, table = classified
+    new = table[:5].drop(columns=["sold", "price", "id"])[["town", "day", "owner", "size"]]
+    new.to_csv("new.csv", index=False)
+    new.assign(town="Rom").to_csv("rome.csv", index=False, sep=";")
+    new.drop(columns="day").to_csv("lacking.csv", index=False)
+    table[:5].to_parquet("whole.parquet")
+    outputs = []
+    for name in ("new.csv", "whole.parquet"):
+        assert run(["predict", str(folder), name, "--proba"]) == 0
+        captured = capsys.readouterr()
+        outputs.append(captured.out)
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0].splitlines()) == 6
+    assert run(["predict", str(folder), "rome.csv"]) == 0
+    assert "note: town: 'Rom' never seen in training" in capsys.readouterr().err
+    assert run(["predict", str(folder), "lacking.csv"]) == 2
+    assert "lacks the column 'day'" in capsys.readouterr().err
+
+
+def test_amounts_come_back_in_their_units(capsys):
+    table = make_table()
+    arguments = ["train", "a.csv", "--target", "price", "--drop", "sold", "--lr", "0.01"]
+    assert run([*arguments, "--epochs", "20", "--layers", "32", "--out", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "amounts from" in out
+    assert run(["predict", "run", "a.csv", "--out", "p.csv"]) == 0
+    predicted = pd.read_csv("p.csv")["prediction"]
+    rmse = float(np.sqrt(np.mean((predicted - table["price"]) ** 2)))
+    metrics = load("run/model.safetensors").metrics
+    assert metrics["test_r2"] > 0.5
+    assert 0.4 < rmse / metrics["test_rmse"] < 2.5
+    assert Path("run/predicted.png").is_file()
+    history = pd.read_csv("run/history.csv")
+    assert history["validation_rmse"].iloc[-1] == pytest.approx(metrics["test_rmse"], rel=1)
+
+
+def test_a_schema_is_written_and_accepted(classified):
+    folder, table = classified
+    table.to_csv("a.csv", index=False)
+    schema = json.loads((folder / "schema.json").read_text())
+    assert schema["columns"]["price"]["kind"] == "drop"
+    schema["columns"]["owner"] = "category"
+    Path("s.json").write_text(json.dumps(schema))
+    Path("s.toml").write_text('target = "sold"\n[columns]\nowner = "category"\nprice = "drop"\n')
+    for name in ("s.json", "s.toml"):
+        problem = load_table_problem("a.csv", TableOptions(schema=Path(name)), 0)
+        assert problem.target.name == "sold"
+        encoders = {e.name: e.kind for e in problem.preprocessing.encoders}
+        assert encoders == {
+            "size": "number",
+            "town": "category",
+            "day": "date",
+            "owner": "category",
+        }
+
+
+def test_diagnosis_of_a_table_run(classified, capsys):
+    folder, _ = classified
+    assert run(["diagnose", str(folder), "--json"]) in (0, 1)
+    json.loads(capsys.readouterr().out)
+
+
+def bad_arguments():
+    table = make_table()
+    for name, text in {
+        "empty.csv": "",
+        "heading.csv": "a,b\n",
+        "one.csv": "a,b\n1,2\n",
+        "class.csv": "a,b\n" + "1,yes\n2,yes\n" * 20,
+        "holes.csv": "a,b\n" + ",\n,\n" * 20,
+        "names.csv": "a,b\n" + "".join(f"{k},{chr(97 + k)}x\n" for k in range(20)),
+        "alone.csv": "b\n1\n2\n",
+        "bad.toml": "columns = 3",
+        "kind.json": '{"columns": {"size": "numbr"}}',
+        "field.json": '{"colums": {}}',
+        "broken.json": "{",
+    }.items():
+        Path(name).write_text(text)
+    table.head(0).to_parquet("empty.parquet")
+    train = ["train", "a.csv", "--target", "sold"]
+    return {
+        "no target": (["train", "a.csv"], "--target NAME. It has id, size"),
+        "unknown target": (["train", "a.csv", "--target", "slod"], "Did you mean 'sold'"),
+        "no file": (["train", "b.csv", "--target", "a"], "no file b.csv"),
+        "target of digits": (["train", "digits", "--target", "a"], "digits is none"),
+        "empty": (["train", "empty.csv", "--target", "a"], "is empty"),
+        "no rows": (["train", "heading.csv", "--target", "a"], "no rows"),
+        "no parquet rows": (["train", "empty.parquet", "--target", "sold"], "no rows"),
+        "one row": (["train", "one.csv", "--target", "a"], "is always '1'"),
+        "one class": (["train", "class.csv", "--target", "b"], "always 'yes'"),
+        "all missing": (["train", "holes.csv", "--target", "b"], "empty in every row"),
+        "names": (["train", "names.csv", "--target", "b"], "20 different values in 20 rows"),
+        "alone": (["train", "alone.csv", "--target", "b"], "no column besides"),
+        "drop": ([*train, "--drop", "sice"], "Did you mean 'size'"),
+        "group": ([*train, "--group", "ownr"], "Did you mean 'owner'"),
+        "time": ([*train, "--time", "town"], "no dates or numbers"),
+        "both": ([*train, "--time", "day", "--group", "owner"], "not by both"),
+        "task": ([*train, "--task", "classify"], "Did you mean 'classification'"),
+        "regression": ([*train, "--task", "regression"], "holds no numbers"),
+        "smoothing": (
+            ["train", "a.csv", "--target", "price", "--label-smoothing", "0.1"],
+            "is for classes",
+        ),
+        "scaling": ([*train, "--scaling", "robst"], "Did you mean 'robust'"),
+        "no schema": ([*train, "--schema", "no.json"], "no schema file"),
+        "a schema's kind": ([*train, "--schema", "kind.json"], "Did you mean 'number'"),
+        "a schema's field": ([*train, "--schema", "field.json"], "Did you mean 'columns'"),
+        "a broken schema": ([*train, "--schema", "broken.json"], "not valid JSON"),
+        "a wrong schema": ([*train, "--schema", "bad.toml"], "columns of a schema"),
+    }
+
+
+def test_bad_input_is_explained_in_one_sentence(capsys, subtests):
+    for name, (arguments, message) in bad_arguments().items():
+        with subtests.test(name):
+            assert run([*arguments, "--out", "run"]) == 2
+            error = " ".join(capsys.readouterr().err.split())
+            assert message in error
+            assert not Path("run").exists()
