@@ -253,7 +253,7 @@ def _parquet_blocks(path: Path, rows: int | None) -> Iterator[Any]:
     except ImportError as error:
         raise ImportError(
             "Parquet files need pyarrow, which is not installed. Install it with: "
-            "pip install pyarrow"
+            "pip install 'jaxmlp[parquet]'"
         ) from error
     try:
         with pq.ParquetFile(path) as file:
