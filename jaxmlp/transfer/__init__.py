@@ -1,5 +1,8 @@
 """Trained models: files that keep them, surgery, fine-tuning, and predictions from raw data."""
 
+from jaxmlp.transfer.calibration import calibrate as calibrate
+from jaxmlp.transfer.calibration import fit_temperature as fit_temperature
+from jaxmlp.transfer.calibration import reliability as reliability
 from jaxmlp.transfer.finetuning import MODES as MODES
 from jaxmlp.transfer.finetuning import Finetuned as Finetuned
 from jaxmlp.transfer.finetuning import finetune as finetune
