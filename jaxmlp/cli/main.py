@@ -11,6 +11,7 @@ except ImportError:
 
 import jaxmlp
 from jaxmlp.cli.diagnose import diagnose
+from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command()(predict)
+app.command()(finetune)
 app.command()(diagnose)
 app.command()(verify)
 

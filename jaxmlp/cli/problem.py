@@ -55,6 +55,21 @@ def load_problem(name: str, data_dir: Path | None, seed: int) -> Problem:
         ValueError: for an unknown name, or a missing folder.
         FileNotFoundError: for missing files.
     """
+    train, validation, test = load_parts(name, data_dir, seed)
+    standardizer = Standardizer.fit(train.x, per_feature=False)
+    train, validation, test = (
+        part._replace(x=standardizer.transform(part.x)) for part in (train, validation, test)
+    )
+    return Problem(name, train, validation, test, standardizer, train.feature_names)
+
+
+def load_parts(name: str, data_dir: Path | None, seed: int) -> tuple[Dataset, Dataset, Dataset]:
+    """Load a data set by name and split it, as `load_problem` does, but leave it as it is.
+
+    Raises:
+        ValueError: for an unknown name, or a missing folder.
+        FileNotFoundError: for missing files.
+    """
     if name not in DATA_SETS:
         raise unknown_name("data set", name, DATA_SETS)
     if name == "digits":
@@ -62,11 +77,7 @@ def load_problem(name: str, data_dir: Path | None, seed: int) -> Problem:
     else:
         rest, test = load_idx(find_data_dir(name, data_dir), name)
     train, validation = train_test_split(rest, VALIDATION_SHARE, seed=seed)
-    standardizer = Standardizer.fit(train.x, per_feature=False)
-    train, validation, test = (
-        part._replace(x=standardizer.transform(part.x)) for part in (train, validation, test)
-    )
-    return Problem(name, train, validation, test, standardizer, train.feature_names)
+    return train, validation, test
 
 
 def find_data_dir(name: str, data_dir: Path | None) -> Path:

@@ -7,12 +7,15 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 import jaxmlp
 from jaxmlp.report.outcome import Outcome
@@ -50,6 +53,7 @@ def write_run(
     settings: dict[str, Any],
     page: str,
     schema: dict[str, Any] | None = None,
+    pictures: Mapping[str, Figure] = MappingProxyType({}),
 ) -> None:
     """Write everything under a temporary name, then rename: the folder is whole or absent.
 
@@ -61,6 +65,7 @@ def write_run(
         settings: options and versions of the run, JSON-ready.
         page: the report, as HTML.
         schema: of the table it was trained on, JSON-ready.
+        pictures: further ones, by file name.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -78,6 +83,8 @@ def write_run(
         _draw(temporary, outcome, model.class_names)
         intervals = {name: [score.low, score.high] for name, score in outcome.scores.items()}
         description = {**settings, "metrics": dict(model.metrics), "intervals": intervals}
+        for name, figure in pictures.items():
+            figure.savefig(temporary / name)
         description["status"] = result.status.name.lower()
         _write_json(temporary / "run.json", description)
         if schema is not None:

@@ -78,7 +78,7 @@ def run_training(
     )  # fmt: skip
     schema = problem.schema.to_dict() if isinstance(problem, TableProblem) else None
     write_run(folder, model, result, outcome, settings, page, schema)
-    _conclude(outcome, folder)
+    conclude(outcome, folder)
     return 130 if result.status is training.FitStatus.INTERRUPTED else 0
 
 
@@ -237,7 +237,8 @@ def show_outcome(console: Console, outcome: Outcome, problem: Problem) -> None:
         console.print(f"relies most on ({outcome.measure} when shuffled): {', '.join(shown)}")
 
 
-def _conclude(outcome: Outcome, folder: Path) -> None:
+def conclude(outcome: Outcome, folder: Path) -> None:
+    """Print the score and the folder, which --quiet leaves too."""
     console = Console(highlight=False, soft_wrap=True)
     if outcome.counts is not None:
         hits, n = np.trace(outcome.counts), int(outcome.counts.sum())

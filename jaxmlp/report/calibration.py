@@ -37,7 +37,7 @@ def reliability_diagram(found: Mapping[str, Reliability], *, title: str = "") ->
     figure = Figure(figsize=(4.8, 5.4), dpi=150, layout="constrained")
     figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
     curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    curve.plot([0, 1], [0, 1], color=FAINT, linewidth=1.5)
+    curve.plot([0, 1], [0, 1], color="#999999", linewidth=1.2, linestyle=(0, (4, 3)))
     for rank, ((name, bins), color) in enumerate(zip(found.items(), COLORS, strict=False)):
         curve.plot(bins.confidence, bins.accuracy, "o-", color=color, markersize=5, linewidth=1.8)
         curve.text(

@@ -1,0 +1,118 @@
+"""Labelled data for a network that exists already: prepared as it takes them, and split."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxmlp.checks import unknown_name
+from jaxmlp.cli.problem import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
+from jaxmlp.data import Dataset, from_arrays, train_test_split
+from jaxmlp.transfer import Model, prepare
+
+
+class Labelled(NamedTuple):
+    """Three parts of a data set; x as the model's network takes it."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+def load_labelled(
+    model: Model,
+    data: str,
+    *,
+    data_dir: Path | None,
+    target: str | None,
+    classes: tuple[str, ...],
+    per_class: int | None,
+    seed: int,
+) -> Labelled:
+    """Load a data set by name or from a CSV file, and split it: stratified, by seed.
+
+    Args:
+        model: whose preprocessing is applied.
+        data: a name, or a CSV file with a heading.
+        data_dir: folder with the IDX files of MNIST and Fashion-MNIST.
+        target: the column of a CSV file that holds the labels.
+        classes: names of the classes to keep; none keeps all.
+        per_class: labelled examples of each class to train with; the others are left out.
+        seed: of the splits, and of what `per_class` leaves out.
+
+    Returns:
+        The parts, with class indices from 0.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for an unknown name, class or column; for features that the model does not take.
+    """
+    if data in DATA_SETS:
+        if target is not None:
+            raise ValueError(f"--target names a column of a CSV file; {data} has its own labels.")
+        parts = Labelled(*load_parts(data, data_dir, seed))
+        parts = Labelled(*(part._replace(x=prepare(model, part.x, what=data)) for part in parts))
+    else:
+        rest, test = train_test_split(_read_table(model, data, target), TEST_SHARE, seed=seed)
+        parts = Labelled(*train_test_split(rest, VALIDATION_SHARE, seed=seed), test)
+    if classes:
+        parts = Labelled(*(_with_classes(part, classes) for part in parts))
+    if per_class is not None:
+        parts = parts._replace(train=_few(parts.train, per_class, seed))
+    return parts
+
+
+def _read_table(model: Model, data: str, target: str | None) -> Dataset:
+    import pandas as pd
+
+    path = Path(data)
+    if not path.is_file():
+        known = ", ".join(DATA_SETS)
+        raise FileNotFoundError(f"there is no file {path}, nor a data set of that name: {known}.")
+    if target is None:
+        raise ValueError(f"say which column of {path} holds the labels: --target NAME.")
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as CSV: {str(error).strip()}.") from error
+    if target not in table.columns:
+        raise unknown_name(f"column of {path}", target, map(str, table.columns))
+    x = prepare(model, table.drop(columns=target), what=data)
+    labels = table[target].to_numpy()
+    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels % 1 == 0).all():
+        labels = labels.astype(int)
+    if labels.dtype.kind == "f":
+        raise ValueError(
+            f"column {target!r} of {path} holds fractions or empty cells, but fine-tuning from the "
+            "command line is for classes; jaxmlp.transfer.finetune takes any loss."
+        )
+    return from_arrays(x, labels)
+
+
+def _with_classes(part: Dataset, chosen: tuple[str, ...]) -> Dataset:
+    """Keep some classes, numbered anew from 0 in the order given."""
+    names = part.class_names or ()
+    for name in chosen:
+        if name not in names:
+            raise unknown_name("class", name, names)
+    if len(set(chosen)) < 2:
+        raise ValueError(f"--classes names {', '.join(chosen)}; give at least two.")
+    index = [names.index(name) for name in chosen]
+    kept = part.take(np.isin(part.y, index))
+    return kept._replace(y=np.array([index.index(k) for k in kept.y], np.int32), class_names=chosen)
+
+
+def _few(part: Dataset, per_class: int, seed: int) -> Dataset:
+    """Keep so many examples of each class, drawn at random."""
+    if per_class < 1:
+        raise ValueError(f"--per-class is {per_class}; give at least 1.")
+    rng, rows = np.random.default_rng(seed), []
+    for k, name in enumerate(part.class_names or ()):
+        available = np.flatnonzero(part.y == k)
+        if len(available) < per_class:
+            raise ValueError(
+                f"--per-class is {per_class}, but class {name!r} has {len(available)} training "
+                "examples."
+            )
+        rows.append(rng.choice(available, per_class, replace=False))
+    return part.take(np.sort(np.concatenate(rows)))
