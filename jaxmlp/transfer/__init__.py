@@ -1,11 +1,16 @@
-"""Trained models: files that keep them, surgery, fine-tuning, and predictions from raw data."""
+"""Trained models: files that keep them, weights from and to other libraries, surgery, fine-tuning."""
 
+from jaxmlp.transfer.c_header import to_c as to_c
 from jaxmlp.transfer.calibration import calibrate as calibrate
 from jaxmlp.transfer.calibration import fit_temperature as fit_temperature
 from jaxmlp.transfer.calibration import reliability as reliability
+from jaxmlp.transfer.equinox_modules import from_equinox as from_equinox
+from jaxmlp.transfer.equinox_modules import to_equinox as to_equinox
 from jaxmlp.transfer.finetuning import MODES as MODES
 from jaxmlp.transfer.finetuning import Finetuned as Finetuned
 from jaxmlp.transfer.finetuning import finetune as finetune
+from jaxmlp.transfer.flax_modules import from_flax as from_flax
+from jaxmlp.transfer.flax_modules import to_flax as to_flax
 from jaxmlp.transfer.freezing import freeze as freeze
 from jaxmlp.transfer.freezing import unfreeze as unfreeze
 from jaxmlp.transfer.inference import class_probabilities as class_probabilities
@@ -17,6 +22,14 @@ from jaxmlp.transfer.inference import top_k as top_k
 from jaxmlp.transfer.model_file import Model as Model
 from jaxmlp.transfer.model_file import load as load
 from jaxmlp.transfer.model_file import save as save
+from jaxmlp.transfer.numpy_predictor import to_numpy as to_numpy
+from jaxmlp.transfer.onnx_graph import to_onnx as to_onnx
+from jaxmlp.transfer.pytorch import from_torch as from_torch
+from jaxmlp.transfer.pytorch_module import to_torch as to_torch
+from jaxmlp.transfer.pytorch_module import to_torch_module as to_torch_module
+from jaxmlp.transfer.sklearn_mlp import from_sklearn as from_sklearn
+from jaxmlp.transfer.sklearn_mlp import model_from_sklearn as model_from_sklearn
+from jaxmlp.transfer.sklearn_mlp import to_sklearn as to_sklearn
 from jaxmlp.transfer.surgery import Network as Network
 from jaxmlp.transfer.surgery import attach_head as attach_head
 from jaxmlp.transfer.surgery import detach_head as detach_head

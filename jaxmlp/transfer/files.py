@@ -1,10 +1,25 @@
-"""Writing files so that readers see the old content or the new one, never a part."""
+"""Writing files so that readers see the old content or the new one, and reading safetensors."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import jax.numpy as jnp
+import numpy as np
+
+DTYPES: dict[str, Any] = {
+    "F16": np.dtype("float16"),
+    "F32": np.dtype("float32"),
+    "F64": np.dtype("float64"),
+    "BF16": jnp.dtype("bfloat16"),
+    "BOOL": np.dtype("bool"),
+    **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
+}
+"""What safetensors calls the types of arrays."""
 
 
 @contextmanager
@@ -62,3 +77,43 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     """
     with atomic_writer(path) as file:
         file.write(content)
+
+
+def safetensors_module() -> ModuleType:
+    """Import safetensors, or say how to install it."""
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError(
+            "model files need safetensors, which is not installed. Install it with: "
+            "pip install 'jaxmlp[cli]'"
+        ) from error
+    return safetensors
+
+
+def read_tensors(path: str | Path, content: bytes) -> dict[str, np.ndarray]:
+    """Read the arrays of a safetensors file.
+
+    Args:
+        path: its name, for messages.
+        content: its bytes.
+
+    Returns:
+        The arrays by name, sorted by name; they share the memory of `content`.
+
+    Raises:
+        ImportError: if safetensors is not installed.
+        ValueError: if it is no such file, damaged, or holds a type that numpy has not.
+    """
+    safetensors = safetensors_module()
+    try:
+        views: dict[str, Any] = dict(safetensors.deserialize(content))
+        return {
+            name: np.frombuffer(view["data"], DTYPES[view["dtype"]]).reshape(view["shape"])
+            for name, view in sorted(views.items())
+        }
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} is truncated or damaged: the arrays that its header lists are not all there."
+        ) from error

@@ -14,7 +14,6 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -24,8 +23,8 @@ from jaxmlp.checks import check_params, check_state
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import preprocessing_from_dict, preprocessing_to_dict
 from jaxmlp.losses import get_loss
-from jaxmlp.transfer.files import write_atomically
-from jaxmlp.transfer.packing import DTYPES, pack, unpack
+from jaxmlp.transfer.files import read_tensors, safetensors_module, write_atomically
+from jaxmlp.transfer.packing import pack, unpack
 from jaxmlp.types import Layer, NormState, Params, State
 
 FORMAT_VERSION = 2
@@ -97,7 +96,7 @@ def save(path: str | Path, model: Model) -> None:
         "sha256": _digest(FORMAT_VERSION, description, arrays),
     }
     metadata = {"jaxmlp": json.dumps(header, ensure_ascii=False)}
-    write_atomically(path, _safetensors().numpy.save(arrays, metadata))
+    write_atomically(path, safetensors_module().numpy.save(arrays, metadata))
 
 
 def load(path: str | Path) -> Model:
@@ -128,7 +127,7 @@ def load(path: str | Path) -> Model:
         raise FileNotFoundError(f"there is no model file {path}.")
     content = path.read_bytes()
     header = _read_header(path, content)
-    arrays = _read_arrays(path, content)
+    arrays = read_tensors(path, content)
     version, description = header.get("format_version"), header.get("model", {})
     if header.get("sha256") != _digest(version, description, arrays):
         raise ValueError(
@@ -138,18 +137,6 @@ def load(path: str | Path) -> Model:
         return _build(description, arrays)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be loaded: {error}") from error
-
-
-def _safetensors() -> ModuleType:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(
-            "model files need safetensors, which is not installed. Install it with: "
-            "pip install 'jaxmlp[cli]'"
-        ) from error
-    return safetensors
 
 
 def _arrays(model: Model) -> dict[str, np.ndarray]:
@@ -262,17 +249,3 @@ def _read_header(path: Path, content: bytes) -> dict[str, Any]:
             "Upgrade jaxmlp."
         )
     return header
-
-
-def _read_arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
-    safetensors = _safetensors()
-    try:
-        views: dict[str, Any] = dict(safetensors.deserialize(content))
-        return {
-            name: np.frombuffer(view["data"], DTYPES[view["dtype"]]).reshape(view["shape"])
-            for name, view in views.items()
-        }
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path} is truncated or damaged: the arrays that its header lists are not all there."
-        ) from error

@@ -5,19 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.transfer.files import DTYPES
+
 MARK = "$tensor"
-DTYPES: dict[str, Any] = {
-    "F16": np.dtype("float16"),
-    "F32": np.dtype("float32"),
-    "F64": np.dtype("float64"),
-    "BF16": jnp.dtype("bfloat16"),
-    "BOOL": np.dtype("bool"),
-    **{f"I{bits}": np.dtype(f"int{bits}") for bits in (8, 16, 32, 64)},
-    **{f"U{bits}": np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64)},
-}
 
 
 def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
