@@ -1,4 +1,4 @@
-"""Trained models: files that keep them, weights from and to other libraries, surgery, fine-tuning."""
+"""Trained models: files that keep them, weights from and to elsewhere, surgery, fine-tuning."""
 
 from jaxmlp.transfer.c_header import to_c as to_c
 from jaxmlp.transfer.calibration import calibrate as calibrate
