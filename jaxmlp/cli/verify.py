@@ -128,13 +128,14 @@ def depth_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
     """Lay out activation x depth, and x the narrower dtypes: passes and failures."""
     cells: dict[tuple[str, str], list[GradientReport]] = {}
     for case, report in found:
-        column = f"depth {case.depth}" if case.dtype == "float64" else case.dtype
+        column = f"depth\n{case.depth}" if case.dtype == "float64" else case.dtype
         cells.setdefault((case.activation, column), []).append(report)
-    columns = sorted({column for _, column in cells})
-    table = Table(title="\nverdicts", box=None, padding=(0, 1), title_justify="left")
-    table.add_column("activation")
+    columns = sorted({column for _, column in cells}, key=lambda c: (c.isalnum(), c))
+    title = "\nverdicts (and of how many networks)"
+    table = Table(title=title, box=None, padding=(0, 1), title_justify="left")
+    table.add_column("activation", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", vertical="bottom")
     for activation in dict.fromkeys(name for name, _ in cells):
         table.add_row(activation, *(_verdict(cells.get((activation, c), [])) for c in columns))
     return table
@@ -145,7 +146,8 @@ def _cell(reports: list[GradientReport]) -> str:
         return ""
     # The median: some leaves are zero but for rounding, of which a relative error says nothing.
     errors = [np.median([leaf.autodiff_error or 0.0 for leaf in r.leaves]) for r in reports]
-    return f"[{STYLES[_worst(reports)]}]{max(errors):.0e}[/]"
+    shown = f"{max(errors):.0e}" if any(errors) else "0"
+    return f"[{STYLES[_worst(reports)]}]{shown}[/]"
 
 
 def _verdict(reports: list[GradientReport]) -> str:

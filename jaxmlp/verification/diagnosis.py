@@ -105,17 +105,21 @@ def _known_factors(failure: Failure, context: Context) -> Iterator[tuple[float, 
 
 
 def _scaled_beside_l2(failure: Failure, context: Context) -> str:
-    """Find a known factor on the data's part of the objective, the penalty's being right."""
-    l2 = _l2_of(context)
-    if failure.claimed.size < 4 or not l2 or not failure.param.any():
+    """Find a known factor on the data's part of the objective, the penalty's being right.
+
+    The claim is then c (true - l2 W) + l2 W, whatever l2 is; it need not be known.
+    """
+    if failure.claimed.size < 4 or not failure.param.any():
         return ""
-    data = failure.true - l2 * failure.param
-    (factor, rate), residual = fit(failure.claimed, data, failure.param)
+    (factor, rest), residual = fit(failure.claimed, failure.true, failure.param)
     named = name_factor(float(factor), failure, context)
     near = failure.near * max(1.0, abs(factor))
-    if residual > near or not named or not math.isclose(rate, l2, rel_tol=1e-3):
+    if residual > near or not named:
         return ""
-    return f"{factor:.4g} x the data's gradient, beside the right L2 term: {named}"
+    l2, known = rest / (1 - factor), _l2_of(context)
+    if l2 <= 0 or (known and not math.isclose(l2, known, rel_tol=1e-3)):
+        return ""
+    return f"{factor:.4g} x the data's gradient, beside the right L2 term, {l2:.4g} W: {named}"
 
 
 def _few_entries(failure: Failure, context: Context) -> str:
@@ -157,7 +161,8 @@ def _l2_term(failure: Failure, context: Context) -> str:
     (rate,), residual = fit(difference, failure.param)
     if residual > failure.near and failure.param.size > 2:
         (loss, gain), residual = fit(difference, failure.param, np.sign(failure.param))
-        if residual <= failure.near and gain > 0 > loss:
+        taken_away = -loss * np.abs(failure.param).max() > 2 * failure.near
+        if residual <= failure.near and gain > 0 and taken_away:
             return f"an L1 term, {gain:.4g} x the sign of the parameter, stands for the L2 term"
         return ""
     if residual > failure.near or abs(rate) * np.abs(failure.param).max() <= 2 * failure.near:

@@ -6,8 +6,9 @@ called.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -114,6 +115,8 @@ def make_point(params: PyTree) -> Point:
                 "arrays only. Make it a float array, or pass it among the other arguments."
             )
     arrays = [np.asarray(leaf, np.float64) for leaf in leaves.values()]
+    if not sum(array.size for array in arrays):
+        raise ValueError("params has no entries: every leaf is empty.")
     return Point(
         names=tuple(leaves),
         shapes=tuple(array.shape for array in arrays),
@@ -126,7 +129,14 @@ def make_point(params: PyTree) -> Point:
 
 def as_scalar(result: Any) -> Any:
     """Return the value of fn, whether it came alone or as (value, aux)."""
-    value = result[0] if isinstance(result, tuple) else result
+    value = result[0] if isinstance(result, tuple) and result else result
+    if not (hasattr(value, "dtype") or isinstance(value, int | float | complex)):
+        raise TypeError(f"fn returned {value!r:.40}; return one number, such as jnp.mean(losses).")
+    if jnp.iscomplexobj(value):
+        raise TypeError(
+            "fn returned a complex number, but gradients exist of real ones only. Return its real "
+            "part, or its absolute value."
+        )
     if np.size(value) != 1:
         raise ValueError(
             f"fn returned shape {np.shape(value)}, but a gradient is that of one number. Return a "
@@ -152,6 +162,21 @@ def _is_value(first: Any) -> bool:
     return isinstance(head, float | np.ndarray | np.generic | jax.Array) and np.size(head) == 1
 
 
+@cache
+def quick_compilation() -> dict[str, Any]:
+    """Return XLA's options, as far as this version knows them, that compile fast on a CPU.
+
+    Small problems are all compilation; without optimization and fusion it takes a third of the time.
+    """
+    wanted = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    known = {}
+    for name, value in wanted.items():
+        with suppress(jax.errors.JaxRuntimeError):
+            jax.jit(lambda: 0.0, compiler_options={name: value}).lower().compile()
+            known[name] = value
+    return known
+
+
 class ManyPoints:
     """call(params) -> pytree of arrays, at many parameter vectors; compiled where it can be.
 
@@ -168,8 +193,7 @@ class ManyPoints:
         # a cast to bfloat16 and back must round, as it does when the caller runs the function
         options: dict[str, Any] = {"xla_allow_excess_precision": False}
         if jax.default_backend() == "cpu" and n * self.rows < SMALL:
-            # unoptimized code compiles in half the time, and small problems are all compilation
-            options["xla_backend_optimization_level"] = 0
+            options |= quick_compilation()
         self.compiled = jax.jit(jax.vmap(call), compiler_options=options)
         self.by_loop = False
 

@@ -34,7 +34,13 @@ from jaxmlp.verification.noise import (
 )
 from jaxmlp.verification.precision import Precision, traced_precision
 from jaxmlp.verification.report import GradientReport, LeafReport, Verdict
-from jaxmlp.verification.structure import Claim, batch_sizes, stacked_vectors, take_apart
+from jaxmlp.verification.structure import (
+    Claim,
+    batch_sizes,
+    cut_to_16_bits,
+    stacked_vectors,
+    take_apart,
+)
 from jaxmlp.verification.verdicts import judge
 
 VALUE_ROWS = 128
@@ -82,7 +88,7 @@ def check_gradients(
 
     Raises:
         TypeError: if a function cannot be called or a parameter is not a floating array.
-        ValueError: if fn does not return a single number.
+        ValueError: if fn does not return a single number, or nothing is to be checked.
 
     Example:
         >>> f = lambda w: 0.5 * (w**2).sum()
@@ -98,6 +104,11 @@ def check_gradients(
     for name, function in (("value_and_grad_fn", value_and_grad_fn), ("fn", fn)):
         if not callable(function):
             raise TypeError(f"{name} is a {type(function).__name__}; pass a function.")
+    if min(max_entries, n_directions) < 0 or not max_entries + n_directions:
+        raise ValueError(
+            f"max_entries={max_entries} and n_directions={n_directions}: neither may be negative, "
+            "and one of them must be positive."
+        )
     with float64_arithmetic():
         params, args, options = promote((params, args, dict(kwargs or {})))
         point = make_point(params)
@@ -158,7 +169,8 @@ def _check(
     case: _Case, rng: np.random.Generator, max_entries: int, n_directions: int
 ) -> GradientReport:
     point = case.point
-    value = float(case.value(point.vector[None])[0])
+    value, again = map(float, case.value(np.stack([point.vector] * 2)))
+    random = case.value.by_loop and value != again  # what compiles gives each row the same value
     tree = jax.tree.map(jax.device_put, point.tree(point.vector))
     traced = [traced_precision(call, tree) for call in (case.value.call, case.claim.call)]
     gradients = _gradients(case, rng, steps_for(*traced))
@@ -170,12 +182,18 @@ def _check(
     differences = central_differences(case.value, point, probes, value, noise.value)
     evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
     leaves = [judge(leaf) for leaf in evidence]
+    faults = claim.faults or cut_to_16_bits(point, claim.vector, autodiff, traced[0])
     leaves = [
-        replace(leaf, verdict=Verdict.FAIL, cause=claim.faults[l]) if l in claim.faults else leaf
+        replace(leaf, verdict=Verdict.FAIL, cause=faults[l]) if l in faults else leaf
         for l, leaf in enumerate(leaves)
     ]
     leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
     notes = _notes(gradients, value, noise)
+    if random:
+        notes = (
+            f"fn gives {value:.6g} and then {again:.6g} at the same parameters: draw its random "
+            "numbers once, and pass them as arguments",
+        )
     return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, notes)
 
 
@@ -187,14 +205,14 @@ def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gr
     points = np.concatenate([ray(point, direction, step) for direction, step in rays])
     values, claims = case.claim(points)
     claim = take_apart(jax.tree.map(lambda leaf: leaf[here], claims), point)
-    samples = stacked_vectors(claims, point).reshape(len(steps), len(SAMPLES), -1)
+    samples = stacked_vectors(claims, point, len(points)).reshape(len(steps), len(SAMPLES), -1)
     noise, autodiff, obstacle = gradient_noise(samples, point), None, ""
     try:
         grads = case.autodiff(points)
     except Exception as error:  # numpy code, a while loop, ...: fn itself has run before
         obstacle = type(error).__name__
     else:
-        samples = stacked_vectors(grads, point).reshape(len(steps), len(SAMPLES), -1)
+        samples = stacked_vectors(grads, point, len(points)).reshape(samples.shape)
         by_jax = gradient_noise(samples, point)
         noise = noise + np.where(np.isfinite(by_jax), by_jax, 0.0)  # NaN is jax.grad's own affair
         autodiff = samples[0, here]

@@ -51,11 +51,8 @@ class LeafReport:
         """One or two lines."""
         mark = {"pass": "pass", "fail": "FAIL", "inconclusive": "????"}[self.verdict]
         head = f"{mark}  {self.name} {self.shape}".replace(",)", ")")
-        return (
-            f"{head}: {self.cause}\n      {self.evidence}"
-            if self.cause
-            else (f"{head}: {self.evidence}")
-        )
+        said = [words for words in (self.cause, self.evidence) if words]
+        return f"{head}: " + "\n      ".join(said)
 
 
 @dataclass(frozen=True)

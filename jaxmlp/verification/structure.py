@@ -8,6 +8,9 @@ import numpy as np
 
 from jaxmlp.types import PyTree
 from jaxmlp.verification.functions import Point, named_leaves
+from jaxmlp.verification.precision import Precision
+
+FEWEST_CUT = 8  # entries that must have lost digits; fewer could be chance
 
 
 class Claim(NamedTuple):
@@ -45,16 +48,16 @@ def take_apart(grads: PyTree, point: Point) -> Claim:
         else:
             misfits[l] = array
             faults[l] = f"has shape {array.shape}, but the parameter has {point.shapes[l]}"
-    extra = tuple(name for name in leaves if name not in point.names)
+    replaced = tuple(point.names[l] for l in faults)
+    extra = tuple(n for n in leaves if n not in point.names and not n.startswith(replaced))
     same = jax.tree.structure(grads) == point.treedef
     container = "" if same or faults or extra else _container_fault(grads, point)
     return Claim(vector, misfits, faults, extra, container)
 
 
-def stacked_vectors(grads: PyTree, point: Point) -> np.ndarray:
-    """Return gradients with a leading axis as vectors, 0 where their form does not fit, (n, P)."""
+def stacked_vectors(grads: PyTree, point: Point, n: int) -> np.ndarray:
+    """Return n gradients with a leading axis as vectors, 0 where their form does not fit."""
     leaves = named_leaves(grads, point.root)
-    n = max((len(leaf) for leaf in leaves.values() if np.ndim(leaf)), default=1)
     vectors = np.zeros((n, len(point.vector)))
     for name, shape, part in zip(point.names, point.shapes, point.slices, strict=True):
         if not _leaf_fault(leaves, name) and np.shape(leaves[name]) == (n, *shape):
@@ -62,10 +65,35 @@ def stacked_vectors(grads: PyTree, point: Point) -> np.ndarray:
     return vectors
 
 
+def cut_to_16_bits(
+    point: Point, claimed: np.ndarray, autodiff: np.ndarray | None, of_fn: Precision | None
+) -> dict[int, str]:
+    """Find a gradient that is jax.grad with its digits cut off, though fn has more of them.
+
+    A claim that computes in 16-bit floats differs from that in some last digit, and is right.
+
+    Returns:
+        What is wrong, in words, by the leaf's index; {} if nothing is.
+    """
+    if autodiff is None or of_fn in (Precision.HALF, None):
+        return {}
+    changed = np.abs(claimed - autodiff) > 1e-6 * np.abs(autodiff)
+    if changed.sum() < FEWEST_CUT:
+        return {}
+    for dtype, bits, least in ((jnp.float16, 11, "6e-08"), (jnp.bfloat16, 8, "1e-38")):
+        if np.array_equal(claimed, autodiff.astype(dtype).astype(np.float64)):
+            words = (
+                f"rounded to {jnp.dtype(dtype).name}, though fn computes in more than 16 bits: "
+                f"{bits} binary digits are left, and nothing below {least}"
+            )
+            return {l: words for l, part in enumerate(point.slices) if changed[part].any()}
+    return {}
+
+
 def _leaf_fault(leaves: dict[str, Any], name: str) -> str:
     if name not in leaves:
         inside = [other for other in leaves if other.startswith(name)]
-        return f"grads has {inside[0]} in its place" if inside else "is missing in grads"
+        return f"grads has {', '.join(inside)} in its place" if inside else "is missing in grads"
     dtype = np.asarray(leaves[name]).dtype
     if dtype.kind in "OSU":
         return "is not an array of numbers"

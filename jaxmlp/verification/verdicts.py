@@ -155,15 +155,16 @@ def _words(leaf: LeafEvidence, claim: Opinion) -> str:
     said = []
     error = autodiff_error(leaf)
     if error is not None:
-        said.append(f"jax.grad within {error:.0e}")
+        said.append(f"differs from jax.grad by {error:.1g}" if error else "equal to jax.grad")
     n, aside = len(leaf.is_entry), int(leaf.differences.kink.sum())
     if claim.error is not None:
         share = f"{claim.n_informative} of {n}" if claim.n_informative < n else f"{n}"
-        said.append(f"{share} finite differences within {claim.error:.0e}")
+        verb = "" if error else "differs "
+        said.append(f"{verb}from {share} finite differences by {claim.error:.1g}")
     if aside:
         said.append(f"{aside} set aside at kinks")
     orders = leaf.orders[~leaf.is_entry & ~leaf.differences.kink]
     if orders.size:
         order = f"{orders.min():.2f}" if np.isfinite(orders.min()) else "2 (remainder at rounding)"
         said.append(f"Taylor order {order}")
-    return ", ".join(said) or "no evidence"
+    return ", ".join(said) or ("no entries" if not leaf.claimed.size else "no evidence")

@@ -111,6 +111,22 @@ def test_a_float32_gradient_of_a_float64_function_passes():
     assert check_gradients(cut, lambda w: jnp.sum(jnp.sin(w)), W).passed
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_a_gradient_rounded_to_16_bits_fails_where_the_function_has_more(dtype):
+    w = np.linspace(0.1, 1.4, 12)
+
+    def rounded(w):
+        return jnp.cos(w).astype(dtype).astype(w.dtype)
+
+    leaf = only(check_gradients(rounded, lambda w: jnp.sum(jnp.sin(w)), w))
+    assert leaf.verdict is Verdict.FAIL
+    assert f"rounded to {jnp.dtype(dtype).name}" in leaf.cause
+    # where it is not the finished gradient that is rounded, its digits are what 16 bits give
+    inside = lambda w: jnp.cos(w.astype(dtype)).astype(w.dtype)  # noqa: E731
+    f = lambda w: jnp.sum(jnp.sin(w.astype(dtype))).astype(w.dtype)  # noqa: E731
+    assert check_gradients(inside, f, w).verdict is not Verdict.FAIL
+
+
 def test_a_relative_error_of_a_millionth_is_found_in_float64():
     f = lambda w: jnp.sum(jnp.sin(w))  # noqa: E731
     assert check_gradients(lambda w: jnp.cos(w) * (1 + 1e-6), f, W).verdict is Verdict.FAIL
