@@ -16,6 +16,7 @@ from jaxmlp.losses import get_loss
 from jaxmlp.network import value_and_grad
 from jaxmlp.normalization import batch_norm_backward, batch_norm_inference, dropout_forward
 from jaxmlp.types import NormState
+from jaxmlp.verification.functions import quick_compilation
 
 
 class Mutant(NamedTuple):
@@ -149,8 +150,13 @@ def without_eps(norm: Any, gamma: Any, d_y: Any, right: Any) -> Any:
 
 def differs(mutant: Mutant, case: Architecture) -> bool:
     """Return whether the mutant's gradient is another one than the right one."""
-    right = value_and_grad(case.config, case.loss)(case.params, case.x, case.y, **case.options)[1]
-    wrong = mutant.backward(case)(case.params, case.x, case.y, **case.options)[1]
+
+    def gradient(fn: Callable[..., Any]) -> Any:
+        call = lambda p: fn(p, case.x, case.y, **case.options)[1]  # noqa: E731
+        return jax.jit(call, compiler_options=quick_compilation())(case.params)
+
+    right = gradient(value_and_grad(case.config, case.loss))
+    wrong = gradient(mutant.backward(case))
     if jax.tree.structure(right) != jax.tree.structure(wrong):
         return True
     return any(

@@ -11,7 +11,7 @@ Run: python -m benchmarks.verification_mutations [--only classifier] [--networks
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,69 +27,106 @@ from benchmarks.verification_false_alarms import draw_problem
 from benchmarks.verification_mutants import MUTANTS, Mutant, differs
 from jaxmlp.network import objective, value_and_grad
 from jaxmlp.verification import GradientReport, Verdict, check_gradients
+from jaxmlp.verification.functions import quick_compilation
 
 RESULTS = Path(__file__).parent / "results" / "verification_mutations.json"
-Check = Callable[[Any, Any, Any, float], bool]
-"""(value_and_grad, fn, params, step) -> whether the gradient passes."""
+PEERS = ("jax.test_util.check_grads", "allclose with jax.grad", "allclose with differences")
+N_DIFFERENCES = 20  # entries of each leaf
 
 
-def passes_check_grads(value_and_grad_fn: Any, fn: Any, params: Any, step: float) -> bool:
-    """jax.test_util.check_grads of fn with the claimed gradient as its derivative."""
+class Peers:
+    """The other checks of one network's gradient, in one precision.
 
-    @jax.custom_vjp
-    def claimed(params: Any) -> Any:
-        return fn(params)
+    What does not depend on the claim (jax.grad, the differences) is computed once.
+    """
 
-    def backward(grads: Any, cotangent: Any) -> Any:
-        return (jax.tree.map(lambda g: cotangent * g, grads),)
+    def __init__(self, case: Architecture, single: bool) -> None:
+        """Cast the network and its data, and compute what claims are compared with."""
+        self.single, self.dtype = single, "float32" if single else "float64"
+        self.config = case.config.replace(dtype=self.dtype, compute_dtype=None)
+        self.loss = case.loss
+        with jax.enable_x64(not single):
+            cast = jax.tree.map(self._cast, (case.params, case.x, case.y, case.options))
+            self.params, self.x, self.y, options = cast
+            rates = {k: float(options[k]) for k in ("l2", "dropout_rate") if k in options}
+            self.options = options | rates
+            self.fn = self._compiled(objective(self.config, case.loss))
+            self.autodiff = self._compiled(jax.grad(objective(self.config, case.loss)))(self.params)
+            self.differences = list(self._central_differences(1e-3 if single else 1e-5))
 
-    claimed.defvjp(value_and_grad_fn, backward)
-    try:
-        check_grads(claimed, (params,), order=1, modes=["rev"])
-    except Exception:  # an AssertionError, or JAX's own complaint about the structure
-        return False
-    return True
+    def _cast(self, a: Any) -> Any:
+        return (
+            jnp.asarray(a, self.dtype) if jnp.issubdtype(jnp.asarray(a).dtype, jnp.floating) else a
+        )
 
+    def _compiled(self, fn: Any) -> Any:
+        """Return a compiled function of the parameters alone."""
+        call = lambda p: fn(p, self.x, self.y, **self.options)  # noqa: E731
+        return jax.jit(call, compiler_options=quick_compilation())
 
-def passes_allclose(value_and_grad_fn: Any, fn: Any, params: Any, step: float) -> bool:
-    """numpy.allclose with jax.grad."""
-    return _allclose(value_and_grad_fn(params)[1], jax.grad(fn)(params))
+    def _central_differences(self, step: float) -> Iterator[tuple[int, tuple[int, ...], float]]:
+        """Yield leaf, index and slope of some entries of each leaf."""
+        leaves, treedef = jax.tree.flatten(jax.tree.map(np.asarray, self.params))
+        rng = np.random.default_rng(0)
+        for l, leaf in enumerate(leaves):
+            for entry in rng.choice(leaf.size, min(N_DIFFERENCES, leaf.size), replace=False):
+                index, values = np.unravel_index(entry, leaf.shape), []
+                for h in (step, -step):
+                    moved = leaf.copy()
+                    moved[index] += h
+                    values.append(
+                        self.fn(treedef.unflatten([*leaves[:l], moved, *leaves[l + 1 :]]))
+                    )
+                yield l, index, float((values[0] - values[1]) / (2 * step))
 
-
-def passes_differences(value_and_grad_fn: Any, fn: Any, params: Any, step: float) -> bool:
-    """numpy.allclose (rtol 1e-3, atol 1e-5) with central differences of 20 entries of each leaf."""
-    leaves, treedef = jax.tree.flatten(params)
-    fn, rng = jax.jit(fn), np.random.default_rng(0)
-    try:
-        claimed = treedef.flatten_up_to(value_and_grad_fn(params)[1])
-    except ValueError:
-        return False
-    for l, (leaf, grad) in enumerate(zip(leaves, claimed, strict=True)):
-        if grad.shape != leaf.shape:
-            return False
-        for entry in rng.choice(leaf.size, min(20, leaf.size), replace=False):
-            index = np.unravel_index(entry, leaf.shape)
-            up, down = (
-                fn(treedef.unflatten([*leaves[:l], leaf.at[index].add(h), *leaves[l + 1 :]]))
-                for h in (step, -step)
+    def passes(self, backward: Callable[[Any], Any]) -> dict[str, bool]:
+        """Run all checks on the gradient that `backward(config)` makes: name -> passed."""
+        with jax.enable_x64(not self.single):
+            claim = self._compiled(backward(self.config))
+            grads = claim(self.params)[1]
+            found = (
+                self._check_grads(claim),
+                self._allclose(grads),
+                self._close_to_differences(grads),
             )
-            if not np.allclose(grad[index], (up - down) / (2 * step), rtol=1e-3, atol=1e-5):
-                return False
-    return True
+        return {f"{name}, {self.dtype}": ok for name, ok in zip(PEERS, found, strict=True)}
 
+    def _check_grads(self, claim: Any) -> bool:
+        """jax.test_util.check_grads of fn with the claimed gradient as its derivative."""
 
-def _allclose(claimed: Any, right: Any) -> bool:
-    if jax.tree.structure(claimed) != jax.tree.structure(right):
-        return False
-    pairs = zip(jax.tree.leaves(claimed), jax.tree.leaves(right), strict=True)
-    return all(g.shape == r.shape and np.allclose(g, r) for g, r in pairs)
+        @jax.custom_vjp
+        def claimed(params: Any) -> Any:
+            return self.fn(params)
 
+        def backward(grads: Any, cotangent: Any) -> Any:
+            return (jax.tree.map(lambda g: cotangent * g, grads),)
 
-PEERS: dict[str, Check] = {
-    "jax.test_util.check_grads": passes_check_grads,
-    "allclose with jax.grad": passes_allclose,
-    "allclose with differences": passes_differences,
-}
+        claimed.defvjp(claim, backward)
+        try:
+            check_grads(claimed, (self.params,), order=1, modes=["rev"])
+        except Exception:  # an AssertionError, or JAX's own complaint about the structure
+            return False
+        return True
+
+    def _allclose(self, grads: Any) -> bool:
+        """numpy.allclose with jax.grad."""
+        if jax.tree.structure(grads) != jax.tree.structure(self.autodiff):
+            return False
+        pairs = zip(jax.tree.leaves(grads), jax.tree.leaves(self.autodiff), strict=True)
+        return all(g.shape == r.shape and np.allclose(g, r) for g, r in pairs)
+
+    def _close_to_differences(self, grads: Any) -> bool:
+        """numpy.allclose (rtol 1e-3, atol 1e-5) with central differences."""
+        try:
+            claimed = jax.tree.structure(self.params).flatten_up_to(grads)
+        except ValueError:
+            return False
+        claimed = list(map(np.asarray, claimed))
+        shapes = [leaf.shape for leaf in jax.tree.leaves(self.params)]
+        return [g.shape for g in claimed] == shapes and all(
+            np.allclose(claimed[l][index], slope, rtol=1e-3, atol=1e-5)
+            for l, index, slope in self.differences
+        )
 
 
 def check_mutant(mutant: Mutant, case: Architecture) -> GradientReport:
@@ -100,37 +137,7 @@ def check_mutant(mutant: Mutant, case: Architecture) -> GradientReport:
     )  # fmt: skip
 
 
-def check_by_peers(value_and_grad_fn: Any, case: Architecture, single: bool) -> dict[str, bool]:
-    """Run the other checks, in float32 or in float64: name -> passed."""
-    dtype = jnp.float32 if single else jnp.float64
-    config = case.config.replace(dtype=str(np.dtype(dtype)), compute_dtype=None)
-    cast = jax.tree.map(
-        lambda a: (
-            jnp.asarray(a, dtype) if jnp.issubdtype(jnp.asarray(a).dtype, jnp.floating) else a
-        ),
-        (case.params, case.x, case.y, case.options),
-    )
-    params, x, y, options = cast
-    options = {k: float(v) if k in ("l2", "dropout_rate") else v for k, v in options.items()}
-    if isinstance(value_and_grad_fn, Backward):
-        value_and_grad_fn = Backward(config, case.loss, value_and_grad_fn.wrong)
-    else:
-        value_and_grad_fn = value_and_grad(config, case.loss)
-    fn = objective(config, case.loss)
-    step = 1e-3 if single else 1e-5
-    with jax.enable_x64(not single):
-        return {
-            name: check(
-                jax.jit(lambda p: value_and_grad_fn(p, x, y, **options)),
-                lambda p: fn(p, x, y, **options),
-                params,
-                step,
-            )
-            for name, check in PEERS.items()
-        }
-
-
-def study_mutant(mutant: Mutant, case: Architecture, peers: bool) -> dict[str, Any]:
+def study_mutant(mutant: Mutant, case: Architecture, peers: list[Peers]) -> dict[str, Any]:
     """Run every check on one bug."""
     assert differs(mutant, case), f"{mutant.name} is equivalent to the right code"
     report = check_mutant(mutant, case)
@@ -143,11 +150,9 @@ def study_mutant(mutant: Mutant, case: Architecture, peers: bool) -> dict[str, A
         "named": any(mutant.names_cause(cause) for cause in causes),
         "words": causes[0] if causes else "",
     }
-    if peers:
-        for single in (True, False):
-            dtype = "float32" if single else "float64"
-            passed = check_by_peers(mutant.backward(case), case, single)
-            row |= {f"{name}, {dtype}": not ok for name, ok in passed.items()}
+    for peer in peers:
+        passed = peer.passes(lambda c: Backward(c, case.loss, {mutant.step: mutant.function}))
+        row |= {name: not ok for name, ok in passed.items()}
     return row
 
 
@@ -159,15 +164,14 @@ def study_right(seed: int) -> dict[str, bool]:
     case = Architecture(
         "random", config, problem.loss, params, problem.x, problem.y, problem.options
     )
-    right = value_and_grad(config, problem.loss)
     row = {}
     for single in (True, False):
-        dtype = "float32" if single else "float64"
-        passed = check_by_peers(right, case, single)
-        row |= {f"{name}, {dtype}": not ok for name, ok in passed.items()}
+        passed = Peers(case, single).passes(lambda c: value_and_grad(c, problem.loss))
+        row |= {name: not ok for name, ok in passed.items()}
     report = check_gradients(
-        right, objective(config, problem.loss), params, problem.x, problem.y, kwargs=problem.options
-    )
+        value_and_grad(config, problem.loss), objective(config, problem.loss), params,
+        problem.x, problem.y, kwargs=problem.options,
+    )  # fmt: skip
     return row | {"check_gradients": report.verdict is Verdict.FAIL}
 
 
@@ -191,8 +195,11 @@ def run(only: str | None, networks: int, peers: bool, log: Callable[[str], Any])
     start, bugs = time.perf_counter(), []
     with jax.enable_x64(True):
         for case in architectures().values():
-            for mutant in MUTANTS[case.name] if only in (None, case.name) else []:
-                bugs.append(study_mutant(mutant, case, peers))
+            if only not in (None, case.name):
+                continue
+            others = [Peers(case, single) for single in (True, False)] if peers else []
+            for mutant in MUTANTS[case.name]:
+                bugs.append(study_mutant(mutant, case, others))
                 if not (bugs[-1]["found"] and bugs[-1]["named"]):
                     log(f"{case.name}: {mutant.name}: {bugs[-1]['verdict']}: {bugs[-1]['words']}")
         right = [study_right(seed) for seed in range(networks)] if peers else []

@@ -8,6 +8,7 @@ once it is mended.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -35,80 +36,77 @@ def main():
     path = walk.graph.save(out / "05_computational_graph.png")
 
     print("\n2. A batch on a larger network: by hand, by jaxmlp and by jax.grad")
-    weights, x, y = student_problem()
+    layers, x, y = student_problem()
     with jax.enable_x64(True):
-        ours = jax.device_get(network_gradient(weights, x, y))
-        oracle = jax.device_get(jax.grad(student_loss)(weights, x, y))
-    by_hand = student_backward(weights, x, y)
-    for name in weights:
-        errors = [np.abs(by_hand[name] - other[name]).max() for other in (ours, oracle)]
-        print(
-            f"   {name:4} largest difference to jaxmlp {errors[0]:.0e}, to jax.grad {errors[1]:.0e}"
-        )
-        assert max(errors) < 1e-14
+        value_and_grad = jaxmlp.value_and_grad(CONFIG.replace(dtype="float64"), "squared_error")
+        _, ours = jax.device_get(value_and_grad(jax.tree.map(jnp.asarray, layers), x, y, l2=L2))
+        oracle = jax.device_get(jax.grad(student_loss)(layers, x, y, l2=L2))
+    by_hand = student_backward(layers, x, y, l2=L2)
+    for l, layer in enumerate(by_hand):
+        for name in ("W", "b"):
+            errors = [
+                np.abs(getattr(layer, name) - getattr(other[l], name)).max()
+                for other in (ours, oracle)
+            ]
+            print(
+                f"   layers[{l}].{name}  largest difference to jaxmlp {errors[0]:.0e}, "
+                f"to jax.grad {errors[1]:.0e}"
+            )
+            assert max(errors) < 1e-14
 
     print("\n3. Three slips, found and named")
+    options = {"kwargs": {"l2": L2}, "config": CONFIG}
     for slip in ("no mean over the batch", "derivative at the output", "no penalty"):
         report = check_gradients(
-            lambda *a, slip=slip: student_backward(*a, slip=slip), student_loss, weights, x, y
+            partial(student_backward, slip=slip), student_loss, layers, x, y, **options
         )
         print(f"   {slip}:")
         for leaf in report.failures:
             print(f"      {leaf.name} {leaf.cause}")
         assert not report.passed
-    report = check_gradients(student_backward, student_loss, weights, x, y)
+    report = check_gradients(student_backward, student_loss, layers, x, y, **options)
     print(f"   mended: {str(report).splitlines()[0]}")
     assert report.passed
     print(f"\nwrote {path}")
 
 
 L2 = 0.1
+CONFIG = jaxmlp.MLPConfig((3, 4, 2), "tanh")
 
 
 def student_problem():
     """Weights of a 3-4-2 network with tanh units, and six examples."""
     rng = np.random.default_rng(0)
-    weights = {
-        "W_h": rng.normal(size=(3, 4)), "b_h": rng.normal(size=4),
-        "W_o": rng.normal(size=(4, 2)), "b_o": rng.normal(size=2),
-    }  # fmt: skip
-    return weights, rng.normal(size=(6, 3)), rng.normal(size=(6, 2))
+    layers = (
+        jaxmlp.Layer(rng.normal(size=(3, 4)), rng.normal(size=4)),
+        jaxmlp.Layer(rng.normal(size=(4, 2)), rng.normal(size=2)),
+    )
+    return layers, rng.normal(size=(6, 3)), rng.normal(size=(6, 2))
 
 
-def student_loss(weights, x, y):
+def student_loss(layers, x, y, l2):
     """J = mean over examples of |o - y|^2 / 2, plus (l2 / 2) (|W_h|^2 + |W_o|^2)."""
-    h = jnp.tanh(x @ weights["W_h"] + weights["b_h"][None, :])
-    o = h @ weights["W_o"] + weights["b_o"][None, :]
-    penalty = L2 / 2 * (jnp.sum(weights["W_h"] ** 2) + jnp.sum(weights["W_o"] ** 2))
+    hidden, output = layers
+    h = jnp.tanh(x @ hidden.W + hidden.b[None, :])
+    o = h @ output.W + output.b[None, :]
+    penalty = l2 / 2 * (jnp.sum(hidden.W**2) + jnp.sum(output.W**2))
     return jnp.mean(jnp.sum((o - y) ** 2, axis=1)) / 2 + penalty
 
 
-def student_backward(weights, x, y, slip=""):
+def student_backward(layers, x, y, l2, slip=""):
     """The seven equations in numpy, each as it should be unless it is to slip."""
-    z = x @ weights["W_h"] + weights["b_h"]
+    hidden, output = layers
+    z = x @ hidden.W + hidden.b
     h = np.tanh(z)
-    o = h @ weights["W_o"] + weights["b_o"]
+    o = h @ output.W + output.b
     d_o = (o - y) / (1 if slip == "no mean over the batch" else len(x))
-    d_h = d_o @ weights["W_o"].T
+    d_h = d_o @ output.W.T
     d_z = d_h * (1 - np.tanh(h if slip == "derivative at the output" else z) ** 2)
-    l2 = 0.0 if slip == "no penalty" else L2
-    return {
-        "W_h": x.T @ d_z + l2 * weights["W_h"],
-        "b_h": d_z.sum(axis=0),
-        "W_o": h.T @ d_o + l2 * weights["W_o"],
-        "b_o": d_o.sum(axis=0),
-    }
-
-
-def network_gradient(weights, x, y):
-    """The same network and objective by jaxmlp."""
-    config = jaxmlp.MLPConfig((3, 4, 2), "tanh", dtype="float64")
-    params = (
-        jaxmlp.Layer(jnp.asarray(weights["W_h"]), jnp.asarray(weights["b_h"])),
-        jaxmlp.Layer(jnp.asarray(weights["W_o"]), jnp.asarray(weights["b_o"])),
+    l2 = 0.0 if slip == "no penalty" else l2
+    return (
+        jaxmlp.Layer(x.T @ d_z + l2 * hidden.W, d_z.sum(axis=0)),
+        jaxmlp.Layer(h.T @ d_o + l2 * output.W, d_o.sum(axis=0)),
     )
-    _, grads = jaxmlp.value_and_grad(config, "squared_error")(params, x, y, l2=L2)
-    return {"W_h": grads[0].W, "b_h": grads[0].b, "W_o": grads[1].W, "b_o": grads[1].b}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`jaxmlp verify`."""
 
 import importlib
+import inspect
 import json
 import sys
 import time
@@ -56,12 +57,13 @@ def verify(
 ) -> None:
     """Prove gradients: this library's, or one of your own.
 
-    Each is compared with jax.grad, with finite differences, and with the order of its Taylor
-    remainder. The exit code is 1 if any of them is wrong.
+    Each is compared with jax.grad, with finite differences, and with the order
+    of its Taylor remainder. The exit code is 1 if any of them is wrong.
 
         jaxmlp verify
 
-        jaxmlp verify homework:value_and_grad --against homework:loss --params homework:params
+        jaxmlp verify homework:gradient --against homework:loss \\
+            --params homework:params --args homework:data
     """  # fmt: skip
     if not function:
         if against or params or args or kwargs:
@@ -72,10 +74,11 @@ def verify(
             f"to check {function}, name the function it is the gradient of and the parameters to "
             "check it at: --against MODULE:FUNCTION --params MODULE:NAME."
         )
-    report = check_gradients(
-        load_object(function), load_object(against), _value(params), *_arguments(args),
-        kwargs=_value(kwargs) if kwargs else None, seed=seed,
-    )  # fmt: skip
+    gradient, fn = load_object(function), load_object(against)
+    point, rest, options = _value(params), _arguments(args), _value(kwargs) if kwargs else {}
+    for path, called in ((function, gradient), (against, fn)):
+        _check_call(path, called, (point, *rest), options)
+    report = check_gradients(gradient, fn, point, *rest, kwargs=options, seed=seed)
     print(json.dumps(report.to_dict(), indent=2) if as_json else report)
     raise typer.Exit(1 if report.verdict is Verdict.FAIL else 0)
 
@@ -184,6 +187,20 @@ def load_object(path: str) -> Any:
     if not hasattr(module, name):
         raise ValueError(f"module {module_name} has nothing called {name!r}.")
     return getattr(module, name)
+
+
+def _check_call(path: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Say in the command's own terms that a function does not take what it would be given."""
+    if not callable(function):
+        raise ValueError(f"{path} is a {type(function).__name__}, not a function.")
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise ValueError(
+            f"{path} cannot be called with what --params, --args and --kwargs name: {error}."
+        ) from error
+    except ValueError:  # some compiled functions have no signature
+        return
 
 
 def _value(path: str) -> Any:

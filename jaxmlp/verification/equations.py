@@ -46,14 +46,19 @@ def _heading(trace: Trace) -> list[str]:
     ]
 
 
+def _named(name: str, value: Any) -> Iterator[str]:
+    yield f"  {name} = {show(value, indent=5 + len(name))}"
+
+
 def _forward(trace: Trace) -> Iterator[str]:
-    yield f"  x = {show(trace.x)}"
+    yield from _named("x", trace.x)
     for l, layer in enumerate(trace.params):
         W, b, z, h = (trace.name(letter, l) for letter in "Wbzh")
         below = trace.below(l)
         last = l == trace.n_layers - 1
         inputs = trace.h[l - 1] if l else trace.x
-        yield f"  {W} = {show(layer.W)},  {b} = {show(layer.b)}"
+        yield from _named(W, layer.W)
+        yield from _named(b, layer.b)
         yield f"  {z} = {W}^T {below} + {b}    columns"
         yield (
             f"  {z} = {below} {W} + {b}      rows: "
@@ -63,7 +68,8 @@ def _forward(trace: Trace) -> Iterator[str]:
         if not last:
             yield f"  {h} = {trace.config.activations[l].name}({z})"
             yield f"    = {show(trace.h[l])}"
-    yield f"  L = l(o, y), mean over the examples = {trace.value:.6g}    y = {show(trace.y)}"
+    yield from _named("y", trace.y)
+    yield f"  L = l(o, y), mean over the examples = {trace.value:.6g}"
     yield f"  s = (l2/2) sum of all W^2 = {trace.penalty:.6g}"
     yield f"  J = L + s = {trace.value + trace.penalty:.6g}"
 
@@ -136,5 +142,6 @@ def _through_activation(trace: Trace, l: int) -> Iterator[str]:
     phi = trace.config.activations[l]
     residual = trace.h[l] if phi.residual == "output" else trace.z[l]
     yield f"(5) dJ/d{z} = dJ/d{h} * {phi.name}'({z}), entry by entry"
-    yield f"    {phi.name}'({z}) = {show(phi.derivative(residual), indent=10)}"
+    prime = f"    {phi.name}'({z}) = "
+    yield prime + show(phi.derivative(residual), indent=len(prime))
     yield f"    = {show(trace.d_z[l])}"

@@ -112,8 +112,8 @@ class ComputationalGraph:
                 "drawing needs matplotlib. Install it: pip install 'jaxmlp[plot]', or write the "
                 "graphviz source with graph.save('graph.dot')."
             ) from error
-        place = {node.name: node.position for node in self.nodes}
-        xs, ys = zip(*place.values(), strict=True)
+        nodes = {node.name: node for node in self.nodes}
+        xs, ys = zip(*(node.position for node in self.nodes), strict=True)
         width, height = max(xs) - min(xs) + 1.6, max(ys) - min(ys) + 1.6
         figure = Figure(figsize=(1.05 * width, 1.05 * height))
         axes = figure.add_axes((0, 0, 1, 1))
@@ -121,9 +121,10 @@ class ComputationalGraph:
         axes.set_aspect("equal")
         axes.axis("off")
         for edge in self.edges:
-            _draw_edge(axes, edge, place[edge.source], place[edge.target])
+            _draw_edge(axes, edge, nodes[edge.source], nodes[edge.target])
         for node in self.nodes:
             _draw_node(axes, node)
+        _draw_legend(axes)
         return figure
 
 
@@ -145,17 +146,31 @@ def _draw_node(axes: Any, node: Node) -> None:
     )
 
 
-def _draw_edge(
-    axes: Any, edge: Edge, source: tuple[float, float], target: tuple[float, float]
-) -> None:
-    length = math.dist(source, target)
+def _draw_legend(axes: Any) -> None:
+    for words, color, drop in (
+        ("→ values, forward", FORWARD, -9),
+        ("⇠ gradients of J, backward", BACKWARD, -23),
+    ):
+        axes.annotate(
+            words, (0.01, 1.0), (0, drop), "axes fraction", "offset points", color=color, fontsize=9
+        )
+
+
+def _radius(node: Node) -> float:
+    """Return how far from a node's centre arrows end, in points."""
+    return max(16.0, 4.0 + 4.4 * len(node.label)) if node.is_operation else 16.0
+
+
+def _draw_edge(axes: Any, edge: Edge, start: Node, end: Node) -> None:
+    source, target, length = start.position, end.position, math.dist(start.position, end.position)
     bend = f"arc3,rad={-0.24 / length:.4f}" if edge.backward else "arc3,rad=0"  # as far apart
-    common = {"shrinkA": 16, "shrinkB": 16, "connectionstyle": bend, "linewidth": 1.3}
-    arrow = {"arrowstyle": "-|>", "color": FORWARD, **common}
+    common = {"arrowstyle": "-|>", "connectionstyle": bend, "linewidth": 1.3}
+    arrow = {"color": FORWARD, "shrinkA": _radius(start), "shrinkB": _radius(end), **common}
     axes.annotate("", target, source, arrowprops=arrow, zorder=1)
     _label(axes, edge.value, source, target, FORWARD, 1)
     if edge.backward:
-        arrow = {"arrowstyle": "-|>", "color": BACKWARD, "linestyle": (0, (4, 3)), **common}
+        arrow |= {"color": BACKWARD, "linestyle": (0, (4, 3))}
+        arrow |= {"shrinkA": _radius(end), "shrinkB": _radius(start)}
         axes.annotate("", source, target, arrowprops=arrow, zorder=1)
         _label(axes, edge.gradient, source, target, BACKWARD, -1)
 

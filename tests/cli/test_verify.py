@@ -93,6 +93,8 @@ def test_the_registry(capsys, monkeypatch):
         (["verify", "nothing_here:f", "--against", "a:b", "--params", "a:c"], "no module"),
         (["verify", "homework_of_mine", "--against", "a:b", "--params", "a:c"], "MODULE:NAME"),
         (arguments("gradiet"), "nothing called 'gradiet'"),
+        (arguments("params"), "params is a dict, not a function"),
+        (arguments("gradient")[:-2], "--args and --kwargs name: missing a required argument: 'x'"),
     ],
 )
 def test_bad_input_is_explained(options, message, capsys):

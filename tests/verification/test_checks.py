@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import jaxmlp
@@ -11,7 +10,6 @@ from jaxmlp.losses import LOSSES
 from jaxmlp.verification import (
     check_hvp,
     check_jacobian,
-    check_update_rule,
     check_vjp,
     explain_backward,
 )
@@ -38,8 +36,9 @@ def test_the_network_s_hessian_vector_product(x64):
     x, y = np.random.default_rng(0).normal(size=(4, 2)), np.array([0, 1, 1, 0])
     loss = "softmax_cross_entropy"
     report = check_hvp(
-        jaxmlp.value_and_grad(config, loss), jaxmlp.objective(config, loss), params, x, y
-    )
+        jaxmlp.value_and_grad(config, loss), jaxmlp.objective(config, loss), params, x, y,
+        n_vectors=1,
+    )  # fmt: skip
     assert report.passed, str(report)
 
 
@@ -51,16 +50,6 @@ def test_jacobians_and_vector_products():
     assert not check_jacobian(lambda x: right(x) * 2, f, x).passed
     assert check_vjp(lambda ct, x: right(x).T @ ct, f, x).passed
     assert not check_vjp(lambda ct, x: right(x).T @ ct + 1.0, f, x).passed
-
-
-def test_update_rules_against_optax():
-    params = {"w": np.ones(3), "b": np.zeros(2)}
-    with jax.numpy_dtype_promotion("standard"):
-        right = check_update_rule(jaxmlp.adam(1e-2), optax.adam(1e-2), params)
-        assert right.passed, str(right)
-        wrong = check_update_rule(jaxmlp.adam(1e-2, b2=0.99), optax.adam(1e-2), params)
-    assert not wrong.passed
-    assert "step" in str(wrong)
 
 
 def test_the_walk_through_has_the_lecture_s_numbers(tmp_path):

@@ -256,6 +256,20 @@ def test_aux_values_keyword_arguments_and_scalars():
     assert check_gradients(d_f, f, {"a": 1.5}, np.arange(3.0), kwargs={"power": 3}).passed
 
 
+def test_a_function_that_draws_random_numbers_is_noted():
+    rng = np.random.default_rng(0)
+    report = check_gradients(lambda w: w, lambda w: float(0.5 * w @ w) + rng.random(), W)
+    assert not report.passed
+    assert "draw its random numbers once" in str(report)
+
+
+def test_a_forgotten_mean_is_named_beside_a_penalty_of_unknown_size():
+    w, x, y = np.array([0.7, -1.1, 0.4, 2.0]), X[:, [0, 1, 2, 0]] ** 2, np.arange(20.0)
+    f = lambda w, x, y: jnp.mean((x @ w - y) ** 2) / 2 + 0.15 * jnp.sum(w**2)  # noqa: E731
+    leaf = only(check_gradients(lambda w, x, y: x.T @ (x @ w - y) + 0.3 * w, f, w, x, y))
+    assert "beside the right L2 term, 0.3 W: sum instead of mean over the batch of 20" in leaf.cause
+
+
 def test_a_value_of_another_objective_is_noted():
     report = check_gradients(lambda w: (jnp.sum(w) + 1.0, jnp.ones_like(w)), jnp.sum, W)
     assert report.passed
@@ -269,6 +283,7 @@ def test_a_value_of_another_objective_is_noted():
     ("grads", "name", "words"),
     [
         (lambda p: {"W": p["W"]}, "params['b']", "missing"),
+        (lambda p: {**p, "b": list(p["b"])}, "params['b']", "params['b'][0], params['b'][1]"),
         (lambda p: {**p, "c": p["b"]}, "params['c']", "params does not"),
         (lambda p: {**p, "b": p["b"][None, :]}, "params['b']", "keepdims"),
         (lambda p: {**p, "W": p["W"].T}, "params['W']", "transposed"),
@@ -285,6 +300,10 @@ def test_what_is_wrong_with_the_form_is_said(grads, name, words):
     causes = {leaf.name: leaf.cause for leaf in report.failures}
     assert all(failed.startswith(name) for failed in causes)
     assert words in causes[name]
+
+
+def test_no_gradient_at_all_is_a_failure():
+    assert "missing" in only(check_gradients(lambda w: None, lambda w: jnp.sum(w**2), W)).cause
 
 
 def test_another_container_is_a_failure_of_its_own():

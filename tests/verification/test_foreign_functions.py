@@ -146,6 +146,10 @@ BAD = {
     "no function": ((1, jnp.sum, np.ones(2)), "value_and_grad_fn is a int"),
     "no scalar": ((lambda w: w, lambda w: 2 * w, np.ones(2)), "single number|scalar"),
     "integers": ((lambda w: w, jnp.sum, np.ones(2, int)), "float"),
+    "complex parameters": ((lambda w: w, jnp.sum, 1j * np.ones(2)), "real floating"),
+    "a complex value": ((lambda w: w, lambda w: 1j * w.sum(), np.ones(2)), "complex number"),
+    "no number": ((lambda w: w, lambda w: None, np.ones(2)), "fn returned None"),
+    "no entries": ((lambda w: w, jnp.sum, np.ones((0, 3))), "no entries"),
 }
 
 
@@ -154,6 +158,12 @@ def test_bad_input_is_explained(case):
     arguments, message = BAD[case]
     with pytest.raises((TypeError, ValueError), match=message):
         check_gradients(*arguments)
+
+
+@pytest.mark.parametrize("probes", [{"max_entries": -1}, {"max_entries": 0, "n_directions": 0}])
+def test_without_probes_nothing_can_be_checked(probes):
+    with pytest.raises(ValueError, match="one of them must be positive"):
+        check_gradients(lambda w: w, jnp.sum, np.ones(2), **probes)
 
 
 @pytest.mark.parametrize(
