@@ -30,6 +30,7 @@ def test_hessian_vector_products():
     assert not check_hvp(lambda w: (quadratic(w), jnp.sin(w)), quadratic, w).passed
 
 
+@pytest.mark.slow
 def test_the_network_s_hessian_vector_product(x64):
     config = jaxmlp.MLPConfig((2, 3, 2), "tanh", dtype="float64")
     params = jaxmlp.init(config, jax.random.key(0))
@@ -44,8 +45,8 @@ def test_the_network_s_hessian_vector_product(x64):
 
 def test_jacobians_and_vector_products():
     x = np.array([0.3, -0.7])
-    f = lambda x: jnp.stack([x[0] * x[1], jnp.sin(x[0]), x[1] ** 2])  # noqa: E731
-    right = lambda x: jnp.array([[x[1], x[0]], [jnp.cos(x[0]), 0.0], [0.0, 2 * x[1]]])  # noqa: E731
+    f = lambda x: jnp.stack([x[0] * x[1], jnp.sin(x[0])])  # noqa: E731
+    right = lambda x: jnp.array([[x[1], x[0]], [jnp.cos(x[0]), 0.0]])  # noqa: E731
     assert check_jacobian(right, f, x).passed
     assert not check_jacobian(lambda x: right(x) * 2, f, x).passed
     assert check_vjp(lambda ct, x: right(x).T @ ct, f, x).passed

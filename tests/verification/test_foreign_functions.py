@@ -92,7 +92,7 @@ def problems():
         "convolution": (convolution, convolution_backward, {"flip": True}, conv),
         "recurrent cell": (
             rnn, rnn_backward, {"through_time": False},
-            (cell, rng.normal(size=(5, 2)), rng.normal(size=3)),
+            (cell, rng.normal(size=(3, 2)), rng.normal(size=3)),
         ),
         "attention head": (
             attention, attention_backward, {"scale": False},
