@@ -44,9 +44,6 @@ from jaxmlp.training import fit as fit
 from jaxmlp.training import fit_steps as fit_steps
 from jaxmlp.types import Layer as Layer
 from jaxmlp.types import Params as Params
-from jaxmlp.verification import assert_gradients as assert_gradients
-from jaxmlp.verification import check_gradients as check_gradients
-from jaxmlp.verification import explain_backward as explain_backward
 from jaxmlp.vectorized import clipped_grad_sum as clipped_grad_sum
 from jaxmlp.vectorized import clipped_step as clipped_step
 from jaxmlp.vectorized import cross_validate as cross_validate
@@ -55,5 +52,8 @@ from jaxmlp.vectorized import gradient_noise_scale as gradient_noise_scale
 from jaxmlp.vectorized import per_example_grad_norms as per_example_grad_norms
 from jaxmlp.vectorized import successive_halving as successive_halving
 from jaxmlp.vectorized import sweep as sweep
+from jaxmlp.verification import assert_gradients as assert_gradients
+from jaxmlp.verification import check_gradients as check_gradients
+from jaxmlp.verification import explain_backward as explain_backward
 
 __version__ = "0.1.0"
