@@ -134,7 +134,6 @@ class Group:
         program = Program(
             config, task.loss, size, task.gradient, task.frozen,
             empty_batches=zero_weights or len(steps) > 1,
-            history_rows=min(task.epochs, 256),
         )  # fmt: skip
         columns = program.columns(task.validation is not None or bool(task.folds))
         self.program = program.watching(watched_column(task.stopping.monitor, columns))
