@@ -40,7 +40,7 @@ def prepare_data(
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"{what} is a {type(data).__name__}; pass a pair (x, y) of arrays.")
     x = check_features(config.layer_sizes, _plain(data[0])).astype(config.dtype)
-    if not bool(jnp.all(jnp.isfinite(x))):
+    if not _all_finite(x):
         row, column = np.argwhere(~np.isfinite(np.asarray(x)))[0]
         raise ValueError(
             f"{what}: x[{row}, {column}] is {float(x[row, column])}; every value must be finite in "
@@ -58,6 +58,13 @@ def prepare_data(
     return TrainData(
         x, jnp.asarray(y, dtype), weight, None, np.int32(len(x)), jnp.asarray(spread, wide)
     )
+
+
+def _all_finite(array: jax.Array) -> bool:
+    """Whether all is finite; asked on the host if it is there, where no shape is compiled for."""
+    if all(device.platform == "cpu" for device in array.devices()):
+        return bool(np.isfinite(np.asarray(array)).all())
+    return bool(jnp.all(jnp.isfinite(array)))
 
 
 def _takes_labels(loss: Loss, y: np.ndarray, config: MLPConfig) -> bool:
@@ -123,7 +130,7 @@ def check_params_values(config: MLPConfig, params: Any) -> None:
                 f"{name} is {leaf.dtype}, but config.dtype is {config.dtype}. Use "
                 f"config.replace(dtype='{leaf.dtype}'), or initialize with this config."
             )
-        if not bool(jnp.all(jnp.isfinite(leaf))):
+        if not _all_finite(leaf):
             raise ValueError(f"{name} holds NaN or infinity; start from finite parameters.")
 
 

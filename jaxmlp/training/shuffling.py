@@ -9,17 +9,19 @@ from math import isqrt
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, UInt32
 
 from jaxmlp.types import Key
 
 ROUNDS = 16  # with 12, the order of five rows is not quite uniform (20,000 orders show it)
 BLOCK = 256  # row numbers at once
+GOLDEN = np.uint32(0x9E3779B9)  # odd, and far from any simple fraction of 2^32
 Coordinates = tuple[UInt32[Array, " length"], UInt32[Array, " length"]]
 
 
 def shuffle_words(key: Key) -> UInt32[Array, " rounds"]:
-    """Draw what decides the orders of all epochs: one random word a round.
+    """Derive from a key what decides the orders of all epochs: one random word a round.
 
     Args:
         key: random key; another key, other orders.
@@ -31,7 +33,12 @@ def shuffle_words(key: Key) -> UInt32[Array, " rounds"]:
         >>> shuffle_words(jax.random.key(0)).shape
         (16,)
     """
-    return jax.random.bits(key, (ROUNDS,), jnp.uint32)
+    data = key if key.dtype == jnp.uint32 else jax.random.key_data(key)
+    rounds = jnp.arange(1, ROUNDS + 1, dtype=jnp.uint32) * GOLDEN
+    words = rounds
+    for k in range(data.shape[-1]):  # much less to compile than jax.random.bits
+        words = _scramble(_scramble(words ^ data[k]) + rounds)
+    return words
 
 
 def shuffled_rows(
@@ -68,7 +75,7 @@ def shuffled_rows(
     width = jnp.ceil(jnp.sqrt(n.astype(jnp.float32))).astype(jnp.uint32)
     height = (n + width - 1) // width
     # A few operations on the words instead of `fold_in`, whose loops cost more than the shuffle.
-    round_keys = _scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * jnp.uint32(0x9E3779B9)))
+    round_keys = _scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * GOLDEN))
     sizes = (height, width)
 
     def mix(number: Array) -> Array:

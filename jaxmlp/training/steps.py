@@ -62,7 +62,7 @@ def fit_steps(
     spe, first, end = (jnp.asarray(v, jnp.int32) for v in (steps_per_epoch, first_step, n_steps))
     end += first
     length = -(-capacity(train) // program.batch_size) * program.batch_size
-    words = shuffle_words(jax.random.fold_in(settings.key, 0))
+    words = shuffle_words(settings.key)
     step_fn = _make_step(program, optimizer, train, settings)
     records = _empty_records(program, step_fn, carry, validation is not None, first, length)
     in_order = jnp.arange(length, dtype=jnp.int32)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.network import forward
+from jaxmlp.network import forward, rows_product
 from jaxmlp.normalization import dropout_backward
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.types import Cache, Key, Layer, Params, PyTree, Scalar, ScalarLike
@@ -283,6 +283,6 @@ def _weighted_sum(
     sums = []
     for layer, kept, d_z in zip(params, cache, deltas, strict=True):
         scaled = d_z * factors.astype(d_z.dtype)[:, None]
-        d_W = jnp.matmul(kept.inputs.T, scaled, preferred_element_type=layer.W.dtype)
+        d_W = rows_product(kept.inputs, scaled, layer.W.dtype)
         sums.append(Layer(d_W, jnp.sum(scaled, axis=0, dtype=layer.b.dtype)))
     return tuple(sums)

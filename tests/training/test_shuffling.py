@@ -41,6 +41,12 @@ def test_large_numbers_of_rows(n):
 
 
 def over_keys(seed, n):
+    """The first orders of runs whose keys are neighbours."""
+    keys = jax.vmap(jax.random.key)(np.arange(20_000) + 20_000 * seed)
+    return np.asarray(shuffle_many(keys, n))[:, :n]
+
+
+def over_splits(seed, n):
     return np.asarray(shuffle_many(jax.random.split(jax.random.key(seed), 20_000), n))[:, :n]
 
 
@@ -51,7 +57,7 @@ def over_epochs(seed, n):
     ]
 
 
-@pytest.mark.parametrize("draw", [over_keys, over_epochs])
+@pytest.mark.parametrize("draw", [over_keys, over_splits, over_epochs])
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_every_order_is_equally_likely(n, draw):
     orders = draw(7, n)
@@ -60,7 +66,7 @@ def test_every_order_is_equally_likely(n, draw):
     assert chisquare(counts).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("draw", [over_keys, over_epochs])
+@pytest.mark.parametrize("draw", [over_keys, over_splits, over_epochs])
 def test_rows_and_their_neighbours_are_uniform(draw):
     n = 37
     orders = draw(8, n)
