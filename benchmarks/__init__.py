@@ -1,1 +1,1 @@
-"""Benchmarks: this library and its peers on equal work, in one run."""
+"""`python -m benchmarks` is `jaxmlp bench`; beside it, studies that run by name."""

@@ -10,6 +10,7 @@ except ImportError:
     sys.exit("the command line needs typer and rich. Install them: pip install 'jaxmlp[cli]'")
 
 import jaxmlp
+from jaxmlp.cli.bench import bench
 from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
@@ -29,6 +30,7 @@ app.command()(predict)
 app.command()(finetune)
 app.command()(diagnose)
 app.command()(verify)
+app.command()(bench)
 
 
 def _show_version(wanted: bool) -> None:
