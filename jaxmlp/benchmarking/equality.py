@@ -86,4 +86,4 @@ def _equality(mine: np.ndarray, theirs: np.ndarray) -> Equality:
     """The ratio of means, and its standard error (the seeds are paired: equal initial weights)."""
     ratio = float(mine.mean() / theirs.mean())
     spread = float(np.std(mine - ratio * theirs, ddof=1) / theirs.mean())
-    return Equality(ratio, spread / np.sqrt(len(mine)), len(mine), float(mine.mean()))
+    return Equality(ratio, float(spread / np.sqrt(len(mine))), len(mine), float(mine.mean()))

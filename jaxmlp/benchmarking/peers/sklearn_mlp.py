@@ -35,7 +35,12 @@ def mlp(problem: Problem) -> Fit:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it ends at max_iter, as asked
             model.fit(problem.x, problem.y)
-        return list(zip(model.coefs_, model.intercepts_, strict=True))
+        layers = list(zip(model.coefs_, model.intercepts_, strict=True))
+        if problem.loss != REGRESSION and layers[-1][0].shape[1] == 1:
+            # Two classes have one output there: a sigmoid of z is a softmax of (0, z).
+            W, b = layers[-1]
+            layers[-1] = np.pad(W, ((0, 0), (1, 0))), np.pad(b, (1, 0))
+        return layers
 
     return fit
 
