@@ -34,7 +34,7 @@ def measure_cold(effort: Effort, names: Sequence[str] = FITS) -> Iterator[Row]:
     names = [name for name in names if available(name) and effort.wants(name)]
     if effort.quick:
         names = [name for name in names if name not in LEFT_OUT_QUICK]
-    case, problem = CASES["digits"].name, digits_128(effort.quick)
+    case, problem = effort.named(CASES["digits"].name), digits_128(effort.quick)
     yield from time_processes("cold", case, problem, dict.fromkeys(names, ""), effort.rounds_of(5))
 
 

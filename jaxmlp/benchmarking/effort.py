@@ -17,6 +17,10 @@ class Effort:
     rounds: int = 7
     only: frozenset[str] | None = None
 
+    def named(self, case: str) -> str:
+        """Mark a case that is not of the size its name says."""
+        return f"{case} (tiny)" if self.quick else case
+
     def wants(self, contender: str) -> bool:
         """Whether to run a contender."""
         return self.only is None or contender in self.only

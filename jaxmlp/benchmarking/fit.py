@@ -43,9 +43,10 @@ def measure_fits(effort: Effort, cases: Iterable[str] = tuple(CASES)) -> Iterato
         names = [name for name in PEERS if _runs(name, key, effort)]
         rounds = effort.rounds_of(3) if case.heavy else effort.rounds
         floor = measure_floor(effort.quick)
-        yield from time_fits(case.name, problem, names, rounds)
+        name = effort.named(case.name)
+        yield from time_fits(name, problem, names, rounds)
         floor = floor.best(measure_floor(effort.quick))
-        yield floor_row(case.name, problem, floor)
+        yield floor_row(name, problem, floor)
 
 
 def _runs(name: str, case: str, effort: Effort) -> bool:

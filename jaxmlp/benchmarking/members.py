@@ -1,6 +1,6 @@
 """Workload "members": many networks in one program, against one after another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,63 +13,62 @@ from jaxmlp.benchmarking.equality import TOLERANCE
 from jaxmlp.benchmarking.peers.problem import Problem
 from jaxmlp.benchmarking.problems import DIGITS, digits
 from jaxmlp.benchmarking.results import Row
-from jaxmlp.benchmarking.timing import interleave
+from jaxmlp.benchmarking.timing import Timing, interleave
+from jaxmlp.vectorized import Executor
 
 CASE = "64-128-10, batch 32"
 TOGETHER, ALONE = "sweep", "one after another"
-ONE_DEVICE = "sweep, one device, best executor"
-EXECUTORS = ("vmap", "chunks", "sequential")
+ONE_DEVICE = "sweep on one device, best executor"
+CHUNKS = (1, 2, 4, 8, 16, 64)
 METRIC = "one step of one member"
 COUNT = 64
 
 
 def measure_members(effort: Effort) -> Iterator[Row]:
-    """Time 64 members, on the devices that there are."""
-    yield from time_members(8 if effort.quick else COUNT, effort)
+    """Time 64 members, on the devices that there are, and each executor on one of them."""
+    yield from time_members(8 if effort.quick else COUNT, effort, one_device=True)
 
 
-def time_members(count: int, effort: Effort) -> Iterator[Row]:
-    """Time a sweep over seeds and, in turns, as many compiled fits."""
+def time_members(count: int, effort: Effort, one_device: bool = False) -> Iterator[Row]:
+    """Time a sweep over seeds and, in turns, as many compiled fits.
+
+    Args:
+        count: number of members.
+        effort: rounds, and which contenders.
+        one_device: whether to try the executors on one device too; the best of them gets a row.
+    """
     problem = digits(32, 1 if effort.quick else 20)
     runs = _Runs(problem, count)
     works = {name: work for name, work in runs.works().items() if effort.wants(name)}
+    chunks = {f"{ONE_DEVICE}, chunks of {n}": n for n in CHUNKS if n <= count} if one_device else {}
+    for name, chunk in chunks.items():
+        works[name] = partial(runs.together, executor=Executor(chunk))
     timings = interleave(works, effort.rounds_of(5), after=runs.keep)
-    member_steps = count * problem.steps
-    own = runs.losses.get(TOGETHER)
-    for name, timing in timings.items():
-        ratio = runs.losses[name] / own if own else 1.0
-        # A mean over few members says little of equal work; 64 scatter by less than 1%.
-        void = f"final loss {ratio:.3g} x" if count >= COUNT and abs(ratio - 1) > TOLERANCE else ""
-        details = {
-            "members": count,
-            "devices": jax.device_count(),
-            "executor": runs.executors.get(name, ""),
-            "final loss": runs.losses[name],
-        }
-        yield Row(
-            "members", f"{count} x {CASE}", name, METRIC, "s", timing.median / member_steps,
-            timing.low / member_steps, timing.high / member_steps,
-            timing.processor / member_steps, timing.rounds, void, details,
-        )  # fmt: skip
+    tried = {name: timing for name, timing in timings.items() if name in chunks}
+    for name in [name for name in timings if name not in chunks]:
+        yield _row(runs, name, name, timings[name], {"devices": jax.device_count()})
+    if tried:
+        best = min(tried, key=lambda name: tried[name].median)
+        steps = count * problem.steps
+        seconds = {f"chunks of {chunks[name]}": t.median / steps for name, t in tried.items()}
+        yield _row(runs, ONE_DEVICE, best, tried[best], {"devices": 1, "executors (s)": seconds})
 
 
-def measure_one_device(effort: Effort) -> Iterator[Row]:
-    """Time each executor in a process with a single device; the best one gets the row."""
-    runs = _Runs(digits(32, 1 if effort.quick else 20), 8 if effort.quick else COUNT)
-    works = {name: partial(runs.together, executor=name) for name in EXECUTORS}
-    timings = interleave(works, effort.rounds_of(5))
-    best = min(timings, key=lambda name: timings[name].median)
-    timing, member_steps = timings[best], runs.count * runs.problem.steps
-    details = {
+def _row(runs: "_Runs", contender: str, name: str, timing: Timing, details: Any) -> Row:
+    """One contender's time of a step of a member."""
+    steps, reference = runs.count * runs.problem.steps, runs.losses.get(TOGETHER)
+    ratio = runs.losses[name] / reference if reference else 1.0
+    # A mean over few members says little of equal work; that of 64 scatters by less than 1%.
+    differs = runs.count >= COUNT and abs(ratio - 1) > TOLERANCE
+    details = details | {
         "members": runs.count,
-        "devices": jax.device_count(),
-        "executor": best,
-        "all executors (s)": {name: found.median / member_steps for name, found in timings.items()},
+        "executor": runs.executors.get(name, ""),
+        "final loss": runs.losses[name],
     }
-    yield Row(
-        "members", f"{runs.count} x {CASE}", ONE_DEVICE, METRIC, "s", timing.median / member_steps,
-        timing.low / member_steps, timing.high / member_steps, timing.processor / member_steps,
-        timing.rounds, "", details,
+    return Row(
+        "members", f"{runs.count} x {CASE}", contender, METRIC, "s", timing.median / steps,
+        timing.low / steps, timing.high / steps, timing.processor / steps, timing.rounds,
+        f"final loss {ratio:.3g} x" if differs else "", details,
     )  # fmt: skip
 
 
@@ -88,12 +87,16 @@ class _Runs:
     def together(self, **options: Any) -> Any:
         """One call of `sweep`."""
         problem = self.problem
+        grid: dict[str, Sequence[Any]] = {
+            "seed": range(self.count),
+            "learning_rate": [problem.learning_rate],
+        }
         return jaxmlp.sweep(
             self.config,
             (problem.x, problem.y),
             loss=problem.loss,
             optimizer=jaxmlp.adam,
-            grid={"seed": list(range(self.count)), "learning_rate": [problem.learning_rate]},
+            grid=grid,
             epochs=problem.epochs,
             batch_size=problem.batch_size,
             key=jax.random.key(0),
@@ -122,5 +125,5 @@ class _Runs:
         if name == ALONE:
             self.losses[name] = float(np.mean([r.history["train_loss"][-1] for r in result]))
         else:
-            self.losses[name] = float(np.mean(np.asarray(result.table["train_loss"], float)))
-            self.executors[name] = str(getattr(result, "executor", ""))
+            self.losses[name] = float(np.mean(result.table["train_loss"]))
+            self.executors[name] = result.executor

@@ -24,7 +24,7 @@ VMAP, VMAP_CLIPPED = "norms by vmap(grad)", "clipped gradient by vmap(grad)"
 
 def measure_per_example(effort: Effort) -> Iterator[Row]:
     """Time each function on one batch; its temporary memory is the compiler's own account."""
-    problem = images(effort.quick)
+    problem, case = images(effort.quick), effort.named(CASE)
     x, y = jnp.asarray(problem.x[:BATCH]), jnp.asarray(problem.y[:BATCH])
     config = jaxmlp.MLPConfig(problem.layer_sizes)
     params = jaxmlp.init(config, jax.random.key(0))
@@ -41,13 +41,13 @@ def measure_per_example(effort: Effort) -> Iterator[Row]:
         void = "" if errors.get(name, 0.0) < 1e-4 else f"differs by {errors[name]:.0e}"
         details = {"relative difference to vmap(grad)": errors.get(name, 0.0)}
         yield Row(
-            "per-example", CASE, name, "one batch", "s", timing.median, timing.low, timing.high,
+            "per-example", case, name, "one batch", "s", timing.median, timing.low, timing.high,
             timing.processor, timing.rounds, void, details,
         )  # fmt: skip
         memory = programs[name].memory_analysis()
         if memory is not None:
             bytes_ = float(memory.temp_size_in_bytes)
-            yield Row("per-example", CASE, name, "temporary memory", "bytes", bytes_, void=void)
+            yield Row("per-example", case, name, "temporary memory", "bytes", bytes_, void=void)
 
 
 def functions(config: jaxmlp.MLPConfig, limit: float) -> dict[str, Callable[..., Any]]:
@@ -68,15 +68,10 @@ def functions(config: jaxmlp.MLPConfig, limit: float) -> dict[str, Callable[...,
     return {
         PLAIN: lambda params, x, y: gradient(params, x, y)[1],
         NORMS: jaxmlp.per_example_grad_norms(config, LOSS),
-        CLIPPED: lambda params, x, y: _grads(clipped(params, x, y, max_norm=limit)),
+        CLIPPED: lambda params, x, y: clipped(params, x, y, max_norm=limit)[0],
         VMAP: norms_by_vmap,
         VMAP_CLIPPED: clipped_by_vmap,
     }
-
-
-def _grads(result: Any) -> Params:
-    """The sum of the gradients, where the norms come with it."""
-    return result if isinstance(result[0], jaxmlp.Layer) else result[0]
 
 
 def _norm(tree: Any) -> Any:

@@ -16,7 +16,7 @@ from jaxmlp.benchmarking.effort import Effort
 from jaxmlp.benchmarking.environment import cpu_count
 from jaxmlp.benchmarking.fit import measure_fits
 from jaxmlp.benchmarking.inference import measure_inference
-from jaxmlp.benchmarking.members import measure_members, measure_one_device
+from jaxmlp.benchmarking.members import measure_members
 from jaxmlp.benchmarking.per_example import measure_per_example
 from jaxmlp.benchmarking.results import Row, read_results
 from jaxmlp.benchmarking.scaling import measure_scaling
@@ -45,13 +45,12 @@ WORKLOADS: dict[str, Workload] = {
     "cold": measure_cold,
     "sweep": measure_sweep,
     "members": measure_members,
-    "members-one-device": measure_one_device,
     "per-example": measure_per_example,
     "inference": measure_inference,
     "scaling": measure_scaling,
 }
 ALL = (
-    "floor", "fit", "cold", "sweep", "members", "members-one-device", "per-example", "inference",
+    "floor", "fit", "cold", "sweep", "members", "per-example", "inference",
     "scaling",
 )  # fmt: skip
 TARGETS = {  # by workload: the contenders that its targets name; () for all
@@ -61,7 +60,6 @@ TARGETS = {  # by workload: the contenders that its targets name; () for all
     "cold": ("jaxmlp", "scikit-learn"),
     "sweep": (),
     "members": (),
-    "members-one-device": (),
     "per-example": (),
     "inference": ("jaxmlp", "scikit-learn"),
 }

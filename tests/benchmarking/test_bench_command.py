@@ -64,7 +64,7 @@ def test_per_example(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workload", ["sweep", "members", "members-one-device"])
+@pytest.mark.parametrize("workload", ["sweep", "members"])
 def test_many_networks(tmp_path, workload):
     bench(tmp_path, workload, "--only", "jaxmlp", "--only", "sweep")
 

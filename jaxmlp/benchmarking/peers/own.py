@@ -70,9 +70,4 @@ def cross_validation(
         batch_size=problem.batch_size,
         key=jax.random.key(0),
     )
-    return mean_accuracy(result.table)
-
-
-def mean_accuracy(table: object) -> float:
-    """Mean validation accuracy over all members."""
-    return float(np.mean(np.asarray(table["validation_accuracy"], np.float64)))  # type: ignore[index]
+    return float(result.table["validation_accuracy"].mean())
