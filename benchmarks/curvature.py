@@ -14,7 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 import jaxmlp
-from jaxmlp.benchmarking import environment, markdown_table, write_json
+from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.diagnostics import curvature
 
 RESULTS = Path(__file__).parent / "results" / "curvature.json"

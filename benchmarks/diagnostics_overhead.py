@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 import jaxmlp
-from jaxmlp.benchmarking import environment, markdown_table, write_json
+from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.data import load_digits, load_idx
 from jaxmlp.diagnostics import ActivityLog, monitor_layers
 

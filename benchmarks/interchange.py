@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmlp
-from jaxmlp.benchmarking import environment, markdown_table, write_json
+from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp import transfer
 from jaxmlp.data import Standardizer
 from jaxmlp.transfer import Model

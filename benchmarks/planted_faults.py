@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 import jaxmlp
-from jaxmlp.benchmarking import environment, markdown_table, write_json
+from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.diagnostics import FindingKind as Kind
 from jaxmlp.diagnostics import Severity, diagnose
 from jaxmlp.initializers import constant, normal

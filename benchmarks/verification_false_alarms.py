@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS
-from jaxmlp.benchmarking import environment, write_json
+from benchmarks.harness import environment, write_json
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import LOSSES
 from jaxmlp.types import Layer, Params
