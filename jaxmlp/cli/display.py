@@ -11,10 +11,9 @@ from rich.text import Text
 
 from jaxmlp import training
 from jaxmlp.diagnostics.finding import Finding
-from jaxmlp.report.scores import Score
+from jaxmlp.report.scores import SCORE_NAMES, Score
 
 SHOWN_EPOCHS = 12
-SCORE_NAMES = {"auc": "AUC", "f1": "F1", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}
 PARTS = ("train", "validation")
 METRICS = {"accuracy": "acc.", "rmse": "RMSE"}
 

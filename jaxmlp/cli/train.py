@@ -11,10 +11,10 @@ import typer
 
 from jaxmlp.cli.options import (
     SCHEDULES,
-    TABLE_DEFAULTS,
     Options,
     check_options,
     parse_layers,
+    table_defaults,
 )
 from jaxmlp.cli.problem import Problem, load_problem
 from jaxmlp.cli.run_folder import choose_folder
@@ -215,9 +215,7 @@ def train(
     )  # fmt: skip
     table = TableOptions(target, task, schema, group, time, drop, category, number, scaling)
     is_table = is_table_file(data)
-    if is_table:
-        options = replace(options, **_unsaid(context, TABLE_DEFAULTS))
-    elif table != TableOptions():
+    if not is_table and table != TableOptions():
         raise ValueError(f"--target and its like go with a table, but {data} is none.")
     check_options(options)
     folder = choose_folder(out, Path(data).name.split(".")[0] if is_table else data, force)
@@ -225,6 +223,8 @@ def train(
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         if is_table:
             problem: Problem = load_table_problem(data, table, seed)
+            suitable = table_defaults(len(problem.train.x), problem.train.class_names is not None)
+            options = replace(options, **_unsaid(context, suitable))
             settings = {**asdict(table), "schema": None if schema is None else str(schema)}
         else:
             problem = load_problem(data, data_dir, seed)
@@ -234,8 +234,11 @@ def train(
 
 def _unsaid(context: typer.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return those defaults whose options the user did not give."""
-    return {
+    unsaid = {
         name: value
         for name, value in defaults.items()
         if getattr(context.get_parameter_source(name), "name", "") == "DEFAULT"
     }
+    if "optimizer" not in unsaid:  # another rule has a rate of its own
+        unsaid.pop("learning_rate", None)
+    return unsaid

@@ -60,7 +60,7 @@ def run_training(
             f"nothing was written. Try --learning-rate {options.rate / 10:g} or --clip 1."
         )
     _say_how_it_ended(console, options, result)
-    model, outcome = test_model(problem, config, result)
+    model, outcome = measure_model(problem, config, result)
     show_outcome(console, outcome, problem)
     findings = diagnose(
         config, result, (problem.train.x, problem.train.y), loss=problem.loss, optimizer=optimizer,
@@ -73,8 +73,9 @@ def run_training(
     settings |= environment()
     result = _in_units(result, problem)
     page = run_report(
-        f"jaxmlp train {options.data}", model, result, (problem.train.x, problem.train.y), findings,
-        settings, outcome, problem.doubts if isinstance(problem, TableProblem) else (),
+        f"jaxmlp train {Path(options.data).name}", model, result,
+        (problem.train.x, problem.train.y), findings, settings, outcome,
+        problem.doubts if isinstance(problem, TableProblem) else (),
     )  # fmt: skip
     schema = problem.schema.to_dict() if isinstance(problem, TableProblem) else None
     write_run(folder, model, result, outcome, settings, page, schema)
@@ -146,6 +147,8 @@ def fit_problem(
     optimizer: jaxmlp.Optimizer,
     batch_size: int,
     callbacks: tuple[Any, ...] = (),
+    *,
+    monitored: bool = True,
 ) -> training.FitResult:
     """Train the network of a run."""
     stopping = None
@@ -168,7 +171,7 @@ def fit_problem(
         dropout_rate=options.dropout,
         loss_options=loss_options(options, problem.loss),
         callbacks=callbacks,
-        monitor=monitor_layers(config),
+        monitor=monitor_layers(config) if monitored else None,
         monitor_every=max(MONITOR_EVERY, n_steps // MONITOR_RECORDS),
     )
 
@@ -199,8 +202,12 @@ def _say_how_it_ended(console: Console, options: Options, result: training.FitRe
     console.print(f"\n{text} ({seconds:.2f} s without compilation)\n")
 
 
-def test_model(
-    problem: Problem, config: jaxmlp.MLPConfig, result: training.FitResult
+def measure_model(
+    problem: Problem,
+    config: jaxmlp.MLPConfig,
+    result: training.FitResult,
+    *,
+    importance: bool = True,
 ) -> tuple[Model, Outcome]:
     """Test what was learnt; return the model, with its scores, and all that the test showed."""
     model = Model(
@@ -210,7 +217,7 @@ def test_model(
     y, groups, start = problem.test.y, [], 0
     if problem.target_transform is not None:
         y = problem.target_transform.inverse_transform(y.astype(np.float64)[:, None])[:, 0]
-    if isinstance(problem, TableProblem):
+    if isinstance(problem, TableProblem) and importance:
         for encoder in problem.preprocessing.encoders:
             end = start + len(encoder.feature_names)
             groups.append((encoder.name, range(start, end)))

@@ -17,7 +17,8 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 75rem; padding: 1rem; background: var(--ground);
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0.5rem 0 0; } h2 { font-size: 1.15rem; margin: 2rem 0 0.6rem; }
+h1 { font-size: 1.5rem; margin: 0.5rem 0 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2rem 0 0.6rem; }
 p { margin: 0.3rem 0; } .soft { color: var(--soft); }
 .figures { display: flex; flex-wrap: wrap; gap: 0.75rem 2rem; margin: 1rem 0; }
 .figures b { display: block; font-size: 1.5rem; line-height: 1.2; }

@@ -23,7 +23,7 @@ from jaxmlp.report.outcome_charts import (
 )
 from jaxmlp.report.page import Chart, FindingText, report_page
 from jaxmlp.report.plots import confusion_matrix
-from jaxmlp.report.scores import Score
+from jaxmlp.report.scores import SCORE_NAMES, Score
 from jaxmlp.training import FitResult
 from jaxmlp.training.metrics import METRICS
 from jaxmlp.transfer import Model
@@ -77,7 +77,8 @@ def run_report(
     if model.config.n_layers > 1:
         sections["Units"] = unit_charts(model, result, train[0])
     if outcome is not None:
-        sections = outcome_sections(outcome, model.class_names) | sections
+        charts = outcome_charts(outcome, model.class_names)
+        sections = {"Test set": charts} | sections
     if not any(model.config.normalized):
         sections["Computational graph"] = [graph_chart(model, *train)]
     return report_page(
@@ -85,7 +86,10 @@ def run_report(
         _summary(model, result),
         {name.replace("_", " "): _figure(name, value) for name, value in model.metrics.items()}
         if outcome is None
-        else {name: _score(name, score) for name, score in outcome.scores.items()},
+        else {
+            SCORE_NAMES.get(name, name): _score(name, score)
+            for name, score in outcome.scores.items()
+        },
         [*map(_doubt, doubts), *map(_words, findings)],
         sections,
         settings,
@@ -144,9 +148,7 @@ def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
     return charts
 
 
-def outcome_sections(
-    outcome: Outcome, class_names: tuple[str, ...] | None
-) -> dict[str, list[Chart]]:
+def outcome_charts(outcome: Outcome, class_names: tuple[str, ...] | None) -> list[Chart]:
     """Draw what a test showed.
 
     Args:
@@ -154,7 +156,7 @@ def outcome_sections(
         class_names: None for numbers.
 
     Returns:
-        heading -> charts.
+        Confusions and calibration, or errors; and what it relies on, if that was measured.
     """
     y, outputs = outcome.y, outcome.outputs
     if class_names is None:
@@ -163,7 +165,6 @@ def outcome_sections(
             Chart("against", predicted_against_true(y, outputs, outcome.target), caption),
             Chart("residuals", residuals(y, outputs, outcome.target), "Centred on 0: no bias."),
         ]
-        sections = {"Errors of the test set": charts}
     else:
         assert outcome.counts is not None
         matrix = confusion_matrix(outcome.counts, class_names)
@@ -171,15 +172,12 @@ def outcome_sections(
         of = f"that it is {class_names[1]}" if len(class_names) == 2 else "of the likeliest class"
         figure = reliability(*confidence_of_truth(y, outputs), f"calibration: probability {of}")
         bars = "On the dashed line, 70% means 70%. Bars: 95% intervals."
-        sections = {
-            "Confusions of the test set": [Chart("confusion", matrix, caption)],
-            "Calibration": [Chart("calibration", figure, bars)],
-        }
+        charts = [Chart("confusion", matrix, caption), Chart("calibration", figure, bars)]
     if outcome.importance:
         figure = importance_bars(outcome.importance, outcome.measure)
         caption = "Bars: mean of five shuffles. Columns that say the same share their importance."
-        sections["What it relies on"] = [Chart("importance", figure, caption)]
-    return sections
+        charts.append(Chart("importance", figure, caption))
+    return charts
 
 
 def graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:

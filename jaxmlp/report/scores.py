@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 RESAMPLES, LARGE = 400, 20_000  # of the bootstrap; with more rows than that, a quarter of them
 CONFIDENCE = (0.025, 0.975)
+SCORE_NAMES = {"auc": "AUC", "f1": "F1", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}  # as written
 Z = 1.959963984540054  # of a normal 95% interval
 
 

@@ -85,7 +85,7 @@ def test_the_report_stands_alone(finished):
         assert reference in ids
     for svg in re.findall(r"<svg.*?</svg>", page, re.S):
         ElementTree.fromstring(svg)
-    for heading in ("Findings", "Learning", "Gradient flow", "Units", "Confusions", "Settings"):
+    for heading in ("Findings", "Learning", "Gradient flow", "Units", "Test set", "Settings"):
         assert f"<h2>{heading}" in page
 
 

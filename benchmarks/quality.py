@@ -1,0 +1,164 @@
+"""How good the defaults are: ten data sets, five splits, beside scikit-learn's learners.
+
+    JAXMLP_DATA_DIR=folder python -m benchmarks.quality
+
+Every method gets the same rows and the same encoded inputs (and standardized targets); "sklearn
+raw" gets the numbers unscaled. The score is the accuracy, or the root mean squared error in the
+target's units. Results are written after every split, and a second call goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from benchmarks.harness import environment, markdown_table, write_json
+from benchmarks.quality_data import SOURCES, Split, load_frame, make_split
+from jaxmlp.cli.options import Options, make_config, make_optimizer, table_defaults
+from jaxmlp.cli.training_run import fit_problem, measure_model, n_outputs
+
+RESULTS = Path(__file__).parent / "results" / "quality.json"
+OURS, PEERS = "jaxmlp", ("sklearn MLP", "sklearn MLP 256,256 stopped early")
+
+
+def jaxmlp_defaults(split: Split, seed: int, **changes: Any) -> float:
+    """Train as `jaxmlp train table.csv` does."""
+    problem = split.problem
+    suitable = table_defaults(len(problem.train.x), problem.train.class_names is not None)
+    options = replace(Options(seed=seed), **{**suitable, **changes})
+    config = make_config(options, problem.train.x.shape[1], n_outputs(problem))
+    batch_size = min(options.batch_size, len(problem.train.x))
+    optimizer = make_optimizer(options, options.epochs * -(-len(problem.train.x) // batch_size))
+    result = fit_problem(options, problem, config, optimizer, batch_size, monitored=False)
+    model, _ = measure_model(problem, config, result, importance=False)
+    return model.metrics.get("test_accuracy", model.metrics.get("test_rmse", np.nan))
+
+
+def peer(classifier: Callable[..., Any], regressor: Callable[..., Any], raw: bool = False) -> Any:
+    """Wrap two scikit-learn learners as a method."""
+
+    def run(split: Split, seed: int) -> float:
+        is_class = split.problem.train.class_names is not None
+        make = classifier if is_class else regressor
+        (x, y), x_test = split.rest, split.problem.test.x
+        if raw:
+            x, y, x_test = split.raw
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # defaults are what is compared
+            predicted = make(seed).fit(x, y).predict(x_test)
+        if is_class:
+            return float(np.mean(predicted == split.truth))
+        if not raw:
+            predicted = split.problem.target_transform.inverse_transform(predicted[:, None])[:, 0]
+        return float(np.sqrt(np.mean((predicted - split.truth) ** 2)))
+
+    return run
+
+
+STOPPED = {"hidden_layer_sizes": (256, 256), "early_stopping": True}
+METHODS: dict[str, Callable[[Split, int], float]] = {
+    OURS: jaxmlp_defaults,
+    PEERS[0]: peer(lambda s: MLPClassifier(random_state=s), lambda s: MLPRegressor(random_state=s)),
+    PEERS[1]: peer(
+        lambda s: MLPClassifier(random_state=s, **STOPPED),
+        lambda s: MLPRegressor(random_state=s, **STOPPED),
+    ),
+    "linear": peer(lambda s: LogisticRegression(max_iter=1000), lambda s: Ridge()),
+    "boosted trees": peer(
+        lambda s: HistGradientBoostingClassifier(random_state=s),
+        lambda s: HistGradientBoostingRegressor(random_state=s),
+    ),
+    "sklearn MLP raw": peer(
+        lambda s: MLPClassifier(random_state=s), lambda s: MLPRegressor(random_state=s), raw=True
+    ),
+}
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Fill in what is missing in the result file."""
+    content: dict[str, Any] = {"rows": options.rows, "scores": {}, "seconds": {}}
+    if options.out.is_file():
+        content = json.loads(options.out.read_text())
+        if content["rows"] != options.rows:
+            raise SystemExit(f"{options.out} was made with --rows {content['rows']}; move it away")
+    for name in options.data:
+        frame = load_frame(name, options.data_dir)
+        for seed in options.seeds:
+            split = make_split(name, frame, seed, options.rows)
+            for method in options.methods:
+                scores = content["scores"].setdefault(name, {}).setdefault(method, {})
+                if str(seed) in scores:
+                    continue
+                start = time.process_time()
+                scores[str(seed)] = METHODS[method](split, seed)
+                seconds = content["seconds"].setdefault(name, {}).setdefault(method, {})
+                seconds[str(seed)] = round(time.process_time() - start, 2)
+            write_json(options.out, {"environment": environment(), **content})
+            print(name, seed, {m: round(s[str(seed)], 4) for m, s in content["scores"][name].items()
+                               if str(seed) in s}, flush=True)  # fmt: skip
+    return content
+
+
+def summarize(scores: dict[str, dict[str, dict[str, float]]]) -> tuple[list[dict], dict[str, list]]:
+    """Return the table's rows, and where ours is ahead of or behind a peer.
+
+    Ahead and behind mean: better or worse in the mean by more than the larger of the two standard
+    deviations over the splits.
+    """
+    rows, verdict = [], {f"{word} {peer}": [] for peer in PEERS for word in ("ahead of", "behind")}
+    for name, methods in scores.items():
+        is_class = max(max(s.values()) for s in methods.values()) <= 1
+        row: dict[str, Any] = {"data set": name, "score": "accuracy %" if is_class else "RMSE"}
+        figures = {}
+        for method, found in methods.items():
+            values = [100 * v if is_class else v for v in found.values()]
+            figures[method] = statistics.mean(values), statistics.stdev(values)
+            row[method] = _cell(*figures[method])
+        rows.append(row)
+        for other in PEERS:
+            if other not in figures or OURS not in figures:
+                continue
+            gain = figures[OURS][0] - figures[other][0]
+            gain = gain if is_class else -gain
+            deviation = max(figures[OURS][1], figures[other][1])
+            if abs(gain) > deviation:
+                verdict[f"{'ahead of' if gain > 0 else 'behind'} {other}"].append(name)
+    return rows, verdict
+
+
+def _cell(mean: float, deviation: float) -> str:
+    digits = 0 if mean > 1000 else 2
+    return f"{mean:,.{digits}f} ± {deviation:,.{digits}f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", nargs="+", default=list(SOURCES), choices=SOURCES)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
+    parser.add_argument("--rows", type=int, help="training rows at most; default: all")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    folder = os.environ.get("JAXMLP_DATA_DIR")
+    parser.add_argument("--data-dir", type=Path, default=folder, required=folder is None)
+    options = parser.parse_args()
+    content = run(options)
+    rows, verdict = summarize(content["scores"])
+    write_json(options.out, {"environment": environment(), **content, "verdict": verdict})
+    print(markdown_table(rows))
+    print(json.dumps(verdict, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The ten data sets of the quality study, split and encoded alike for every method."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.cli.problem import Problem
+from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
+from jaxmlp.data.tables import Target, infer_columns, read_table, read_target, split_rows
+
+
+class Source(NamedTuple):
+    """Where a data set comes from: a file's name or one of scikit-learn's, and its target.
+
+    `leaking` are columns that are not known when one predicts, or give the target away; the study
+    leaves them out.
+    """
+
+    origin: str
+    target: str
+    leaking: tuple[str, ...] = ()
+
+
+SOURCES = {
+    "adult": Source("adult.csv.gz", "income"),
+    "bank_marketing": Source("bank_marketing.csv.gz", "y", ("duration",)),
+    "titanic": Source("titanic.csv", "Survived"),
+    "dry_bean": Source("dry_bean.csv.gz", "Class"),
+    "digits": Source("digits", "target"),
+    "breast_cancer": Source("breast_cancer", "target"),
+    "wine": Source("wine", "target"),
+    "california_housing": Source("california_housing.csv", "median_house_value"),
+    "bike_sharing": Source("bike_sharing_hour.csv", "cnt", ("casual", "registered", "instant")),
+    "diabetes": Source("diabetes", "target"),
+}
+
+
+class Split(NamedTuple):
+    """One split of one data set, in numbers.
+
+    Attributes:
+        problem: training, validation and test parts as the network takes them.
+        rest: (x, y) of training and validation together, targets as in `problem`.
+        raw: (x of rest, y of rest, x of test) without scaling: categories one-hot, holes filled.
+        truth: test targets in their units, or class indices.
+    """
+
+    problem: Problem
+    rest: tuple[np.ndarray, np.ndarray]
+    raw: tuple[np.ndarray, np.ndarray, np.ndarray]
+    truth: np.ndarray
+
+
+def load_frame(name: str, data_dir: Path) -> Any:
+    """Load a data set as a DataFrame, target included, without the leaking columns."""
+    from sklearn import datasets
+
+    source = SOURCES[name]
+    if "." in source.origin:
+        frame = read_table(data_dir / "tabular" / source.origin)
+    else:
+        frame = getattr(datasets, f"load_{source.origin}")(as_frame=True).frame
+    return frame.drop(columns=list(source.leaking))
+
+
+def make_split(name: str, frame: Any, seed: int, rows: int | None) -> Split:
+    """Split, and fit the encoding on training and validation rows.
+
+    Args:
+        name: of the data set.
+        frame: from `load_frame`.
+        seed: of the split.
+        rows: training and validation rows used at most; the test part stays whole.
+    """
+    target = read_target(frame[SOURCES[name].target])
+    features = frame.drop(columns=target.name).iloc[target.rows]
+    parts = split_rows(target.y, stratify=target.class_names is not None, seed=seed)
+    share = 1.0 if rows is None else min(1.0, rows / (len(parts.train) + len(parts.validation)))
+    train, validation = (p[: round(share * len(p))] for p in (parts.train, parts.validation))
+    rest = np.concatenate([train, validation])
+    columns = infer_columns(features)
+    preprocessor = TablePreprocessor.fit(features.iloc[rest], columns=columns)
+    y, transform = _targets(target, rest)
+    x = preprocessor.transform(features.iloc[np.concatenate([rest, parts.test])])
+    kinds = (np.arange(len(train)), np.arange(len(train), len(rest)), np.arange(len(rest), len(x)))
+    order = np.concatenate([rest, parts.test])
+    data = Dataset(x, y[order], preprocessor.feature_names, target.class_names)
+    problem = Problem(
+        name, *(data.take(k) for k in kinds), preprocessor, preprocessor.column_names,
+        "softmax_cross_entropy" if target.class_names is not None else "squared_error", transform,
+        target.name,
+    )  # fmt: skip
+    raw = _unscaled(preprocessor, features, order)
+    raw_y = target.y[rest]
+    parts_of_raw = raw[: len(rest)], raw_y, raw[len(rest) :]
+    return Split(problem, (x[: len(rest)], y[rest]), parts_of_raw, target.y[parts.test])
+
+
+def _targets(target: Target, rest: np.ndarray) -> tuple[np.ndarray, Standardizer | None]:
+    if target.class_names is not None:
+        return target.y, None
+    transform = Standardizer.fit(target.y[rest][:, None])
+    return transform.transform(target.y[:, None])[:, 0].astype(np.float32), transform
+
+
+def _unscaled(preprocessor: TablePreprocessor, features: Any, order: np.ndarray) -> np.ndarray:
+    """Numbers as they are, holes filled with the median; everything else as for the others."""
+    from jaxmlp.data.tables.encoders import NumberEncoder
+    from jaxmlp.data.tables.values import to_numbers
+
+    blocks = []
+    for encoder in preprocessor.encoders:
+        column = features[encoder.name].iloc[order]
+        if isinstance(encoder, NumberEncoder):
+            numbers = to_numbers(column, encoder.style)
+            block = np.where(np.isnan(numbers), encoder.center, numbers)[:, None]
+        else:
+            block = encoder.encode(column)
+        blocks.append(block)
+    return np.concatenate(blocks, axis=1)
