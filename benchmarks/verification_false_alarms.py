@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.activations import ACTIVATIONS
 from benchmarks.harness import environment, write_json
+from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import LOSSES
 from jaxmlp.types import Layer, Params

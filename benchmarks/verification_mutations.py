@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.test_util import check_grads
 
+from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.verification_backward import Architecture, Backward, architectures
 from benchmarks.verification_false_alarms import draw_problem
 from benchmarks.verification_mutants import MUTANTS, Mutant, differs
-from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.network import objective, value_and_grad
 from jaxmlp.verification import GradientReport, Verdict, check_gradients
 from jaxmlp.verification.functions import quick_compilation
