@@ -12,6 +12,7 @@ except ImportError:
 import jaxmlp
 from jaxmlp.cli.bench import bench
 from jaxmlp.cli.diagnose import diagnose
+from jaxmlp.cli.export import export
 from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.train import train
@@ -31,6 +32,7 @@ app.command()(finetune)
 app.command()(diagnose)
 app.command()(verify)
 app.command()(bench)
+app.command()(export)
 
 
 def _show_version(wanted: bool) -> None:

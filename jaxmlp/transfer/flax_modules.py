@@ -89,18 +89,26 @@ def _pure(source: Any) -> Any:
     """Nested dicts of arrays, of anything of linen or nnx."""
     if isinstance(source, Mapping) and set(source) & {"params", "batch_stats"}:
         return [source.get("params", {}), source.get("batch_stats", {})]
-    if type(source).__module__.startswith("flax.nnx") or not isinstance(source, Mapping):
-        try:
-            from flax import nnx
-
-            source = source if isinstance(source, nnx.State) else nnx.state(source)
-            return [nnx.to_pure_dict(source)]
-        except (ImportError, TypeError, ValueError, AttributeError):
+    if not isinstance(source, Mapping) or type(source).__module__.startswith("flax.nnx"):
+        pure = _pure_nnx(source)
+        if pure is None:
             raise ValueError(
                 f"a {type(source).__name__} is not of flax; pass the variables of linen, or a "
                 "module or state of nnx."
-            ) from None
+            )
+        return [pure]
     return [source]
+
+
+def _pure_nnx(source: Any) -> Any:
+    """The dict of a module or a state of nnx, or None for anything else."""
+    try:
+        from flax import nnx
+    except ImportError:
+        return None
+    if isinstance(source, nnx.Module):
+        source = nnx.state(source)
+    return nnx.to_pure_dict(source) if isinstance(source, nnx.State) else None
 
 
 def _leaves(trees: list[Any]) -> list[tuple[tuple[str, ...], Any]]:

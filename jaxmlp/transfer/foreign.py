@@ -271,6 +271,7 @@ def assemble(
         sizes.append(n_out)
     dtype = _common_dtype([block.dense.W for block in blocks])
     *hidden, last = blocks
+    norms = tuple(block.norm is not None for block in hidden) or (False,)
     if isinstance(activation, tuple) and len(set(activation)) == 1:
         activation = activation[0]
     if last.norm is not None:
@@ -278,7 +279,7 @@ def assemble(
     config = MLPConfig(
         tuple(sizes),
         activation,
-        batch_norm=tuple(block.norm is not None for block in hidden),
+        batch_norm=norms[0] if len(set(norms)) == 1 else norms,
         batch_norm_eps=eps,
         batch_norm_momentum=momentum,
         dtype=dtype.name,

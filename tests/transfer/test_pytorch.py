@@ -78,7 +78,7 @@ def test_a_mapping_takes_some_layers_and_their_normalization():
     with pytest.raises(ValueError, match=r"module 'conv' \(weight \(2, 3, 5, 5\)\) is neither nn"):
         from_torch(weights)
     config, params, state = from_torch(weights, layers=[("fc1", "bn"), "fc2"])
-    assert config.batch_norm == (True,)
+    assert config.batch_norm is True
     np.testing.assert_array_equal(params[0].gamma, weights["bn.weight"])
     np.testing.assert_allclose(
         state[0].mean, weights["bn.running_mean"] - weights["fc1.bias"], rtol=1e-6
@@ -103,7 +103,7 @@ def test_normalization_at_the_input_and_after_the_activation():
     """BatchNorm, Linear, ReLU, BatchNorm, Linear: folded, with the same outputs."""
     modules = {"n0": norm(4), "n1": linear(4, 6), "n3": norm(6), "n4": linear(6, 3)}
     config, params, _ = from_torch(state_dict(**modules))
-    assert config.batch_norm == (False,) or config.batch_norm is False
+    assert config.batch_norm is False
     x = RNG.normal(size=(50, 4)).astype(np.float32)
     h = relu(apply(modules["n1"], apply(modules["n0"], x)))
     expected = apply(modules["n4"], apply(modules["n3"], h))

@@ -1,0 +1,176 @@
+"""`jaxmlp export`."""
+
+import runpy
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import typer
+from rich.console import Console
+
+from jaxmlp import transfer
+from jaxmlp.checks import unknown_name
+from jaxmlp.cli.run_folder import load_run
+from jaxmlp.transfer import Model
+from jaxmlp.transfer.example_rows import example_rows
+from jaxmlp.transfer.files import safetensors_module, write_atomically
+from jaxmlp.transfer.plan import Plan, plan_of
+from jaxmlp.transfer.pytorch_module import torch_source
+
+FILES = {
+    "onnx": "model.onnx",
+    "numpy": "predictor.py",
+    "c": "model.h",
+    "torch": "model_torch.safetensors",
+    "flax": "model_flax.safetensors",
+    "sklearn": "model.skops",
+}
+WEIGHTS_ONLY = ("torch", "flax")  # which have no place for preprocessing
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A folder that train wrote, or its model file.")],
+    to: Annotated[str, typer.Option(help="onnx, numpy, c, torch, flax or sklearn.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write; default: beside the model.", show_default=False),
+    ] = None,
+    network_only: Annotated[
+        bool,
+        typer.Option(
+            "--network-only",
+            help="Leave out the preprocessing: the network takes standardized inputs then.",
+        ),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Take a trained network elsewhere: other libraries, a plain Python file, a microcontroller.
+
+        jaxmlp export runs/digits-1 --to onnx       # for onnxruntime; features in, labels out
+        jaxmlp export runs/digits-1 --to numpy      # one Python file that needs numpy alone
+        jaxmlp export runs/digits-1 --to c          # one C99 header: float, no heap, math.h alone
+        jaxmlp export runs/digits-1 --to torch      # weights of an nn.Sequential (.safetensors)
+        jaxmlp export runs/digits-1 --to flax       # weights of linen Dense and BatchNorm
+        jaxmlp export runs/digits-1 --to sklearn    # a fitted pipeline (.skops, no pickle)
+
+    What can be run here is run at once, and compared with the network.
+    """  # fmt: skip
+    if to not in FILES:
+        raise unknown_name("target of --to", to, FILES)
+    console = Console(highlight=False, soft_wrap=True)
+    with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
+        model = load_run(run)
+        if network_only or to in WEIGHTS_ONLY:
+            if to in WEIGHTS_ONLY and model.preprocessing is not None and not network_only:
+                console.print(
+                    "[yellow]note[/yellow]: weights alone; the preprocessing stays behind "
+                    f"(inputs are those of {type(model.preprocessing).__name__}.transform)"
+                )
+            model = model._replace(preprocessing=None, target_transform=None, feature_names=None)
+        path = out or (run if run.is_dir() else run.parent) / FILES[to]
+        if path.exists() and not force:
+            raise FileExistsError(f"{path} exists already. Choose another --out, or pass --force.")
+        remark = WRITERS[to](model, path)
+    console.print(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    if remark:
+        console.print(remark, markup=False)
+
+
+def _onnx(model: Model, path: Path) -> str:
+    content = transfer.to_onnx(model, path).SerializeToString()
+    try:
+        import onnxruntime
+    except ImportError:
+        return "not run: onnxruntime is not installed"
+    session = onnxruntime.InferenceSession(content)
+    outputs = ", ".join(output.name for output in session.get_outputs())
+    error = _error(model, lambda x: session.run(["logits"], {"x": x})[0])
+    return f"input x; outputs {outputs}\nchecked with onnxruntime: logits agree to {error:.1e}"
+
+
+def _numpy(model: Model, path: Path) -> str:
+    transfer.to_numpy(model, path)
+    error = _error(model, runpy.run_path(str(path))["logits"])
+    return f"run it: python {path} data.csv\nchecked with numpy: logits agree to {error:.1e}"
+
+
+def _c(model: Model, path: Path) -> str:
+    transfer.to_c(model, path)
+    name = path.stem.upper()
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return f"not run, since there is no C compiler; check it with cc -D{name}_CHECK -x c"
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "check")
+        options = ("-std=c99", "-O2", f"-D{name}_CHECK", "-x", "c", path, "-o", program, "-lm")
+        built = subprocess.run((compiler, *options), capture_output=True, text=True)
+        if built.returncode:
+            raise ValueError(f"{compiler} does not compile {path}: {built.stderr.splitlines()[0]}")
+        done = subprocess.run(program, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"{path} was compiled, but its {done.stdout.strip()}.")
+    return f"compiled with {Path(compiler).name}; {done.stdout.strip()}"
+
+
+def _torch(model: Model, path: Path) -> str:
+    _write_tensors(path, transfer.to_torch(model))
+    return (
+        f"its module, for load_state_dict(safetensors.torch.load_file(...)):\n{torch_source(model)}"
+    )
+
+
+def _flax(model: Model, path: Path) -> str:
+    leaves = jax.tree_util.tree_leaves_with_path(transfer.to_flax(model))
+    _write_tensors(path, {".".join(key.key for key in keys): leaf for keys, leaf in leaves})  # type: ignore[attr-defined]
+    return (
+        "its variables: flax.traverse_util.unflatten_dict(safetensors.flax.load_file(...), sep='.')"
+    )
+
+
+def _write_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    write_atomically(path, safetensors_module().numpy.save(arrays))
+
+
+def _sklearn(model: Model, path: Path) -> str:
+    try:
+        import skops.io
+    except ImportError as error:
+        raise ImportError(
+            "a file of scikit-learn without pickle needs skops, which is not installed. Install "
+            "it with: pip install skops"
+        ) from error
+    estimator = transfer.to_sklearn(model)
+    content = skops.io.dumps(estimator)
+    rows: Any = example_rows(model, plan_of(model)).x
+    if model.feature_names is not None:  # else it warns that they are missing
+        import pandas as pd
+
+        rows = pd.DataFrame(rows, columns=list(model.feature_names))
+    if not np.array_equal(skops.io.loads(content).predict(rows), estimator.predict(rows)):
+        raise ValueError("skops reads back another estimator; please report this bug.")
+    write_atomically(path, content)
+    return (
+        f"read it: skops.io.load({str(path)!r})\nchecked with scikit-learn: loads, same predictions"
+    )
+
+
+def _error(model: Model, logits: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The largest difference from the network on a few rows; refuse what is no rounding."""
+    plan: Plan = plan_of(model)
+    rows = example_rows(model, plan)
+    error = float(np.abs(logits(rows.x) - rows.logits).max())
+    limit = (1e-5 if plan.dtype == np.float32 else 1e-12) * float(np.abs(rows.logits).max())
+    if not error <= limit:
+        raise ValueError(f"what was written differs by {error:.1e}; please report this bug.")
+    return error
+
+
+WRITERS: dict[str, Callable[[Model, Path], str]] = {
+    "onnx": _onnx, "numpy": _numpy, "c": _c, "torch": _torch, "flax": _flax, "sklearn": _sklearn,
+}  # fmt: skip
