@@ -44,6 +44,12 @@ from jaxmlp.verification.structure import (
 from jaxmlp.verification.verdicts import judge
 
 VALUE_ROWS = 128
+PRECISION_NOTES = {
+    Precision.SINGLE: "32-bit floats are used inside, so finite differences resolve little; the "
+    "same functions in float64 can be checked more sharply",
+    Precision.HALF: "16-bit floats are used inside: errors below about 3% cannot be told from "
+    "rounding; check the same functions in float32 or float64 too",
+}
 
 
 def check_gradients(
@@ -182,9 +188,11 @@ def _check(
     differences = central_differences(case.value, point, probes, value, noise.value)
     evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
     leaves = [judge(leaf) for leaf in evidence]
-    faults = claim.faults or cut_to_16_bits(point, claim.vector, autodiff, traced[0])
+    cut = {} if claim.faults else cut_to_16_bits(point, claim.vector, autodiff, traced[0])
     leaves = [
-        replace(leaf, verdict=Verdict.FAIL, cause=faults[l]) if l in faults else leaf
+        LeafReport(leaf.name, leaf.shape, Verdict.FAIL, claim.faults[l])
+        if l in claim.faults
+        else (replace(leaf, verdict=Verdict.FAIL, cause=cut[l]) if l in cut else leaf)
         for l, leaf in enumerate(leaves)
     ]
     leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
@@ -286,11 +294,8 @@ def _notes(gradients: _Gradients, value: float, noise: Noise) -> tuple[str, ...]
             f"jax.grad cannot differentiate fn ({gradients.obstacle}), so finite differences and "
             "the Taylor remainder decide"
         )
-    if noise.precision is Precision.HALF:
-        notes.append(
-            "16-bit floats are used inside: errors below about 3% cannot be told from rounding; "
-            "check the same functions in float32 or float64 too"
-        )
+    if noise.precision is not Precision.DOUBLE:
+        notes.append(PRECISION_NOTES[noise.precision])
     if gradients.claimed_value is not None:
         claimed = float(gradients.claimed_value)
         if not abs(claimed - value) <= 1e3 * noise.value + 1e-9 * abs(value):
