@@ -107,7 +107,7 @@ def fit_steps(
         return epoch * spe + stop, carry, records
 
     _, carry, records = jax.lax.while_loop(
-        lambda loop: (loop[0] < end) & _is_running(loop[1].status),
+        lambda loop: (loop[0] < end) & is_running(loop[1].status),
         run_segment,
         (first, carry, records),
     )
@@ -115,8 +115,8 @@ def fit_steps(
 
 
 @jax.custom_batching.custom_vmap
-def _is_running(status: Array) -> Array:
-    """Whether the run goes on; under `vmap` whether any does.
+def is_running(status: Array) -> Array:
+    """Return whether the run goes on; under `vmap` whether any does.
 
     One answer for all members keeps the loops' bounds shared: with a bound each, `vmap` would
     choose between the old and the new carry of every member at every step.
@@ -124,9 +124,9 @@ def _is_running(status: Array) -> Array:
     return status == FitStatus.RUNNING
 
 
-@_is_running.def_vmap
-def _any_is_running(axis_size: int, in_batched: Any, status: Array) -> tuple[Array, bool]:
-    return jnp.any(_is_running(status)), False
+@is_running.def_vmap
+def _any_runs(axis_size: int, in_batched: Any, status: Array) -> tuple[Array, bool]:
+    return jnp.any(is_running(status)), False
 
 
 def _merge(params: Params, trained: Params, frozen: tuple[int, ...]) -> Params:

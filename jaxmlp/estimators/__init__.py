@@ -1,0 +1,5 @@
+"""Estimators for scikit-learn: drop-in for its MLPs, with what its users have asked for."""
+
+from jaxmlp.estimators.classifier import MLPClassifier as MLPClassifier
+from jaxmlp.estimators.regressor import MLPRegressor as MLPRegressor
+from jaxmlp.estimators.search import MLPSearchCV as MLPSearchCV
