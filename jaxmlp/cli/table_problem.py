@@ -27,6 +27,7 @@ from jaxmlp.data.tables import (
 from jaxmlp.data.tables.inference import NUMBERING
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
 
+SHOWN_COLUMNS = 60
 LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
 
 
@@ -204,12 +205,15 @@ def show_table_problem(console: Console, problem: TableProblem) -> None:
     for heading in ("column", "taken as", "what it holds", "inputs"):
         table.add_column(heading, justify="right" if heading == "inputs" else "left")
     widths = {e.name: len(e.feature_names) for e in problem.preprocessing.encoders}
-    for column in problem.columns.values():
+    columns = list(problem.columns.values())
+    for column in columns[:SHOWN_COLUMNS]:
         style = "dim" if column.kind == "drop" else ""
         kind = "left out" if column.kind == "drop" else column.kind
         inputs = str(widths.get(column.name, ""))
         table.add_row(Text(column.name), kind, Text(column.reason), inputs, style=style)
     console.print(table)
+    if len(columns) > SHOWN_COLUMNS:
+        console.print(f"... and {len(columns) - SHOWN_COLUMNS} more, in the run's schema.json")
     target = problem.target
     console.print(Text.assemble("\ntarget ", (target.name, "bold"), f": {target.reason}"))
     if target.class_names is not None:

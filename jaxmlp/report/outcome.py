@@ -71,8 +71,8 @@ def measure_outcome(
     found: Sequence[Importance] = ()
     if groups:
         found = permutation_importance(lambda x, y: judge(_outputs(model, x), y), x, y, groups)
-    word = "gained" if measure == "RMSE" else "lost"
-    return Outcome(target, y, outputs, scores, counts, found, f"{measure} {word}")
+    change = "rise of the RMSE" if measure == "RMSE" else f"loss of {measure}"
+    return Outcome(target, y, outputs, scores, counts, found, change)
 
 
 def _outputs(model: Model, x: np.ndarray) -> np.ndarray:

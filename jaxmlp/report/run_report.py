@@ -161,9 +161,10 @@ def outcome_charts(outcome: Outcome, class_names: tuple[str, ...] | None) -> lis
     y, outputs = outcome.y, outcome.outputs
     if class_names is None:
         caption = "On the dashed line, the prediction is right."
+        spread = "Centred on the dashed line: no bias. The outermost 1% stand at the ends."
         charts = [
             Chart("against", predicted_against_true(y, outputs, outcome.target), caption),
-            Chart("residuals", residuals(y, outputs, outcome.target), "Centred on 0: no bias."),
+            Chart("residuals", residuals(y, outputs, outcome.target), spread),
         ]
     else:
         assert outcome.counts is not None

@@ -91,7 +91,7 @@ def test_the_folder_of_a_table(classified):
     low, high = description["intervals"]["accuracy"]
     assert low < description["metrics"]["test_accuracy"] < high
     page = (folder / "report.html").read_text()
-    for text in ("<h2>Test set", "calibration: probability that it is yes", "AUC lost when"):
+    for text in ("<h2>Test set", "calibration: probability that it is yes", "loss of AUC when"):
         assert text in page
 
 

@@ -89,5 +89,5 @@ def test_charts_hold_what_was_given():
     edges = residuals(y, y, "y").axes[0].patches[0].get_data().edges
     assert edges[0] < 0 < edges[-1]
     found = permutation_importance(lambda x, y: 0.0, y[:, None], y, [("a", [0])])
-    labels = importance_bars(found, "AUC lost").axes[0].get_yticklabels()
+    labels = importance_bars(found, "loss of AUC").axes[0].get_yticklabels()
     assert [label.get_text() for label in labels] == ["a"]
