@@ -1,5 +1,6 @@
 """Trained models: files that keep them, weights from and to elsewhere, surgery, fine-tuning."""
 
+from jaxmlp.transfer.backbone import Backbone as Backbone
 from jaxmlp.transfer.c_header import to_c as to_c
 from jaxmlp.transfer.calibration import calibrate as calibrate
 from jaxmlp.transfer.calibration import fit_temperature as fit_temperature
