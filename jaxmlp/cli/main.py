@@ -15,6 +15,7 @@ from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.export import export
 from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
+from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train)
+app.command()(sweep)
 app.command()(predict)
 app.command()(finetune)
 app.command()(diagnose)

@@ -7,7 +7,8 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -67,10 +68,7 @@ def write_run(
         schema: of the table it was trained on, JSON-ready.
         pictures: further ones, by file name.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
+    with whole_folder(folder) as temporary:
         save(temporary / MODEL_FILE, model)
         (temporary / "history.csv").write_text(history_csv(result.history), encoding="utf-8")
         if result.history.n_epochs:
@@ -86,10 +84,20 @@ def write_run(
         for name, figure in pictures.items():
             figure.savefig(temporary / name)
         description["status"] = result.status.name.lower()
-        _write_json(temporary / "run.json", description)
+        write_json(temporary / "run.json", description)
         if schema is not None:
-            _write_json(temporary / "schema.json", schema)
+            write_json(temporary / "schema.json", schema)
         (temporary / "report.html").write_text(page, encoding="utf-8")
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder to write into; it takes its name when the block ends well."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
         _move(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -106,7 +114,8 @@ def _draw(folder: Path, outcome: Outcome, class_names: tuple[str, ...] | None) -
     matrix.savefig(folder / "confusion.png")
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON that people can read."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8")
 

@@ -127,7 +127,7 @@ class Collected:
             best_epoch[order],
             epoch[order],
             self.watched,
-            f"{' and '.join(self.ways)}: {microseconds:.3g} us per member-step",
+            f"{' and '.join(self.ways)}: {_rounded(microseconds)} us per member-step",
             microseconds,
             self.n_programs,
             {done.index(i): learnt for i, learnt in self.learnt.items() if i in self.configs},
@@ -152,3 +152,12 @@ def _concatenate(parts: list[np.ndarray]) -> np.ndarray:
         for part in parts
     ]
     return np.concatenate(padded)
+
+
+def _rounded(number: float) -> str:
+    """Three digits, without an exponent.
+
+    >>> _rounded(13.37), _rounded(6921.0)
+    ('13.4', '6,921')
+    """
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -1,0 +1,275 @@
+"""`jaxmlp sweep`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import jaxmlp
+from jaxmlp.cli.options import LEARNING_RATES, parse_layers
+from jaxmlp.cli.problem import Problem, load_problem
+from jaxmlp.cli.run_folder import (
+    MODEL_FILE,
+    choose_folder,
+    environment,
+    whole_folder,
+    write_json,
+)
+from jaxmlp.cli.table_problem import TableOptions, load_table_problem
+from jaxmlp.data.tables import is_table_file
+from jaxmlp.optimizers import get_optimizer_factory
+from jaxmlp.training import EarlyStopping
+from jaxmlp.training.stopping import higher_is_better
+from jaxmlp.transfer import Model, save
+from jaxmlp.vectorized import SweepResult
+
+_DATA, _SWEEP, _TRAINING, _OUTPUT = "Data", "Sweep", "Training", "Output"
+SHOWN = 10
+
+
+def sweep(
+    data: Annotated[
+        str, typer.Argument(help="digits, mnist, fashion-mnist; or a table's file.")
+    ] = "digits",
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid",
+            "-g",
+            help="NAME=VALUE,VALUE,... as often as wanted: learning_rate, l2, dropout_rate, "
+            "label_smoothing, init_scale, activation, ...  [default: learning_rate=1e-4,...,1e-1]",
+            show_default=False,
+            rich_help_panel=_SWEEP,
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of each setting.", rich_help_panel=_SWEEP)] = 3,
+    folds: Annotated[
+        int,
+        typer.Option(
+            help="Cross-validate in so many folds; 0 measures on the validation part.",
+            rich_help_panel=_SWEEP,
+        ),
+    ] = 0,
+    halving: Annotated[
+        bool,
+        typer.Option(
+            "--halving", help="Train all a little, the better ones longer.", rich_help_panel=_SWEEP
+        ),
+    ] = False,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help='"vmap", "one", "chunks of 16" or "measure"; a table decides without.',
+            show_default=False,
+            rich_help_panel=_SWEEP,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of a table to predict.", show_default=False, rich_help_panel=_DATA
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=_DATA
+        ),
+    ] = None,
+    layers: Annotated[
+        str, typer.Option(help="Sizes of the hidden layers.", rich_help_panel=_TRAINING)
+    ] = "128",
+    activation: Annotated[
+        str, typer.Option(help="Of the hidden layers.", rich_help_panel=_TRAINING)
+    ] = "relu",
+    optimizer: Annotated[
+        str,
+        typer.Option(help=f"{', '.join(LEARNING_RATES)}.", rich_help_panel=_TRAINING),
+    ] = "adam",
+    batch_size: Annotated[
+        int, typer.Option(help="Examples a step; 0 takes all.", rich_help_panel=_TRAINING)
+    ] = 64,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
+    ] = 30,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop a member after so many epochs without a better validation loss.",
+            show_default=False,
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of splits and runs.", rich_help_panel=_TRAINING)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write; default: the next runs/sweep-NUMBER.",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing --out.", rich_help_panel=_OUTPUT)
+    ] = False,
+) -> None:
+    """Train many networks in one program, and keep the best.
+
+    Twenty learning rates and penalties, three seeds each:
+
+        jaxmlp sweep digits -g learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2 -g l2=0,1e-5,1e-4,1e-3
+    """
+    values = parse_grid(grid or ["learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2,3e-2,1e-1"])
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; give at least 1.")
+    if halving and folds:
+        raise ValueError("--halving compares on the validation part; leave out --folds.")
+    values["seed"] = list(range(seeds))
+    factory = get_optimizer_factory(optimizer)
+    folder = choose_folder(out, "sweep", force)
+    spread_over_cores()
+    problem = _load(data, target, data_dir, seed)
+    console = Console(highlight=False)
+    names = problem.train.class_names
+    config = jaxmlp.MLPConfig(
+        (problem.train.x.shape[1], *parse_layers(layers), len(names) if names else 1), activation
+    )
+    common: dict[str, Any] = {
+        "loss": problem.loss, "epochs": epochs, "key": jax.random.key(seed), "optimizer": factory,
+        "batch_size": batch_size or None, "executor": executor, "grid": values,
+        "early_stopping": None if patience is None else EarlyStopping(patience=patience),
+        "progress": console.is_terminal,
+    }  # fmt: skip
+    result = _run(problem, config, common, folds, halving)
+    _show(console, result, problem)
+    if folds:
+        summary = result.summary()
+        console.print("cross-validated networks have seen parts of the data only, none is kept")
+        _write(folder, result, None, {"summary": json.loads(summary.to_json(orient="records"))})
+    else:
+        _write(folder, result, _best_model(problem, result), {})
+    written = "table of all networks" if folds else "table of all networks, best model"
+    Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
+
+
+def spread_over_cores() -> None:
+    """One host device for each core; only before JAX has started, and not where it was chosen."""
+    if jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
+        try:
+            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        except (RuntimeError, AttributeError):  # JAX runs already; not Linux
+            return
+
+
+def parse_grid(entries: list[str]) -> dict[str, list[Any]]:
+    """Read NAME=VALUE,VALUE,... entries; numbers become numbers.
+
+    >>> parse_grid(["l2=0,1e-4", "activation=relu,tanh", "hidden_layer_sizes=64,64x64"])
+    {'l2': [0, 0.0001], 'activation': ['relu', 'tanh'], 'hidden_layer_sizes': [(64,), (64, 64)]}
+    """
+    grid: dict[str, list[Any]] = {}
+    for entry in entries:
+        name, equals, text = entry.partition("=")
+        if not equals or not text.strip():
+            raise ValueError(f"--grid is {entry!r}; write NAME=VALUE,VALUE such as l2=0,1e-4.")
+        cells = [cell.strip() for cell in text.split(",")]
+        if name.strip() == "hidden_layer_sizes":
+            grid[name.strip()] = [tuple(int(s) for s in cell.split("x")) for cell in cells]
+        else:
+            grid[name.strip()] = [_value(cell) for cell in cells]
+    return grid
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _load(data: str, target: str | None, data_dir: Path | None, seed: int) -> Problem:
+    if is_table_file(data):
+        return load_table_problem(data, TableOptions(target=target), seed)
+    return load_problem(data, data_dir, seed)
+
+
+def _run(
+    problem: Problem, config: Any, common: dict[str, Any], folds: int, halving: bool
+) -> SweepResult:
+    train, validation = problem.train, problem.validation
+    if "dropout_rate" in common["grid"]:
+        config = config.replace(dropout=True)
+    if folds:
+        data = (np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y]))
+        return jaxmlp.cross_validate(config, data, folds=folds, **common)
+    search = jaxmlp.successive_halving if halving else jaxmlp.sweep
+    held_out = (validation.x, validation.y)
+    return search(config, (train.x, train.y), validation_data=held_out, **common)
+
+
+def _show(console: Console, result: SweepResult, problem: Problem) -> None:
+    """Print the settings, the best first, with mean and deviation over seeds and folds."""
+    summary = result.summary()
+    metrics = [name for name in result.columns if name.startswith("validation_")]
+    names = [name for name in summary.columns if not name.endswith(("_mean", "_std"))]
+    table = Table(title=f"{problem.name}: {len(result):,} networks", title_justify="left")
+    for name in names:
+        table.add_column(name, justify="right")
+    for name in metrics:
+        table.add_column(name.replace("_", " "), justify="right")
+    for _, row in summary.head(SHOWN).iterrows():
+        cells = [
+            f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in names
+        ]
+        cells += [_mean_and_deviation(row, name) for name in metrics]
+        table.add_row(*cells)
+    console.print(table)
+    if len(summary) > SHOWN:
+        console.print(f"and {len(summary) - SHOWN} more settings in sweep.csv")
+    diverged = sum(status.name == "DIVERGED" for status in result.status)
+    if diverged:
+        console.print(f"{diverged} of {len(result)} networks diverged")
+    programs = "one program" if result.n_programs == 1 else f"{result.n_programs} programs"
+    console.print(f"{programs}; {result.executor}")
+
+
+def _mean_and_deviation(row: Any, name: str) -> str:
+    mean, std = row[f"{name}_mean"], row[f"{name}_std"]
+    share = 100 if name.endswith("accuracy") else 1
+    text = f"{mean * share:.4g}" + ("%" if share == 100 else "")
+    return text if not np.isfinite(std) else f"{text} ± {std * share:.2g}"
+
+
+def _best_model(problem: Problem, result: SweepResult) -> Model:
+    best = result.best
+    metrics = {name: value for name, value in best.metrics.items() if np.isfinite(value)}
+    return Model(
+        best.config, best.params, best.state, problem.loss, problem.preprocessing,
+        problem.feature_names, problem.train.class_names, metrics,
+        target_transform=problem.target_transform,
+    )  # fmt: skip
+
+
+def _write(folder: Path, result: SweepResult, model: Model | None, more: dict[str, Any]) -> None:
+    """Write the table, the best model and what they were made with."""
+    direction = "largest" if higher_is_better(result.watched) else "smallest"
+    best = {name: str(value) for name, value in result.best.setting.items()}
+    description = {
+        "executor": result.executor, "programs": result.n_programs, "members": len(result),
+        "best": {"setting": best, "by": f"{direction} {result.watched}"}, **more, **environment(),
+    }  # fmt: skip
+    with whole_folder(folder) as temporary:
+        result.table.to_csv(temporary / "sweep.csv", index=False)
+        write_json(temporary / "sweep.json", description)
+        if model is not None:
+            save(temporary / MODEL_FILE, model)
