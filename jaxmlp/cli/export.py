@@ -16,6 +16,7 @@ from rich.console import Console
 from jaxmlp import transfer
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.run_folder import load_run
+from jaxmlp.data import Standardizer
 from jaxmlp.transfer import Model
 from jaxmlp.transfer.example_rows import example_rows
 from jaxmlp.transfer.files import safetensors_module, write_atomically
@@ -44,19 +45,20 @@ def export(
         bool,
         typer.Option(
             "--network-only",
-            help="Leave out the preprocessing: the network takes standardized inputs then.",
+            help="Leave out the preprocessing: the network takes prepared inputs then.",
         ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Take a trained network elsewhere: other libraries, a plain Python file, a microcontroller.
 
-        jaxmlp export runs/digits-1 --to onnx       # for onnxruntime; features in, labels out
-        jaxmlp export runs/digits-1 --to numpy      # one Python file that needs numpy alone
-        jaxmlp export runs/digits-1 --to c          # one C99 header: float, no heap, math.h alone
-        jaxmlp export runs/digits-1 --to torch      # weights of an nn.Sequential (.safetensors)
-        jaxmlp export runs/digits-1 --to flax       # weights of linen Dense and BatchNorm
-        jaxmlp export runs/digits-1 --to sklearn    # a fitted pipeline (.skops, no pickle)
+    For instance, with RUN = runs/digits-1:
+        jaxmlp export RUN --to onnx       # for onnxruntime: features to labels
+        jaxmlp export RUN --to numpy      # one Python file that needs numpy alone
+        jaxmlp export RUN --to c          # one C99 header: float, no heap, math.h
+        jaxmlp export RUN --to torch      # weights of an nn.Sequential
+        jaxmlp export RUN --to flax       # weights of linen's Dense and BatchNorm
+        jaxmlp export RUN --to sklearn    # a fitted pipeline, kept by skops
 
     What can be run here is run at once, and compared with the network.
     """  # fmt: skip
@@ -65,13 +67,7 @@ def export(
     console = Console(highlight=False, soft_wrap=True)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
         model = load_run(run)
-        if network_only or to in WEIGHTS_ONLY:
-            if to in WEIGHTS_ONLY and model.preprocessing is not None and not network_only:
-                console.print(
-                    "[yellow]note[/yellow]: weights alone; the preprocessing stays behind "
-                    f"(inputs are those of {type(model.preprocessing).__name__}.transform)"
-                )
-            model = model._replace(preprocessing=None, target_transform=None, feature_names=None)
+        model = _choose_parts(model, to, network_only, console)
         path = out or (run if run.is_dir() else run.parent) / FILES[to]
         if path.exists() and not force:
             raise FileExistsError(f"{path} exists already. Choose another --out, or pass --force.")
@@ -79,6 +75,29 @@ def export(
     console.print(f"wrote {path} ({path.stat().st_size:,} bytes)")
     if remark:
         console.print(remark, markup=False)
+
+
+def _choose_parts(model: Model, to: str, network_only: bool, console: Console) -> Model:
+    """Leave out what the target has no place for, and say so."""
+    preprocessing = model.preprocessing
+    if to in WEIGHTS_ONLY:
+        parts = {"preprocessing": preprocessing, "target transform": model.target_transform}
+        left = [name for name, part in parts.items() if part is not None]
+        if left and not network_only:
+            console.print(
+                f"[yellow]note[/yellow]: weights alone; the {' and the '.join(left)} stay"
+                f"{'' if len(left) > 1 else 's'} in the model file"
+            )
+        return model._replace(preprocessing=None, target_transform=None, feature_names=None)
+    if network_only:
+        names = getattr(preprocessing, "feature_names", None)  # such as town=A, of a table
+        return model._replace(preprocessing=None, feature_names=names)
+    if preprocessing is not None and not isinstance(preprocessing, Standardizer):
+        raise ValueError(
+            f"the encoding of a table cannot be written for {to}. Pass --network-only for the "
+            "network alone, whose inputs are what load(...).preprocessing.transform(table) makes."
+        )
+    return model
 
 
 def _onnx(model: Model, path: Path) -> str:

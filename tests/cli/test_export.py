@@ -1,5 +1,6 @@
 """`jaxmlp export`: every target, what it says, and what it refuses."""
 
+import runpy
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import jaxmlp
 from jaxmlp.cli.export import FILES
 from jaxmlp.cli.main import run
 from jaxmlp.data import Standardizer
+from jaxmlp.data.tables.preprocessor import TablePreprocessor
 from jaxmlp.transfer import Model, from_flax, from_torch, save
 
 X = np.random.default_rng(0).normal(5, 2, (20, 3)).astype(np.float32)
@@ -51,7 +53,7 @@ def test_every_target(tmp_path, model, capsys, target):
     }
     assert checks[target] in said.out
     if target in ("torch", "flax"):
-        assert "the preprocessing stays behind" in said.out
+        assert "weights alone; the preprocessing stays in the model file" in said.out
         assert run(["export", str(tmp_path), "--to", target, "--force", "--network-only"]) == 0
         assert "note" not in capsys.readouterr().out
 
@@ -98,6 +100,28 @@ def test_what_is_refused(tmp_path, model, capsys, monkeypatch, arguments, messag
     assert message in error
     assert "Traceback" not in error
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_the_encoding_of_a_table_stays_behind(tmp_path, model, capsys):
+    """One sentence says so; the network alone can go, its inputs by their names."""
+    pytest.importorskip("pandas")
+    table = {"age": [31, 42, 50, 23], "town": ["A", "B", "A", "C"]}
+    preprocessing = TablePreprocessor.fit(table)
+    config = jaxmlp.MLPConfig((preprocessing.n_features, 3, 1))
+    targets = Standardizer(np.array([10.0]), np.array([3.0]), 1, 0.0, 20.0)
+    made = Model(
+        config, jaxmlp.init(config, jax.random.key(0)), loss="squared_error",
+        preprocessing=preprocessing, feature_names=("age", "town"), target_transform=targets,
+    )  # fmt: skip
+    save(tmp_path / "model.safetensors", made)
+    assert run(["export", str(tmp_path), "--to", "numpy"]) == 2
+    assert "of a table cannot be written for numpy. Pass --network-only" in capsys.readouterr().err
+    assert run(["export", str(tmp_path), "--to", "numpy", "--network-only"]) == 0
+    names = runpy.run_path(str(tmp_path / "predictor.py"))
+    assert names["FEATURE_NAMES"] == list(preprocessing.feature_names)
+    x = preprocessing.transform(table)
+    expected = np.asarray(jaxmlp.predict(config, made.params, x)) * 3 + 10
+    np.testing.assert_allclose(names["predict"](x), expected, rtol=1e-5)
 
 
 def test_no_model(tmp_path, capsys):
