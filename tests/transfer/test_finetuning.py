@@ -8,7 +8,18 @@ import pytest
 
 import jaxmlp
 from jaxmlp.data import Standardizer
-from jaxmlp.transfer import Model, finetune, freeze, load, prepare, save, unfreeze
+from jaxmlp.transfer import (
+    Model,
+    Network,
+    detach_head,
+    finetune,
+    freeze,
+    infer,
+    load,
+    prepare,
+    save,
+    unfreeze,
+)
 from jaxmlp.transfer.finetuning import _class_names, _outputs_for
 from jaxmlp.types import NormState
 
@@ -209,3 +220,19 @@ def test_bad_input(changes, error, message):
     arguments = {"model": pretrained(), "data": (X, Y), **OPTIONS} | changes
     with pytest.raises(error, match=message):
         finetune(arguments.pop("model"), arguments.pop("data"), **arguments)
+
+
+@pytest.mark.slow
+def test_cached_features_run_the_head_s_own_program():
+    """Training on cached features compiles nothing that training the head alone has not."""
+    from jaxmlp.training.loop import _run
+
+    network = Network(*pretrained())
+    head, rule = detach_head(network), jaxmlp.adam(1e-3)
+    h = infer(Model(*network), X, output="embeddings")
+    loss = "softmax_cross_entropy"
+    alone = jaxmlp.fit(head.config, head.params, (h, Y), loss=loss, optimizer=rule, **OPTIONS)
+    compiled = _run._cache_size()
+    new = finetune(network, (X, Y), mode="features", keep_head=True, optimizer=rule, **OPTIONS)
+    assert _run._cache_size() == compiled
+    assert new.results[0].n_steps == alone.n_steps
