@@ -29,16 +29,25 @@ def activations_of(name, dtype):
     return tuple(a for a in ALL if a not in refused)
 
 
-@pytest.mark.parametrize("dtype", LIMITS)
-@pytest.mark.parametrize("name", PARTNERS)
+CASES = [(name, dtype) for name, partner in PARTNERS.items() for dtype in partner.dtypes]
+COMPILED = ("flax linen", "flax nnx", "equinox")  # seconds for one more program each
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(
+            *case, marks=[pytest.mark.slow] * (case[0] in COMPILED and case[1] == "float64")
+        )
+        for case in CASES
+    ],
+)
 def test_outputs_agree_there_and_back(name, dtype):
     partner = PARTNERS[name]
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
     if name.startswith("C99") and shutil.which("gcc") is None:
         pytest.skip("needs gcc")
-    if dtype not in partner.dtypes:
-        pytest.skip("C computes in float32")
     activations = activations_of(name, dtype)
     n_hidden = 2 if isinstance(activations, str) else len(activations)
     x = np.random.default_rng(1).normal(2026.5, 1.0, (300, 6)).astype(dtype)
