@@ -37,7 +37,7 @@ def time_members(count: int, effort: Effort, one_device: bool = False) -> Iterat
         effort: rounds, and which contenders.
         one_device: whether to try the executors on one device too; the best of them gets a row.
     """
-    problem = digits(32, 1 if effort.quick else 20)
+    problem = digits(32, 1 if effort.quick else 10)
     runs = _Runs(problem, count)
     works = {name: work for name, work in runs.works().items() if effort.wants(name)}
     chunks = {f"{ONE_DEVICE}, chunks of {n}": n for n in CHUNKS if n <= count} if one_device else {}

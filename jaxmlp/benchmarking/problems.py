@@ -37,17 +37,19 @@ def moons(quick: bool) -> Problem:
     )
 
 
-def digits(batch_size: int, epochs: int, sizes: tuple[int, ...] = DIGITS) -> Problem:
+def digits(
+    batch_size: int, epochs: int, sizes: tuple[int, ...] = DIGITS, rows: int = 1437
+) -> Problem:
     """1,437 handwritten digits of 8 x 8 pixels, in random order."""
     data = load_digits()
-    order = np.random.default_rng(0).permutation(len(data.x))[:1437]
+    order = np.random.default_rng(0).permutation(len(data.x))[:rows]
     x = (data.x[order] / 16).astype(np.float32)
     return Problem(x, data.y[order].astype(np.int32), sizes, batch_size, epochs)
 
 
 def digits_128(quick: bool) -> Problem:
     """The digits in batches of 128."""
-    return digits(128, 2 if quick else 100)
+    return digits(128, 2, rows=300) if quick else digits(128, 100)
 
 
 def digits_32(quick: bool) -> Problem:

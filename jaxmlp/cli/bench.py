@@ -58,7 +58,7 @@ def bench(
     """Time this library and its peers on the same work, in turns, beside the machine's floor.
 
     A row is void if its final loss is not within 2% of this library's own. Peers that are not
-    installed are left out: pip install 'jaxmlp[bench]' brings flax, equinox and scikit-learn.
+    installed are left out; the extra bench brings flax, equinox and scikit-learn.
 
         jaxmlp bench fit --out fit.json --plot
 
