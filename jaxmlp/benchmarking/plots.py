@@ -84,13 +84,14 @@ def _draw_bars(axes: Axes, rows: Sequence[Row]) -> None:
     reach = [np.maximum(values - low, 0), np.maximum(high - values, 0)]
     axes.errorbar(values, at, xerr=reach, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
     for y, row in zip(at, rows, strict=True):
-        text = quantity(row.value, row.unit) + (f"  void: {row.void}" if row.void else "")
+        text = quantity(row.value, row.unit) + ("  (void)" if row.void else "")
         end = max(row.value, row.high or 0.0)
         axes.annotate(
             text, (end, float(y)), xytext=(7, 0), textcoords="offset points", va="center",
             fontsize=8, color=INK,
         )  # fmt: skip
     axes.set_yticks(at, [row.contender for row in rows], fontsize=8)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
     if logarithmic:
         axes.set_xscale("log")
         axes.set_xlim(positive.min() / 2, positive.max() * 6)
@@ -138,6 +139,6 @@ def _value_axis(axes: Axes, which: str, unit: str) -> None:
     axis: Any = getattr(axes, f"{which}axis")
     axis.set_major_formatter(FuncFormatter(lambda v, _: quantity(v, unit) if v else "0"))
     if axis.get_scale() == "log":
-        axis.set_major_locator(LogLocator(numticks=6))
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if which == "y" else (1,), numticks=12))
         axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(labelsize=8, colors=INK)
