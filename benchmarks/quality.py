@@ -93,14 +93,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         content = json.loads(options.out.read_text())
         if content["rows"] != options.rows:
             raise SystemExit(f"{options.out} was made with --rows {content['rows']}; move it away")
-    for name in options.data:
-        frame = load_frame(name, options.data_dir)
-        for seed in options.seeds:
-            split = make_split(name, frame, seed, options.rows)
-            for method in options.methods:
-                scores = content["scores"].setdefault(name, {}).setdefault(method, {})
-                if str(seed) in scores:
-                    continue
+    frames = {name: load_frame(name, options.data_dir) for name in options.data}
+    for seed in options.seeds:
+        for name in options.data:
+            done = content["scores"].setdefault(name, {})
+            missing = [m for m in options.methods if str(seed) not in done.get(m, {})]
+            if not missing:
+                continue
+            split = make_split(name, frames[name], seed, options.rows)
+            for method in missing:
+                scores = done.setdefault(method, {})
                 start = time.process_time()
                 scores[str(seed)] = METHODS[method](split, seed)
                 seconds = content["seconds"].setdefault(name, {}).setdefault(method, {})
@@ -124,7 +126,8 @@ def summarize(scores: dict[str, dict[str, dict[str, float]]]) -> tuple[list[dict
         figures = {}
         for method, found in methods.items():
             values = [100 * v if is_class else v for v in found.values()]
-            figures[method] = statistics.mean(values), statistics.stdev(values)
+            deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+            figures[method] = statistics.mean(values), deviation
             row[method] = _cell(*figures[method])
         rows.append(row)
         for other in PEERS:
