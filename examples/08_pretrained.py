@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 import jaxmlp
 from jaxmlp.data import Standardizer, from_arrays, load_digits, load_idx, train_test_split
@@ -174,6 +174,7 @@ def draw(found):
         axes.set_ylim(-0.6, len(ways) - 0.4)
         axes.set_title(title, loc="left", color=INK, fontsize=11)
         axes.set_xlabel("accuracy on the test set (bar: mean)", color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(5))  # more overlap where all are close
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(colors=INK, length=0)
