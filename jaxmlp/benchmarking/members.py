@@ -40,7 +40,8 @@ def time_members(count: int, effort: Effort, one_device: bool = False) -> Iterat
     problem = digits(32, 1 if effort.quick else 10)
     runs = _Runs(problem, count)
     works = {name: work for name, work in runs.works().items() if effort.wants(name)}
-    chunks = {f"{ONE_DEVICE}, chunks of {n}": n for n in CHUNKS if n <= count} if one_device else {}
+    sizes = (CHUNKS if not effort.quick else (1, count)) if one_device else ()
+    chunks = {f"{ONE_DEVICE}, chunks of {n}": n for n in sizes}
     for name, chunk in chunks.items():
         works[name] = partial(runs.together, executor=Executor(chunk))
     timings = interleave(works, effort.rounds_of(5), after=runs.keep)
