@@ -115,6 +115,17 @@ def test_two_levels_are_one_number(fitted):
     np.testing.assert_array_equal(column(fitted, "sex=m"), np.where(TABLE["sex"] == "m", 1, -1))
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("boolean", "no"), ("date", None), ("number", None)])
+def test_training_rows_may_hold_less_than_the_table(kind, kept):
+    """Kinds are inferred from all rows; those that train may all say the same, or nothing."""
+    rows = pd.DataFrame({"c": [kept] * 20, "x": range(20)})
+    fitted = TablePreprocessor.fit(rows, columns={"c": kind, "x": "number"})
+    new = pd.DataFrame({"c": ["yes", "2024-05-01", "7"], "x": [1, 2, 3]})
+    assert np.isfinite(fitted.transform(new)).all()
+    if kind == "boolean":
+        assert fitted.transform(new)[:, 0].tolist() == [1, 0, 0]
+
+
 def test_rows_are_encoded_one_by_one(fitted):
     """Alone, in blocks, as text or from polars: a row means the same."""
     whole = fitted.transform(TABLE)

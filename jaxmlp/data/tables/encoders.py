@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from jaxtyping import Float64
 
-from jaxmlp.data.tables.inference import boolean_levels
+from jaxmlp.data.tables.inference import BOOLEANS, boolean_levels
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.values import to_days, to_numbers, to_words
 
@@ -216,6 +216,8 @@ class BooleanEncoder(_Record):
         """Find out which pair of words it is."""
         words = to_words(series).levels
         levels = boolean_levels(words) or tuple(sorted({word.lower() for word in words}))
+        if len(levels) < 2:  # the rows that were inferred from had both
+            levels = next((pair for pair in BOOLEANS if set(levels) <= set(pair)), levels)
         if len(levels) != 2:
             raise ValueError(
                 f"column {column.name!r} is said to be boolean, but has {len(levels)} different "
@@ -262,7 +264,9 @@ class DateEncoder(_Record):
         days = to_days(series, column.style or "ymd")
         filled = days[~np.isnan(days)]
         if not len(filled):
-            raise ValueError(f"column {column.name!r} is said to be a date, but has none.")
+            if to_words(series).levels:
+                raise ValueError(f"column {column.name!r} is said to be a date, but has none.")
+            return cls(column.name, column.style or "ymd", 0.0, 1.0, (), True)
         span = float(np.ptp(filled))
         whole_days = np.unique(np.floor(filled))
         cycles = (
