@@ -3,8 +3,8 @@
     JAXMLP_DATA_DIR=data python -m benchmarks.diagnostics_overhead [--seconds 90]
 
 Digits: 64-128-10, batch 64, 200 epochs. Fashion-MNIST: 784-256-10, batch 128, 20 epochs (left out
-where the data are not at hand). With are the monitor every 100 steps, and a look at all examples at
-the start, at the end and every 20 epochs at most. Runs with and without take turns, so that both
+where the data are not at hand). With is `fit(diagnostics=Diagnostics())`: the monitor every 100
+steps, and a look at the units at the start, at the end and every 20 epochs. Runs with and without take turns, so that both
 meet the same neighbours on the machine. The overhead is that of the processor time, all threads
 together, median of the pairs: on a busy machine the clock on the wall measures the neighbours (its
 median is given beside).
@@ -22,7 +22,6 @@ import numpy as np
 import jaxmlp
 from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.data import load_digits, load_idx
-from jaxmlp.diagnostics import ActivityLog, monitor_layers
 
 RESULTS = Path(__file__).parent / "results" / "diagnostics_overhead.json"
 
@@ -38,29 +37,27 @@ def problems() -> dict[str, Any]:
 
 
 def compare(name: str, problem: Any, seconds_each: float) -> dict[str, Any]:
-    """Time pairs of runs that differ in the monitor only."""
+    """Time pairs of runs that differ in their diagnostics only."""
     data, sizes, batch_size, epochs = problem
     config = jaxmlp.MLPConfig(sizes)
     params = jaxmlp.init(config, jax.random.key(0))
     data = tuple(jax.device_put(np.asarray(part)) for part in data)
 
-    def seconds(monitor: Any) -> np.ndarray:
+    def seconds(diagnostics: Any) -> np.ndarray:
         """Processor time and time on the clock of one run."""
         begin = time.process_time(), time.perf_counter()
-        log = [ActivityLog(config, data[0], params)] if monitor else []
         result = jaxmlp.fit(
             config, params, data, loss="softmax_cross_entropy", optimizer=jaxmlp.adam(1e-3),
-            epochs=epochs, batch_size=batch_size, key=jax.random.key(1), monitor=monitor,
-            callbacks=log,
+            epochs=epochs, batch_size=batch_size, key=jax.random.key(1), diagnostics=diagnostics,
         )  # fmt: skip
         jax.block_until_ready(result.params)
         return np.subtract((time.process_time(), time.perf_counter()), begin)
 
-    monitor = monitor_layers(config)
-    seconds(monitor)  # compiles
+    diagnostics = jaxmlp.Diagnostics()
+    seconds(diagnostics)  # compiles
     longest = max(seconds(None)[1], seconds(None)[1])
     repeats = min(max(int(seconds_each / longest / 2), 3), 25)
-    pairs = np.array([(seconds(None), seconds(monitor)) for _ in range(repeats)])
+    pairs = np.array([(seconds(None), seconds(diagnostics)) for _ in range(repeats)])
     plain, watched = np.median(pairs[:, :, 0], axis=0)
     overhead, by_clock = np.median(pairs[:, 1] / pairs[:, 0] - 1, axis=0)
     return {

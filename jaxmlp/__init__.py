@@ -3,6 +3,7 @@
 from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
 from jaxmlp.activations import Activation as Activation
 from jaxmlp.config import MLPConfig as MLPConfig
+from jaxmlp.diagnostics import Diagnostics as Diagnostics
 from jaxmlp.diagnostics import Finding as Finding
 from jaxmlp.diagnostics import FindingKind as FindingKind
 from jaxmlp.diagnostics import diagnose as diagnose

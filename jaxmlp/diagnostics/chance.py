@@ -1,8 +1,10 @@
 """Chance level: the loss of the best constant prediction, ln C for C equally frequent classes."""
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -13,6 +15,7 @@ from jaxmlp.types import ScalarLike
 def target_matrix(targets: Array, n_out: int) -> Float[np.ndarray, "rows n_out"]:
     """Return targets as numbers, (rows, n_out); integer labels of several classes as one-hot rows.
 
+    >>> import jax.numpy as jnp
     >>> target_matrix(jnp.array([2, 0]), 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
@@ -23,7 +26,11 @@ def target_matrix(targets: Array, n_out: int) -> Float[np.ndarray, "rows n_out"]
 
 
 def chance_level(
-    loss: Loss, targets: Array, n_out: int, loss_options: Mapping[str, ScalarLike] | None = None
+    loss: Loss,
+    targets: Array,
+    n_out: int,
+    loss_options: Mapping[str, ScalarLike] | None = None,
+    sample_weight: Any = None,
 ) -> float:
     """Return the mean loss of the best constant logits.
 
@@ -35,28 +42,49 @@ def chance_level(
         targets: as the loss takes them.
         n_out: number of outputs.
         loss_options: of the loss.
+        sample_weight: of the rows, or None for equal ones.
 
     Returns:
         The smallest of their mean losses.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> from jaxmlp.losses import get_loss
         >>> loss = get_loss("softmax_cross_entropy")
         >>> round(chance_level(loss, jnp.array([0, 1, 2, 3]), 4), 4)  # ln 4
         1.3863
     """
     numbers = target_matrix(targets, n_out)
-    mean, tiny = numbers.mean(axis=0), 1e-6
+    weight = np.ones(len(numbers)) if sample_weight is None else np.asarray(sample_weight, float)
+    mean, tiny = np.average(numbers, axis=0, weights=weight), 1e-6
     clipped = np.clip(mean, tiny, 1 - tiny)
     constants = [
         mean,
-        np.median(numbers, axis=0),
+        weighted_median(numbers, weight),
         np.log(np.maximum(mean, tiny)),
         np.log(clipped / (1 - clipped)),
     ]
     found = []
     for constant in constants:
-        logits = jnp.broadcast_to(jnp.asarray(constant, jnp.float32)[None, :], numbers.shape)
-        values, _ = loss.value_and_grad(logits, targets, **(loss_options or {}))
-        found.append(float(jnp.mean(values)))
+        logits = np.broadcast_to(constant.astype(np.float32), numbers.shape)
+        values = np.asarray(_values(loss, logits, targets, dict(loss_options or {})), float)
+        found.append(float(np.average(values, weights=weight)))
     return min(value for value in found if np.isfinite(value))
+
+
+@partial(jax.jit, static_argnums=0)
+def _values(loss: Loss, logits: Any, targets: Array, options: dict[str, ScalarLike]) -> Array:
+    return loss.value_and_grad(logits, targets, **options)[0]
+
+
+def weighted_median(
+    numbers: Float[np.ndarray, "rows n_out"], weight: Float[np.ndarray, " rows"]
+) -> Float[np.ndarray, " n_out"]:
+    """Return the median of each column, each row counting by its weight.
+
+    >>> weighted_median(np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 1.0, 9.0])).tolist()
+    [3.0]
+    """
+    return np.asarray(
+        np.quantile(numbers, 0.5, axis=0, weights=weight, method="inverted_cdf"), float
+    )

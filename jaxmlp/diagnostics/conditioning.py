@@ -32,7 +32,9 @@ class Conditioning(NamedTuple):
 
 
 def conditioning(
-    features: Float[np.ndarray, "rows n"], targets: Float[np.ndarray, "rows outputs"]
+    features: Float[np.ndarray, "rows n"],
+    targets: Float[np.ndarray, "rows outputs"],
+    sample_weight: Float[np.ndarray, " rows"] | None = None,
 ) -> Conditioning:
     """Measure the effective condition number of features for predicting targets.
 
@@ -43,6 +45,7 @@ def conditioning(
     Args:
         features: inputs or activations, (rows, n).
         targets: numbers or one-hot labels, (rows, outputs).
+        sample_weight: of the rows, or None for equal ones.
 
     Returns:
         The `Conditioning`.
@@ -58,7 +61,9 @@ def conditioning(
     """
     X = np.asarray(features, np.float64)
     Y = np.asarray(targets, np.float64)
-    X, Y = X - X.mean(axis=0), Y - Y.mean(axis=0)
+    weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    root = np.sqrt(weight / weight.mean())[:, None]
+    X, Y = (root * (part - np.average(part, axis=0, weights=weight)) for part in (X, Y))
     if not (X.any() and Y.any() and np.isfinite(X).all()):
         return Conditioning(1.0, 0.0, float("inf"))
     U, S, _ = np.linalg.svd(X, full_matrices=False)

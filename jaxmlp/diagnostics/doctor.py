@@ -1,6 +1,6 @@
 """The doctor: from measurements to findings, each with its evidence and the lecture's remedy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxmlp.config import MLPConfig
@@ -37,6 +37,8 @@ def diagnose(
     validation_data: tuple[Any, Any] | None = None,
     batch_size: int | None = 64,
     l2: ScalarLike = 0.0,
+    frozen: Iterable[int] = (),
+    sample_weight: Any = None,
     loss_options: Mapping[str, ScalarLike] | None = None,
     trial_steps: int = 100,
     key: Key | None = None,
@@ -53,10 +55,14 @@ def diagnose(
         data: the training data, (x, y): (n, n_in) and targets as the loss takes them.
         loss: name of a loss, or a `Loss`.
         optimizer: the update rule; without one the learning rate is not judged.
-        state: running statistics of batch normalization, for the validation loss.
+        state: running statistics of batch normalization, for the validation loss and for frozen
+            layers.
         validation_data: (x, y); without them overfitting is not judged.
         batch_size: rows a step in the trials.
         l2: weight of the penalty in the trials.
+        frozen: layers that do not train, as given to `fit`: their gradients and weights are not
+            judged, and stay in the trials.
+        sample_weight: non-negative weights of the examples, (n,); rows of weight 0 are not there.
         loss_options: of the loss.
         trial_steps: length of a trial; 0 leaves trials out.
         key: random key of the trials' batches; None is `jax.random.key(0)`.
@@ -85,8 +91,9 @@ def diagnose(
     return findings(
         examine(
             config, params, data, loss=loss, optimizer=optimizer, state=state,
-            validation_data=validation_data, batch_size=batch_size, l2=l2,
-            loss_options=loss_options, trial_steps=trial_steps, key=key,
+            validation_data=validation_data, batch_size=batch_size, l2=l2, frozen=frozen,
+            sample_weight=sample_weight, loss_options=loss_options, trial_steps=trial_steps,
+            key=key,
         )
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """All the numbers that a diagnosis rests on, measured once; `doctor` reads them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmlp.checks import check_params
+from jaxmlp.checks import check_frozen, check_params
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.activity import UnitActivity, layer_activity
 from jaxmlp.diagnostics.chance import chance_level, target_matrix
@@ -21,9 +21,10 @@ from jaxmlp.losses import Loss, get_loss
 from jaxmlp.network import backward, forward, init_state, predict
 from jaxmlp.optimizers import as_optimizer
 from jaxmlp.training import FitResult
+from jaxmlp.training.batches import Batch, TrainData
 from jaxmlp.training.preparation import prepare_data, prepare_settings
 from jaxmlp.training.stopping import EarlyStopping
-from jaxmlp.types import Key, Params, ScalarLike, State
+from jaxmlp.types import Key, Params, ScalarLike, State, wide_dtype
 
 SAMPLE_ROWS = 1024  # for gradients and covariances: enough for both, and one size to compile for
 
@@ -76,6 +77,7 @@ class Examination:
         trial: short runs at several learning rates.
         gap: training against validation.
         result: the run, if there was one.
+        frozen: layers that do not train.
     """
 
     config: MLPConfig
@@ -93,6 +95,7 @@ class Examination:
     trial: Trial | None = None
     gap: Gap | None = None
     result: FitResult | None = None
+    frozen: tuple[int, ...] = ()
 
 
 def examine(
@@ -106,6 +109,8 @@ def examine(
     validation_data: tuple[Any, Any] | None = None,
     batch_size: int | None = 64,
     l2: ScalarLike = 0.0,
+    frozen: Iterable[int] = (),
+    sample_weight: Any = None,
     loss_options: Mapping[str, ScalarLike] | None = None,
     trial_steps: int = 100,
     key: Key | None = None,
@@ -116,49 +121,69 @@ def examine(
         result, params = params, params.params
         state = result.state if state is None else state
     check_params(config.layer_sizes, config.normalized, params)
+    frozen = check_frozen(config.n_layers, frozen)
+    state = init_state(config) if state is None else state
     # Initializers are not part of the computation: without them, more networks share a program.
     config = config.replace(weight_init="auto", bias_init=0.0, dropout=False)
     bad = _non_finite_data(data)
     if bad is not None:
         nothing = np.zeros((0, 0))
         return Examination(config, loss, params, nothing, nothing, False, bad, result=result)
-    train = prepare_data(config, loss, data)
-    forever = EarlyStopping(patience=1)
+    train = _without_absent_rows(prepare_data(config, loss, data, sample_weight))
     key = jax.random.key(0) if key is None else key
+    forever = EarlyStopping(patience=1)
     options = prepare_settings(loss, key, l2, 0.0, loss_options, forever).loss_options
-    rows = np.linspace(0, len(train.x) - 1, min(SAMPLE_ROWS, len(train.x))).astype(int)
-    x, y = train.x[rows], train.y[rows]
-    value, flags, flow, inputs = jax.device_get(_probe(config, loss, params, x, y, options))
-    targets = target_matrix(y, config.layer_sizes[-1])
-    labels = y.ndim == 1 and config.layer_sizes[-1] > 1
-    found = Examination(config, loss, params, np.asarray(x), targets, labels, result=result)
+    sample = draw_sample(train)
+    value, flags, flow, inputs = jax.device_get(
+        probe(config, loss, params, sample, state, options, frozen)
+    )
+    targets = target_matrix(sample.y, config.layer_sizes[-1])
+    labels = sample.y.ndim == 1 and config.layer_sizes[-1] > 1
+    found = Examination(
+        config, loss, params, np.asarray(sample.x), targets, labels, result=result, frozen=frozen
+    )
     bad = first_non_finite(flags) if np.isfinite(value) else _before_loss(config, flags)
     if bad is not None:
-        return _with(found, non_finite=bad)
+        return replace(found, non_finite=bad)
     trial = None
     if optimizer is not None and trial_steps > 0:
         trial = try_rates(
-            config, loss, as_optimizer(optimizer), params, (train.x, train.y),
-            steps=trial_steps, batch_size=batch_size or len(train.x), key=key, l2=l2,
-            loss_options=options,
+            config, loss, as_optimizer(optimizer), params, train, steps=trial_steps,
+            batch_size=batch_size or len(train.x), key=key, l2=l2, loss_options=options,
+            state=state, frozen=frozen,
         )  # fmt: skip
     gap = None
     if validation_data is not None:
-        gap = _measure_gap(config, loss, params, state, (x, y), validation_data, options)
-    return _with(
+        gap = _measure_gap(config, loss, params, state, sample, validation_data, options)
+    weight = np.asarray(sample.weight)
+    return replace(
         found,
         loss_value=float(value),
-        chance=chance_level(loss, y, config.layer_sizes[-1], options),
+        chance=chance_level(loss, sample.y, config.layer_sizes[-1], options, weight),
         flow=flow,
-        activity=layer_activity(config, params, train.x),
-        conditioning=tuple(conditioning(h, targets) for h in inputs),
+        activity=layer_activity(config, params, train.x, state=state, frozen=frozen),
+        conditioning=tuple(conditioning(h, targets, weight) for h in inputs),
         trial=trial,
         gap=gap,
     )
 
 
-def _with(found: Examination, **changes: Any) -> Examination:
-    return Examination(**{**vars(found), **changes})
+def draw_sample(train: TrainData) -> Batch:
+    """Take at most 1024 rows, evenly spaced."""
+    rows = np.linspace(0, len(train.x) - 1, min(SAMPLE_ROWS, len(train.x))).astype(int)
+    weight = jnp.ones(len(rows), wide_dtype(train.x.dtype))
+    return Batch(
+        train.x[rows], train.y[rows], weight if train.weight is None else train.weight[rows]
+    )
+
+
+def _without_absent_rows(train: TrainData) -> TrainData:
+    """Leave out rows of weight 0, which are as good as not there."""
+    if train.weight is None or bool(jnp.all(train.weight > 0)):
+        return train
+    rows = np.flatnonzero(np.asarray(train.weight) > 0)
+    x, y, weight = (part[rows] for part in (train.x, train.y, train.weight))
+    return train._replace(x=x, y=y, weight=weight, n_rows=np.int32(len(rows)))
 
 
 def _non_finite_data(data: tuple[Any, Any]) -> tuple[int, str] | None:
@@ -177,24 +202,38 @@ def _before_loss(config: MLPConfig, flags: Any) -> tuple[int, str]:
     return first_non_finite(flags) or (config.n_layers - 1, "loss")
 
 
-@partial(jax.jit, static_argnums=1)
-def _probe(
-    config: MLPConfig, loss: Loss, params: Params, x: Array, y: Array, options: dict[str, Any]
+@partial(jax.jit, static_argnames=("loss", "frozen"))
+def probe(
+    config: MLPConfig,
+    loss: Loss,
+    params: Params,
+    sample: Batch,
+    state: State,
+    options: dict[str, Any],
+    frozen: tuple[int, ...],
 ) -> tuple[Array, Any, Flow, list[Array]]:
     """One training pass over the sample: loss, finiteness, gradient flow, each layer's inputs."""
-    outputs, cache = forward(config, params, x)
-    values, d_outputs = loss.value_and_grad(outputs, y, **options)
-    grads, _ = backward(config, params, cache, d_outputs / len(x))
+    outputs, cache = forward(
+        config, params, sample.x, sample_weight=sample.weight, state=state, frozen=frozen
+    )
+    values, d_outputs = loss.value_and_grad(outputs, sample.y, **options)
+    share = sample.weight / jnp.sum(sample.weight)
+    grads, _ = backward(config, params, cache, share.astype(d_outputs.dtype)[:, None] * d_outputs)
     rows = []
     for layer, grad, kept in zip(params, grads, cache, strict=True):
         W, dW, h = (a.astype(jnp.float32) for a in (layer.W, grad.W, kept.inputs))
-        length = jnp.linalg.norm(h) / len(x) ** 0.5
+        length = jnp.sqrt(share.astype(jnp.float32) @ jnp.sum(h * h, axis=1))
         size = _norm(dW)
         rows.append((_ratio(size, length), size, _norm(W) / W.size**0.5, _spread(W), _spread(dW)))
     columns: Any = [jnp.stack(column) for column in zip(*rows, strict=True)]
     flags = tensor_flags(params, cache, grads)
     flow = Flow(*columns)
-    return jnp.mean(values), flags, flow, [kept.inputs.astype(jnp.float32) for kept in cache]
+    return (
+        share @ values.astype(share.dtype),
+        flags,
+        flow,
+        [kept.inputs.astype(jnp.float32) for kept in cache],
+    )
 
 
 def _spread(matrix: Array) -> Array:
@@ -216,21 +255,21 @@ def _measure_gap(
     config: MLPConfig,
     loss: Loss,
     params: Params,
-    state: State | None,
-    sample: tuple[Array, Array],
+    state: State,
+    sample: Batch,
     validation_data: tuple[Any, Any],
     options: dict[str, Any],
 ) -> Gap:
     """Mean losses in inference mode."""
     held_out = prepare_data(config, loss, validation_data, what="validation_data")
-    state = init_state(config) if state is None else state
 
     def losses(x: Array, y: Array) -> np.ndarray:
         return np.asarray(_losses(config, loss, params, state, x, y, options), np.float64)
 
-    train, validation = losses(*sample), losses(held_out.x, held_out.y)
+    train, validation = losses(sample.x, sample.y), losses(held_out.x, held_out.y)
     error = validation.std() / len(validation) ** 0.5
-    return Gap(float(train.mean()), float(validation.mean()), float(error))
+    mean = np.average(train, weights=np.asarray(sample.weight))
+    return Gap(float(mean), float(validation.mean()), float(error))
 
 
 @partial(jax.jit, static_argnums=1)

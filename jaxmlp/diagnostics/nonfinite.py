@@ -14,8 +14,11 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.network import init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
-from jaxmlp.training import EarlyStopping, FitResult, Program, fit_steps, initial_carry
+from jaxmlp.training import EarlyStopping, FitResult, Program, initial_carry
+from jaxmlp.training.loop import copy_tree, run_steps
+from jaxmlp.training.observation import RunParts
 from jaxmlp.training.preparation import check_batch_size, prepare_data, prepare_settings
+from jaxmlp.training.program import Carry
 from jaxmlp.types import Cache, Key, Params, PyTree, ScalarLike, State
 
 FORWARD = ("inputs", "W", "b", "outputs")
@@ -189,31 +192,52 @@ def locate_non_finite(
     carry = initial_carry(program, optimizer, params, state, train)
     if optimizer_state is not None:
         carry = carry._replace(optimizer_state=optimizer_state)
-    spe = -(-len(train.x) // size)
+    parts = RunParts(program, optimizer, train, None, settings, -(-len(train.x) // size))
+    return replay(parts, carry, 0, stopped_at)
 
-    def run(program: Program, carry: Any, first: int, n_steps: int) -> Any:
-        numbers = (np.int32(n) for n in (spe, first, n_steps))
-        return _run(program, optimizer, carry, train, None, settings, *numbers)
 
-    step, before = 0, max(stopped_at - 1, 0)
+def replay(parts: RunParts, carry: Carry, first: int, stopped_at: int) -> NonFinite | None:
+    """Take the last steps of a diverged run again, and look at every tensor of them.
+
+    Args:
+        parts: of the run.
+        carry: where it stood before step `first`.
+        first: a step before `stopped_at`, or 0.
+        stopped_at: the step whose loss was not finite.
+
+    Returns:
+        Where it happened, or None if the replay stayed finite.
+    """
+
+    def run(program: Program, carry: Carry, first: int, n_steps: int) -> Any:
+        numbers = (np.int32(n) for n in (parts.steps_per_epoch, first, n_steps))
+        return run_steps(
+            program, parts.optimizer, carry, parts.train, parts.validation, parts.settings, *numbers
+        )
+
+    carry = copy_tree(carry)  # the steps are donated what they are given
+    program, step, before = parts.program, first, max(stopped_at - 1, first)
+    epochs = program.history_rows * parts.steps_per_epoch
+    records = program.monitor_rows * program.monitor_every
     while step < before:
-        n_steps = min(before - step, program.history_rows * spe - step % spe)
+        n_steps = min(before - step, epochs - step % parts.steps_per_epoch)
+        if program.monitor is not None:
+            n_steps = min(n_steps, records - step % program.monitor_every)
         carry, _ = run(program, carry, step, n_steps)
         step += n_steps
     # Two calls of one step: the second must see what the first made of the parameters.
-    watching = replace(program, monitor=_FiniteMonitor(frozen), monitor_rows=1)
+    watching = replace(
+        program, monitor=_FiniteMonitor(program.frozen), monitor_every=1, monitor_rows=1
+    )
     for step in range(before, stopped_at + 1):
-        carry, records = run(watching, carry, step, 1)
-        flags = jax.tree.map(lambda seen: seen[0], jax.device_get(records.monitored))
+        carry, seen = run(watching, carry, step, 1)
+        flags = jax.tree.map(lambda rows: rows[0], jax.device_get(seen.monitored))
         if step == stopped_at and flags.forward.all():
-            return NonFinite(step, config.n_layers - 1, "loss")
+            return NonFinite(step, program.config.n_layers - 1, "loss")
         found = first_non_finite(flags)
         if found is not None:
             return NonFinite(step, *found)
     return None
-
-
-_run = jax.jit(fit_steps)
 
 
 def _all_finite(rows: list[list[PyTree]]) -> Array:

@@ -23,6 +23,8 @@ FEW = 20
 
 def unscaled_inputs(exam: Examination) -> list[Finding]:
     """Features far from mean square 1, or with an offset far larger than their spread."""
+    if 0 in exam.frozen:  # they are as the layer has learnt to expect
+        return []
     x = exam.x.astype(np.float64)
     rms = np.sqrt(np.mean(x**2, axis=0))
     mean, spread = x.mean(axis=0), x.std(axis=0)
@@ -67,7 +69,7 @@ def ill_conditioning(exam: Examination) -> list[Finding]:
     """Inputs or activations whose telling directions have too little variance."""
     found = []
     for l, measured in enumerate(exam.conditioning):
-        if measured.condition_number > ILL_CONDITIONED:
+        if measured.condition_number > ILL_CONDITIONED and l not in exam.frozen:
             what = "The inputs" if l == 0 else f"Layer {l}'s inputs"
             remedy = (
                 "Drop or combine features that nearly repeat each other, whiten the inputs (PCA), "

@@ -5,11 +5,10 @@ Thresholds come from an argument, given beside each, not from a fit to examples.
 
 import math
 
-import numpy as np
-
 from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.flatness import slopes
+from jaxmlp.training import FitResult
 
 # A layer learns at a good pace if a step changes its weights by about 1e-3 of their size. If the
 # top layer does, a layer that gets 1e-3 of its gradient moves by 1e-6: it would need a million
@@ -46,15 +45,20 @@ def non_finite(exam: Examination) -> list[Finding]:
             )
         )  # fmt: skip
     elif result is not None and int(result.carry.stopped_at) >= 0:
-        found.append(
-            _finding(
-                FindingKind.NON_FINITE, None, Severity.CRITICAL,
-                f"The run ended at step {int(result.carry.stopped_at)}: its loss was not finite.",
-                "Lower the learning rate or clip the gradient's global norm; "
-                "diagnostics.locate_non_finite names the layer and tensor.",
-            )
-        )  # fmt: skip
+        found.append(_diverged(result))
     return found
+
+
+def _diverged(result: FitResult) -> Finding:
+    """A run that ended with a loss that was not finite, and where that began, if it was watched."""
+    evidence = f"The run ended at step {int(result.carry.stopped_at)}: its loss was not finite."
+    remedy = "Lower the learning rate or clip the gradient's global norm"
+    origin = getattr(result.diagnostics, "non_finite", None)
+    if origin is None:
+        remedy += "; diagnostics.locate_non_finite names the layer and tensor"
+        return _finding(FindingKind.NON_FINITE, None, Severity.CRITICAL, evidence, f"{remedy}.")
+    evidence += f" The first NaN or infinity was in {origin.tensor} (step {origin.step})."
+    return _finding(FindingKind.NON_FINITE, origin.layer, Severity.CRITICAL, evidence, f"{remedy}.")
 
 
 def symmetric_weights(exam: Examination) -> list[Finding]:
@@ -63,7 +67,7 @@ def symmetric_weights(exam: Examination) -> list[Finding]:
     found = []
     for l, n_out in enumerate(exam.config.layer_sizes[1:-1]):
         spread, drift = exam.flow.weight_spread[l], exam.flow.gradient_spread[l]
-        if n_out > 1 and max(spread, drift) < SYMMETRIC:
+        if n_out > 1 and max(spread, drift) < SYMMETRIC and l not in exam.frozen:
             found.append(
                 _finding(
                     FindingKind.SYMMETRIC_WEIGHTS, l, Severity.CRITICAL,
@@ -80,13 +84,14 @@ def symmetric_weights(exam: Examination) -> list[Finding]:
 def gradient_flow(exam: Examination) -> list[Finding]:
     """Gradients that shrink or grow on their way down."""
     assert exam.flow is not None
-    signal, top = exam.flow.signal, exam.config.n_layers - 1
-    if top == 0 or signal[top] <= 0:
+    trains = [l for l in range(exam.config.n_layers) if l not in exam.frozen]
+    signal, top = exam.flow.signal, max(trains, default=0)
+    if len(trains) < 2 or signal[top] <= 0:
         return []
     # That nothing comes back through dead units, or through equal ones, is their own finding.
     blocked = bool(symmetric_weights(exam)) or any(a.dead.all() for a in exam.activity)
     ratio = signal / signal[top]
-    weakest, strongest = int(np.argmin(ratio)), int(np.argmax(ratio))
+    weakest, strongest = (find(trains, key=lambda l: ratio[l]) for find in (min, max))
     found = []
     if ratio[weakest] < VANISHING and not blocked:
         found.append(
@@ -119,8 +124,10 @@ def dead_units(exam: Examination) -> list[Finding]:
     for l, activity in enumerate(exam.activity):
         n_units, n_dead = len(activity.dead), int(activity.dead.sum())
         limit = min(DEAD * n_units + DEAD_SIGMAS * math.sqrt(n_units) / 2, n_units - 0.5)
+        everything = n_dead == n_units
+        if l in exam.frozen and not everything:
+            continue  # as it was trained
         if n_dead > limit or (n_dead and n_dead >= 0.1 * n_units):
-            everything = n_dead == n_units
             severity = Severity.WARNING if n_dead > limit else Severity.INFO
             found.append(
                 _finding(
@@ -139,7 +146,8 @@ def saturated_units(exam: Examination) -> list[Finding]:
     found = []
     for l, activity in enumerate(exam.activity):
         share = activity.saturated_fraction
-        if slopes(exam.config.activations[l]).saturates and share > SATURATED:
+        saturates = slopes(exam.config.activations[l]).saturates and l not in exam.frozen
+        if saturates and share > SATURATED:
             found.append(
                 _finding(
                     FindingKind.SATURATED_UNITS, l, Severity.WARNING,
@@ -190,7 +198,8 @@ def _culprit(exam: Examination, layer: int) -> int:
     The output layer's weights are passed too, but are no hidden layer's.
     """
     assert exam.flow is not None
-    passed = range(min(layer + 1, exam.config.n_layers - 2), exam.config.n_layers - 1)
+    top = max(l for l in range(exam.config.n_layers) if l not in exam.frozen)
+    passed = range(min(layer + 1, top - 1), top)
     rms = exam.flow.weight_rms
     return max(passed, key=lambda l: abs(math.log(float(rms[l]) / _right_rms(exam, l) + 1e-30)))
 

@@ -13,7 +13,9 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.network import value_and_grad
 from jaxmlp.optimizers import Optimizer, apply_updates
-from jaxmlp.types import Key, Params, ScalarLike
+from jaxmlp.training.batches import TrainData
+from jaxmlp.training.program import merge, trainable
+from jaxmlp.types import Key, Params, ScalarLike, State
 
 SCALES = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)  # 0: the same batches, nothing learnt
 SETTLED = 20  # steps at the end over which the loss is averaged
@@ -28,7 +30,7 @@ class Trial(NamedTuple):
             is the same batches without any training}; -inf for a run that did not stay finite.
         untrained: that loss at a scale of 0.
         update_ratio: median over the steps of ||update of W|| / ||W|| at the rate itself,
-            (layers,).
+            (layers that train,).
     """
 
     steps: int
@@ -42,13 +44,15 @@ def try_rates(
     loss: Loss,
     optimizer: Optimizer,
     params: Params,
-    data: tuple[Array, Array],
+    data: TrainData,
     *,
     steps: int,
     batch_size: int,
     key: Key,
     l2: ScalarLike = 0.0,
     loss_options: Mapping[str, ScalarLike] | None = None,
+    state: State = (),
+    frozen: tuple[int, ...] = (),
 ) -> Trial:
     """Train copies of a network for a few steps at 0.01 to 10,000 times the learning rate.
 
@@ -60,20 +64,25 @@ def try_rates(
         loss: the loss.
         optimizer: the update rule at its learning rate, from fresh moments.
         params: where to start.
-        data: (x, y) as arrays.
+        data: the examples, with their weights if they have any.
         steps: number of steps, at least 1.
         batch_size: rows a step, drawn with replacement.
         key: random key of the batches.
         l2: weight of the penalty.
         loss_options: of the loss.
+        state: running statistics, which *frozen* layers normalize with.
+        frozen: layers that do not train.
 
     Returns:
         The `Trial`.
     """
-    n_rows = len(data[0])
+    n_rows = len(data.x)
     rows = jax.random.randint(key, (steps, min(batch_size, n_rows)), 0, n_rows, "int32")
     options = {"l2": l2, "loss_options": dict(loss_options or {})}
-    losses, ratios = jax.device_get(_run(config, loss, optimizer, params, data, rows, options))
+    arrays = data.x, data.y, data.weight
+    losses, ratios = jax.device_get(
+        _run(config, loss, optimizer, params, arrays, rows, state, options, frozen)
+    )
     tails = losses[:, -min(SETTLED, steps) :]
     final = np.asarray(np.mean(tails, axis=1, dtype=np.float64))
     progress = np.where(np.isfinite(final), final[0] - final, -np.inf)
@@ -85,31 +94,36 @@ def try_rates(
     )
 
 
-@partial(jax.jit, static_argnums=1)
+@partial(jax.jit, static_argnames=("loss", "frozen"))
 def _run(
     config: MLPConfig,
     loss: Loss,
     optimizer: Optimizer,
     params: Params,
-    data: tuple[Array, Array],
+    data: tuple[Array, Array, Array | None],
     rows: Array,
+    state: State,
     options: dict[str, Any],
+    frozen: tuple[int, ...],
 ) -> tuple[Array, Array]:
-    """Loss (scales, steps) and update ratio (scales, steps, layers)."""
-    gradient = value_and_grad(config, loss)
+    """Loss (scales, steps) and update ratio (scales, steps, layers that train)."""
+    gradient = value_and_grad(config, loss, frozen=frozen)
 
     def step(scale: Array, carry: Any, rows: Array) -> tuple[Any, tuple[Array, Array]]:
         params, moments = carry
-        x, y = (jnp.take(part, rows, axis=0) for part in data)
-        value, grads = gradient(params, x, y, **options)
-        updates, moments = optimizer.update(grads, moments, params)
+        x, y, weight = jax.tree.map(lambda part: jnp.take(part, rows, axis=0), data)
+        value, grads = gradient(params, x, y, sample_weight=weight, state=state, **options)
+        layers = trainable(params, frozen)
+        updates, moments = optimizer.update(trainable(grads, frozen), moments, layers)
         updates = jax.tree.map(lambda u: scale.astype(u.dtype) * u, updates)
-        norms = [(_norm(u.W), _norm(layer.W)) for u, layer in zip(updates, params, strict=True)]
+        norms = [(_norm(u.W), _norm(layer.W)) for u, layer in zip(updates, layers, strict=True)]
         ratios = [change / jnp.where(size > 0, size, jnp.ones_like(size)) for change, size in norms]
-        return (apply_updates(params, updates), moments), (value, jnp.stack(ratios))
+        params = merge(params, apply_updates(layers, updates), frozen)
+        return (params, moments), (value, jnp.stack(ratios))
 
     def run(scale: Array) -> tuple[Array, Array]:
-        return jax.lax.scan(partial(step, scale), (params, optimizer.init(params)), rows)[1]
+        moments = optimizer.init(trainable(params, frozen))
+        return jax.lax.scan(partial(step, scale), (params, moments), rows)[1]
 
     return jax.lax.map(run, jnp.asarray(SCALES, jnp.float32))
 

@@ -1,7 +1,7 @@
 """`fit`: a loop on the host over compiled chunks of steps."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from jaxmlp.optimizers import Optimizer, as_optimizer
 from jaxmlp.training.batches import TrainData
 from jaxmlp.training.history import History
 from jaxmlp.training.interruption import interruptible
+from jaxmlp.training.observation import Observer, RunParts, Watch
 from jaxmlp.training.preparation import (
     check_batch_size,
     check_optimizer_state,
@@ -25,6 +26,7 @@ from jaxmlp.training.preparation import (
     prepare_settings,
 )
 from jaxmlp.training.program import Carry, Monitor, Program, Records, Settings, initial_carry
+from jaxmlp.training.result import Callback, FitResult, Progress
 from jaxmlp.training.steps import fit_steps
 from jaxmlp.training.stopping import EarlyStopping, FitStatus, watched_column
 from jaxmlp.types import Key, Params, PyTree, ScalarLike, State
@@ -32,69 +34,14 @@ from jaxmlp.types import Key, Params, PyTree, ScalarLike, State
 CHUNK_SECONDS = 0.25  # long enough to hide the call, short enough for Ctrl-C and a progress bar
 FIRST_CHUNK = 16  # steps; later chunks are as long as their measured speed allows
 
-_run = jax.jit(fit_steps, donate_argnames="carry")
+run_steps = jax.jit(fit_steps, donate_argnames="carry")
 _initial_carry = jax.jit(initial_carry)
 
 
 @jax.jit  # one call for the whole tree: a copy of each leaf on its own takes 3 ms for 64-128-10
-def _copy(tree: PyTree) -> PyTree:
+def copy_tree(tree: PyTree) -> PyTree:
+    """Return arrays of their own, so that donating the given ones loses nothing."""
     return jax.tree.map(jnp.copy, tree)
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What a run learnt; pass it to `fit` in the place of the parameters to go on.
-
-    Attributes:
-        params: the best parameters with early stopping, after a divergence or an interruption;
-            else those after the last epoch.
-        state: running statistics that belong to `params`, or ().
-        history: one row an epoch.
-        status: how the run ended.
-        best_epoch: the epoch, from 1, with the best watched metric; 0 if none ended.
-        n_steps: steps taken, those of earlier calls included.
-        carry: where the run stands; its `stopped_at` is the step at which it diverged.
-        monitored: what the monitor returned, stacked along a leading axis; None without one.
-        monitor_steps: number of steps taken up to each of its records, (records,).
-    """
-
-    params: Params
-    state: State
-    history: History
-    status: FitStatus
-    best_epoch: int
-    n_steps: int
-    steps_per_epoch: int
-    carry: Carry = field(repr=False)
-    monitored: PyTree = field(default=None, repr=False)
-    monitor_steps: Any = field(default=None, repr=False)
-
-    @property
-    def optimizer_state(self) -> PyTree:
-        """Moments and counters after the last step."""
-        return self.carry.optimizer_state
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a callback is given after an epoch.
-
-    Attributes:
-        epoch: its number, from 1.
-        epochs: the number of the last one if nothing stops the run.
-        row: the epoch's metrics by name.
-        result: a function that makes a `FitResult` of the run so far, which is the state at the
-            end of the *chunk*; with `every=1` that is the end of this epoch.
-    """
-
-    epoch: int
-    epochs: int
-    row: Mapping[str, float]
-    result: Callable[[], FitResult] = field(repr=False)
-
-
-Callback = Callable[[Progress], Any]
-"""Called after each epoch (in its chunk's end); what it returns stops the run if it is True."""
 
 
 def fit(
@@ -120,6 +67,7 @@ def fit(
     shuffle: bool = True,
     monitor: Monitor | None = None,
     monitor_every: int = 100,
+    diagnostics: Observer | None = None,
     callbacks: Iterable[Callback] = (),
     every: int | None = None,
 ) -> FitResult:
@@ -153,6 +101,8 @@ def fit(
         shuffle: False keeps the order of the data.
         monitor: a pure function of (params, cache, grads, updates), recorded while training.
         monitor_every: its cadence in steps.
+        diagnostics: `jaxmlp.Diagnostics()` to watch the health of the run, at less than 5% of its
+            time: gradients, updates and units of every layer, in `result.diagnostics`.
         callbacks: called with a `Progress` for each epoch; True stops the run.
         every: epochs after which callbacks must be called at the latest; None leaves it to the
             speed of the run.
@@ -189,6 +139,8 @@ def fit(
     frozen = check_frozen(config.n_layers, frozen)
     if len(frozen) == config.n_layers:
         raise ValueError("all layers are frozen, so nothing would train; leave at least one out.")
+    if diagnostics is not None:
+        monitor, monitor_every = _monitor_of(diagnostics, monitor, config, frozen)
     stopping = early_stopping or EarlyStopping(patience=np.iinfo(np.int32).max)
     program = Program(
         config,
@@ -211,12 +163,24 @@ def fit(
         settings=prepare_settings(loss, key, l2, dropout_rate, loss_options, stopping),
         columns=columns,
         keep_best=early_stopping is not None,
+        observer=diagnostics,
     )
     if isinstance(params, FitResult):
         run.resume(params, state, optimizer_state)
     else:
         run.start(params, state, optimizer_state)
     return run.train_for(epochs, tuple(callbacks), every)
+
+
+def _monitor_of(
+    diagnostics: Any, monitor: Monitor | None, config: MLPConfig, frozen: tuple[int, ...]
+) -> tuple[Monitor, int]:
+    """The monitor that diagnostics bring along, and its cadence."""
+    if not isinstance(diagnostics, Observer):
+        raise TypeError(f"diagnostics is {diagnostics!r}; pass jaxmlp.Diagnostics(), or None.")
+    if monitor is not None:
+        raise ValueError("diagnostics bring a monitor of their own; pass one or the other.")
+    return diagnostics.monitor(config, frozen), diagnostics.every
 
 
 @dataclass
@@ -230,6 +194,8 @@ class _Run:
     settings: Settings
     columns: tuple[str, ...]
     keep_best: bool
+    observer: Observer | None
+    watch: Watch | None = field(init=False, default=None)
     history: History = field(init=False)
     carry: Carry = field(init=False)
     n_steps: int = 0
@@ -250,9 +216,10 @@ class _Run:
         if optimizer_state is not None:
             check_optimizer_state(carry.optimizer_state, optimizer_state)
             carry = carry._replace(optimizer_state=optimizer_state)
-        self.carry = _copy(carry)  # chunks donate what they are given
+        self.carry = copy_tree(carry)  # chunks donate what they are given
         names = ("epoch", *self.columns, "seconds")
         self.history = History({name: np.zeros(0) for name in names} | {"epoch": np.zeros(0, int)})
+        self._begin_watch(None)
 
     def resume(self, result: FitResult, state: State | None, optimizer_state: PyTree) -> None:
         """Go on where a result stands."""
@@ -281,10 +248,19 @@ class _Run:
             carry = fresh._replace(best=carry.best, epochs=carry.epochs)
             self.n_steps = self.history.n_epochs * self.steps_per_epoch
         running, nowhere = jnp.int32(FitStatus.RUNNING), jnp.int32(-1)
-        self.carry = _copy(carry._replace(status=running, stopped_at=nowhere))
+        self.carry = copy_tree(carry._replace(status=running, stopped_at=nowhere))
         if self.program.monitor is not None and result.monitored is not None:
             self.monitored = [result.monitored]
             self.monitor_steps = list(result.monitor_steps)
+        self._begin_watch(result.diagnostics)
+
+    def _begin_watch(self, earlier: Any) -> None:
+        if self.observer is not None:
+            parts = RunParts(
+                self.program, self.optimizer, self.train, self.validation, self.settings,
+                self.steps_per_epoch,
+            )  # fmt: skip
+            self.watch = self.observer.watch(parts, self.carry, self.n_steps, earlier)
 
     def train_for(
         self, epochs: int, callbacks: tuple[Callback, ...], every: int | None
@@ -304,6 +280,8 @@ class _Run:
                 first_epoch = self.history.n_epochs
                 begin = time.perf_counter()
                 n = self._chunk_length(min(length, last_step - self.n_steps), every)
+                if self.watch is not None:
+                    self.watch.before_chunk(self.carry, self.n_steps)
                 self._call(n)
                 seconds = time.perf_counter() - begin
                 length = int(np.clip(n * CHUNK_SECONDS / max(seconds, 1e-6), 1, 16 * n + 1))
@@ -311,13 +289,16 @@ class _Run:
                 running = self.status is FitStatus.RUNNING and self.n_steps < last_step
                 if running and (stop or interruption.requested):
                     self.status = FitStatus.INTERRUPTED
+                if self.watch is not None:
+                    over = self.status is not FitStatus.RUNNING or self.n_steps == last_step
+                    self.watch.after_chunk(self.carry, self.n_steps, over)
         if self.status is FitStatus.RUNNING:
             self.status = FitStatus.COMPLETED
         return self.result()
 
     def result(self) -> FitResult:
         """Pack what has been learnt, in arrays of its own."""
-        carry = _copy(self.carry)
+        carry = copy_tree(self.carry)
         best_epoch = int(carry.best.epoch)
         best_wanted = self.keep_best or self.status in (FitStatus.DIVERGED, FitStatus.INTERRUPTED)
         use_best = best_wanted and (best_epoch > 0 or self.status is FitStatus.DIVERGED)
@@ -336,14 +317,17 @@ class _Run:
             carry,
             monitored,
             np.asarray(self.monitor_steps, int) if self.program.monitor else None,
+            self.watch.report(self.monitor_steps, monitored) if self.watch else None,
         )
 
     def _chunk_length(self, wanted: int, every: int | None) -> int:
         """Shorten a chunk to what the buffers hold and the callbacks allow."""
         spe, program = self.steps_per_epoch, self.program
         limit = program.history_rows * spe - self.n_steps % spe
-        if every is not None:
-            limit = min(limit, every * spe - self.n_steps % (every * spe))
+        periods = [every] if every is not None else []
+        periods += [self.observer.every_epochs] if self.observer is not None else []
+        for period in periods:
+            limit = min(limit, period * spe - self.n_steps % (period * spe))
         if program.monitor is not None:
             cadence = program.monitor_every
             limit = min(limit, program.monitor_rows * cadence - self.n_steps % cadence)
@@ -352,7 +336,7 @@ class _Run:
     def _call(self, n_steps: int) -> None:
         """Run one chunk, and take in its records."""
         begin, first, before = time.perf_counter(), self.n_steps, int(self.carry.epochs)
-        self.carry, records = _run(
+        self.carry, records = run_steps(
             self.program,
             self.optimizer,
             self.carry,

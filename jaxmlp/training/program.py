@@ -171,3 +171,9 @@ def initial_carry(
 def trainable(params: Params, frozen: tuple[int, ...]) -> Params:
     """Return the layers that train; the optimizer never sees the others."""
     return tuple(layer for l, layer in enumerate(params) if l not in frozen)
+
+
+def merge(params: Params, trained: Params, frozen: tuple[int, ...]) -> Params:
+    """Return all layers, those that train taken from `trained`."""
+    layers = iter(trained)
+    return tuple(layer if l in frozen else next(layers) for l, layer in enumerate(params))

@@ -19,10 +19,10 @@ from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.training.batches import TrainData, capacity, take_batch
 from jaxmlp.training.evaluation import data_sums
 from jaxmlp.training.metrics import add_sums, finish, metric_sums
-from jaxmlp.training.program import Best, Carry, Program, Records, Settings, trainable
+from jaxmlp.training.program import Best, Carry, Program, Records, Settings, merge, trainable
 from jaxmlp.training.shuffling import shuffle_words, shuffled_rows
 from jaxmlp.training.stopping import FitStatus, higher_is_better
-from jaxmlp.types import Key, Params, PyTree, ScalarLike, State
+from jaxmlp.types import Key, PyTree, ScalarLike, State
 
 
 def fit_steps(
@@ -129,11 +129,6 @@ def _any_runs(axis_size: int, in_batched: Any, status: Array) -> tuple[Array, bo
     return jnp.any(is_running(status)), False
 
 
-def _merge(params: Params, trained: Params, frozen: tuple[int, ...]) -> Params:
-    layers = iter(trained)
-    return tuple(layer if l in frozen else next(layers) for l, layer in enumerate(params))
-
-
 def _make_step(
     program: Program, optimizer: Optimizer, train: TrainData, settings: Settings
 ) -> Callable[..., tuple[Carry, PyTree]]:
@@ -167,7 +162,7 @@ def _make_step(
         updates, optimizer_state = optimizer.update(
             trainable(grads, frozen), carry.optimizer_state, layers
         )
-        params = _merge(carry.params, apply_updates(layers, updates), frozen)
+        params = merge(carry.params, apply_updates(layers, updates), frozen)
         sums = metric_sums(loss, outputs, batch.y, batch.weight, settings.loss_options)
         if program.shared_penalty:
             sums = sums._replace(loss=value.astype(sums.loss.dtype) * sums.weight)

@@ -145,3 +145,36 @@ def test_every_precision_with_batch_normalization_and_dropout(dtypes):
             key=jax.random.key(1), validation_data=held_out, **options,
         )  # fmt: skip
         assert kinds(config, result, train, validation_data=held_out, **options) == set()
+
+
+def test_frozen_layers_are_not_judged():
+    """What is wrong in a frozen layer is how it was learnt; the trials leave it as it is."""
+    case = healthy(SMALL[1], SEED)
+    config, params, data = case.config, case.params, case.data
+    options = {"loss": case.loss, "optimizer": case.optimizer}
+    saturated = (params[0]._replace(W=20 * params[0].W), *params[1:])
+    assert FindingKind.SATURATED_UNITS in kinds(config, saturated, data, loss=case.loss)
+    assert kinds(config, saturated, data, frozen=(0,), **options) == set()
+    exam = examine(config, params, data, frozen=(0,), trial_steps=5, **options)
+    assert exam.trial.update_ratio.shape == (2,)  # of the layers that train
+
+
+def test_sample_weights_count_rows():
+    """A row of weight 2 is two rows; one of weight 0 is none."""
+    case = healthy(SMALL[0], SEED)
+    x, y = (part[:60] for part in case.data)
+    weight = np.arange(60) % 3
+    repeated = np.repeat(np.arange(60), weight)
+    bad = x.copy()
+    bad[weight == 0] = 1e6
+    weighted = examine(case.config, case.params, (bad, y), loss=case.loss, sample_weight=weight)
+    counted = examine(case.config, case.params, (x[repeated], y[repeated]), loss=case.loss)
+    np.testing.assert_allclose(weighted.loss_value, counted.loss_value, rtol=1e-5)
+    np.testing.assert_allclose(weighted.chance, counted.chance, rtol=1e-5)
+    for a, b in zip(weighted.flow, counted.flow, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3)
+    for a, b in zip(weighted.conditioning, counted.conditioning, strict=True):
+        np.testing.assert_allclose(a.signal, b.signal, rtol=0.1)
+    assert weighted.activity[0].dead.tolist() == counted.activity[0].dead.tolist()
+    found = diagnose(case.config, case.params, (bad, y), loss=case.loss, sample_weight=weight)
+    assert FindingKind.UNSCALED_INPUTS not in {f.kind for f in found}

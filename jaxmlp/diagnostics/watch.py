@@ -1,0 +1,195 @@
+"""`Diagnostics`: the health of a run, watched while it trains and kept in its result."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.diagnostics.activity import UnitActivity, layer_activity
+from jaxmlp.diagnostics.chance import chance_level
+from jaxmlp.diagnostics.examine import draw_sample, probe
+from jaxmlp.diagnostics.monitor import LayerMonitor, LayerReadings, monitor_layers
+from jaxmlp.diagnostics.nonfinite import NonFinite, replay
+from jaxmlp.training.loop import copy_tree
+from jaxmlp.training.observation import RunParts
+from jaxmlp.training.program import Carry
+
+ACTIVITY_ROWS = 4096  # shares to a standard error of 0.8%, for 1/20 of the cost of 60,000 rows
+
+
+@dataclass(frozen=True)
+class RunDiagnostics:
+    """What `fit(diagnostics=Diagnostics())` saw; `print` it for a table.
+
+    Attributes:
+        steps: number of steps up to each record, (records,).
+        layers: readings of every layer at these steps, (records, layers) each; None if the run
+            was shorter than the cadence.
+        epochs: of the looks at all examples; the first is 0, before training.
+        activity: of the hidden layers at each look.
+        first_loss: mean loss before training.
+        chance: loss of the best constant prediction: ln C for C equally frequent classes. A fresh
+            network should start near it.
+        non_finite: where NaN or infinity first appeared; None in a run that stayed finite.
+    """
+
+    steps: Int[np.ndarray, " records"]
+    layers: LayerReadings | None
+    epochs: tuple[int, ...]
+    activity: tuple[tuple[UnitActivity, ...], ...]
+    first_loss: float
+    chance: float
+    non_finite: NonFinite | None = None
+
+    def __str__(self) -> str:
+        """Format the readings of the first record and the last as a table."""
+        first, chance = f"{self.first_loss:.4g}", f"{self.chance:.4g}"
+        lines = [f"loss before training {first}, of the best constant prediction {chance}"]
+        if self.non_finite is not None:
+            lines.append(f"not finite from {self.non_finite}")
+        if self.layers is not None:
+            lines += ["", f"from step {self.steps[0]} to step {self.steps[-1]}:", _HEADING]
+            lines += [self._row(l) for l in range(self.layers.gradient_norm.shape[1])]
+        return "\n".join(lines)
+
+    def _row(self, l: int) -> str:
+        assert self.layers is not None
+        parts = (self.layers.gradient_norm, self.layers.update_ratio)
+        moves = (f"{values[0, l]:.1e} -> {values[-1, l]:.1e}" for values in parts)
+        last = self.activity[-1]
+        units = ("", "")
+        if l < len(last):
+            n_dead = int(last[l].dead.sum())
+            units = f"{n_dead} of {len(last[l].dead)}", f"{last[l].saturated_fraction:.1%}"
+        return _line((str(l), *moves, *units))
+
+
+_WIDTHS = (5, 18, 18, 12, 9)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "  ".join(c.rjust(width) for c, width in zip(cells, _WIDTHS, strict=True)).rstrip()
+
+
+_HEADING = _line(("layer", "gradient norm", "update/weight", "dead units", "saturated"))
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Switch on what watches a run: `fit(..., diagnostics=Diagnostics())`.
+
+    Every `every` steps, inside the compiled program: gradient norm, update/weight ratio, weight
+    norm, activations, dead and saturated units of each layer on the batch at hand. At the start, at
+    the end and every `every_epochs` epochs: the units over the training set (shares of a sample of
+    4096 rows; which units are dead, over all rows). If the run diverges, its last steps are taken
+    again to find the step, layer and tensor in which that began. It costs less than 5% of the
+    training time at the defaults, and memory for two copies of what the optimizer carries.
+
+    Args:
+        every: steps between two records.
+        every_epochs: epochs between two looks at all examples.
+
+    Raises:
+        ValueError: if one of them is below 1.
+
+    Example:
+        >>> from jaxmlp import fit, init, sgd
+        >>> config = MLPConfig((2, 8, 2), activation="tanh")
+        >>> x, y = np.eye(2, dtype=np.float32), np.array([0, 1])
+        >>> result = fit(config, init(config, jax.random.key(0)), (x, y), optimizer=sgd(0.1),
+        ...              loss="softmax_cross_entropy", epochs=40, key=jax.random.key(1),
+        ...              diagnostics=Diagnostics(every=10))
+        >>> seen = result.diagnostics
+        >>> seen.steps.tolist(), seen.layers.gradient_norm.shape, seen.epochs
+        ([10, 20, 30, 40], (4, 2), (0, 20, 40))
+        >>> round(seen.chance, 4), seen.non_finite
+        (0.6931, None)
+
+    Reference: lecture, chapter VI.
+    """
+
+    every: int = 100
+    every_epochs: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse cadences that are none."""
+        for name in ("every", "every_epochs"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} is {value!r}; give a whole number >= 1.")
+
+    def monitor(self, config: MLPConfig, frozen: tuple[int, ...]) -> LayerMonitor:
+        """Make the monitor that is recorded inside the compiled run; called by `fit`."""
+        return monitor_layers(config, frozen)
+
+    def watch(self, parts: RunParts, carry: Carry, step: int, earlier: Any) -> "_Watch":
+        """Begin with a run; called by `fit`."""
+        return _Watch(self, parts, carry, step, earlier)
+
+
+class _Watch:
+    """One run under observation."""
+
+    def __init__(
+        self, cadence: Diagnostics, parts: RunParts, carry: Carry, step: int, earlier: Any
+    ) -> None:
+        self.cadence, self.parts = cadence, parts
+        self.looks: list[tuple[int, tuple[UnitActivity, ...]]] = []
+        self.starts: list[tuple[int, Carry]] = []  # of the last two chunks
+        self.non_finite: NonFinite | None = None
+        if isinstance(earlier, RunDiagnostics):
+            self.looks = list(zip(earlier.epochs, earlier.activity, strict=True))
+            self.first_loss, self.chance = earlier.first_loss, earlier.chance
+        else:
+            self.first_loss, self.chance = _losses_at_start(parts, carry)
+            self._look(carry, step)
+
+    def before_chunk(self, carry: Carry, step: int) -> None:
+        """Keep where the chunk starts: it is gone once the chunk has run."""
+        self.starts = [*self.starts[-1:], (step, copy_tree(carry))]
+
+    def after_chunk(self, carry: Carry, step: int, over: bool) -> None:
+        """Look at all examples if it is time to, and for the origin of a divergence."""
+        stopped_at = int(carry.stopped_at)
+        if stopped_at >= 0:
+            # What is not finite at a chunk's first step became so in the chunk before.
+            earlier = [start for start in self.starts if start[0] < stopped_at]
+            first, start = (earlier or self.starts)[-1]
+            self.non_finite = replay(self.parts, start, first, stopped_at)
+        elif over or step % (self.cadence.every_epochs * self.parts.steps_per_epoch) == 0:
+            self._look(carry, step)
+
+    def report(self, steps: list[int], readings: Any) -> RunDiagnostics:
+        """Pack what has been seen so far."""
+        epochs, activity = zip(*self.looks, strict=True)
+        return RunDiagnostics(
+            np.asarray(steps, int), readings, epochs, activity, self.first_loss, self.chance,
+            self.non_finite,
+        )  # fmt: skip
+
+    def _look(self, carry: Carry, step: int) -> None:
+        epoch = step // self.parts.steps_per_epoch
+        if self.looks and self.looks[-1][0] == epoch:
+            return
+        program = self.parts.program
+        activity = layer_activity(
+            program.config, carry.params, self.parts.train.x, sample_rows=ACTIVITY_ROWS,
+            state=carry.state, frozen=program.frozen,
+        )  # fmt: skip
+        self.looks.append((epoch, activity))
+
+
+def _losses_at_start(parts: RunParts, carry: Carry) -> tuple[float, float]:
+    """Mean loss of the untrained network, and of the best constant, over a sample."""
+    program, sample = parts.program, draw_sample(parts.train)
+    config = program.config.replace(weight_init="auto", bias_init=0.0, dropout=False)
+    options = parts.settings.loss_options
+    value, *_ = probe(
+        config, program.loss, carry.params, sample, carry.state, options, program.frozen
+    )
+    chance = chance_level(
+        program.loss, sample.y, config.layer_sizes[-1], options, np.asarray(sample.weight)
+    )
+    return float(value), chance
