@@ -84,6 +84,7 @@ def test_orthogonal(shape, x64):
     np.testing.assert_allclose(gram, 2.25 * np.eye(min(shape)), atol=1e-14)
 
 
+@pytest.mark.slow
 def test_orthogonal_is_uniform_on_the_sphere():
     """Without the sign correction, QR's first row would have one sign."""
     keys = jax.random.split(KEY, 2000)
@@ -98,6 +99,7 @@ def test_constants():
     assert np.all(sample(constant(-0.25)) == -0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(INITIALIZERS))
 def test_dtypes_vmap_and_jit(name):
     initializer = INITIALIZERS[name]

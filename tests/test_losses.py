@@ -67,6 +67,7 @@ def as_arrays(options, dtype):
     return {name: jnp.asarray(value, dtype) for name, value in options.items()}
 
 
+@pytest.mark.slow
 @given(
     case=st.sampled_from(CASES),
     seed=st.integers(0, 2**32 - 1),
@@ -182,6 +183,7 @@ def test_values_match_other_libraries(name, kind, options, x64):
     np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_integer_labels_match_optax(x64):
     logits = jnp.asarray(np.random.default_rng(0).normal(0, 4, (BATCH, N_OUT)))
     labels = jnp.array([0, 1, 2, 2, 1, 0], jnp.uint8)
@@ -304,6 +306,7 @@ def test_bfloat16_logits_are_computed_in_float32(name, kind, options):
     np.testing.assert_array_equal(values, rule(logits.astype(jnp.float32), targets)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind", "options"), CASES)
 def test_jit_and_vmap_change_nothing(name, kind, options):
     logits = np.random.default_rng(5).normal(size=(BATCH, N_OUT)).astype(np.float32)

@@ -31,6 +31,7 @@ def accuracy(problem, hidden, seed, *, epochs, batch_size, optimizer, gradient="
     return found, result.history
 
 
+@pytest.mark.slow
 def test_digits_with_the_defaults_of_the_command():
     """64-128-10, Adam 1e-3, batch 64, 30 epochs: mean over 5 seeds and splits."""
     found = []
@@ -44,6 +45,7 @@ def test_digits_with_the_defaults_of_the_command():
     assert np.mean(found) >= 0.97
 
 
+@pytest.mark.slow
 def test_manual_and_autodiff_learn_digits_alike():
     """The same loss curve to 1e-5, in float32."""
     problem, curves = load_problem("digits", None, 0), []

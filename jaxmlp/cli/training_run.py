@@ -18,7 +18,7 @@ from jaxmlp.cli.problem import Problem
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import environment, write_run
 from jaxmlp.cli.table_problem import TableProblem, show_table_problem
-from jaxmlp.diagnostics import monitor_layers
+from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import run_report
@@ -56,8 +56,8 @@ def run_training(
             table.show(result.history.rows()[-1])
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
         raise ValueError(
-            f"training diverged at step {int(result.carry.stopped_at)}, before an epoch ended, and "
-            f"nothing was written. Try --learning-rate {options.rate / 10:g} or --clip 1."
+            f"training {_divergence(result)}, before an epoch ended, and nothing was written. "
+            f"Try --learning-rate {options.rate / 10:g} or --clip 1."
         )
     _say_how_it_ended(console, options, result)
     model, outcome = measure_model(problem, config, result)
@@ -155,6 +155,7 @@ def fit_problem(
     n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
     if options.patience is not None:
         stopping = training.EarlyStopping(patience=options.patience)
+    every = max(MONITOR_EVERY, n_steps // MONITOR_RECORDS)
     return training.fit(
         config,
         initial_params(options, problem, config),
@@ -171,8 +172,7 @@ def fit_problem(
         dropout_rate=options.dropout,
         loss_options=loss_options(options, problem.loss),
         callbacks=callbacks,
-        monitor=monitor_layers(config) if monitored else None,
-        monitor_every=max(MONITOR_EVERY, n_steps // MONITOR_RECORDS),
+        diagnostics=Diagnostics(every=every) if monitored else None,
     )
 
 
@@ -185,14 +185,20 @@ def initial_params(options: Options, problem: Problem, config: jaxmlp.MLPConfig)
     return (*params[:-1], params[-1]._replace(b=params[-1].b + jnp.log(mean)))
 
 
+def _divergence(result: training.FitResult) -> str:
+    text = f"diverged at step {int(result.carry.stopped_at)}"
+    origin = getattr(result.diagnostics, "non_finite", None)
+    return text if origin is None else f"{text} (first not finite: {origin})"
+
+
 def _say_how_it_ended(console: Console, options: Options, result: training.FitResult) -> None:
     status, best = result.status, result.best_epoch
     if status is training.FitStatus.EARLY_STOPPED:
         text = f"stopped early; the parameters of epoch {best} are kept"
     elif status is training.FitStatus.DIVERGED:
         text = (
-            f"diverged at step {int(result.carry.stopped_at)}; the parameters of epoch {best} are "
-            f"kept. Try --learning-rate {options.rate / 10:g} or --clip 1"
+            f"{_divergence(result)}; the parameters of epoch {best} are kept. "
+            f"Try --learning-rate {options.rate / 10:g} or --clip 1"
         )
     elif status is training.FitStatus.INTERRUPTED:
         text = f"interrupted; the parameters of epoch {best} are kept"

@@ -94,11 +94,17 @@ def layer_activity(
         silent = jax.device_get(_never_on(config, params, x, state, silent, frozen))
     return tuple(
         UnitActivity(
-            mean, np.maximum(square - mean**2, 0), flat, dead,
+            mean, _variance(mean, square), flat, dead,
             float(flat.mean()) if slopes(phi).saturates else 0.0,
         )
         for (mean, square, flat), dead, phi in zip(found, silent, activations, strict=True)
     )  # fmt: skip
+
+
+def _variance(mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """E h^2 - (E h)^2; infinity or NaN where activations are too large to be squared."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.maximum(square - mean**2, 0)
 
 
 @lru_cache(maxsize=4)

@@ -51,13 +51,19 @@ def to_svg(figure: Figure, name: str) -> str:
     return svg.strip()
 
 
-def curve(history: Mapping[str, Any], metric: str, best_epoch: int | None = None) -> Figure:
+def curve(
+    history: Mapping[str, Any],
+    metric: str,
+    best_epoch: int | None = None,
+    chance: float | None = None,
+) -> Figure:
     """Draw one metric over the epochs, training against validation.
 
     Args:
         history: columns "epoch", "train_<metric>" and "validation_<metric>", as far as measured.
         metric: such as "loss" or "accuracy".
         best_epoch: marked, if given.
+        chance: what the best constant prediction reaches, drawn dotted, if given.
 
     Returns:
         The figure.
@@ -72,6 +78,9 @@ def curve(history: Mapping[str, Any], metric: str, best_epoch: int | None = None
                 history["epoch"], series, color=color, label=part, linewidth=1.8, marker=marker
             )
             values.append(series)
+    if chance is not None:
+        axes.axhline(chance, color=INK, linewidth=1, linestyle=":", label=f"chance {chance:.3g}")
+        values.append(np.array([chance]))
     if best_epoch:
         axes.axvline(
             best_epoch, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="best epoch"

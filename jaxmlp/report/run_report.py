@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.data.tables.pitfalls import Doubt
-from jaxmlp.diagnostics import LayerReadings, layer_activity
+from jaxmlp.diagnostics import LayerReadings, UnitActivity, layer_activity
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.flatness import activation_outputs
 from jaxmlp.losses import get_loss
@@ -55,7 +55,7 @@ def run_report(
     Args:
         title: of the page.
         model: what was learnt, with its metrics.
-        result: of `fit`, with or without a `monitor_layers` monitor.
+        result: of `fit`, with or without diagnostics.
         train: training data as the network takes them, (x, y).
         findings: of `diagnose`.
         settings: options and versions.
@@ -69,7 +69,8 @@ def run_report(
     sections: dict[str, list[Chart]] = {"Learning": []}
     if history.n_epochs:
         for metric in METRICS[loss.task]:
-            chart = curve(history, metric, result.best_epoch)
+            chance = result.diagnostics.chance if metric == "loss" and result.diagnostics else None
+            chart = curve(history, metric, result.best_epoch, chance)
             caption = f"The {metric} on the data it learns from, and on data it never sees."
             sections["Learning"].append(Chart(f"curve-{metric}", chart, caption))
     if result.monitored is not None and len(result.monitor_steps):
@@ -131,12 +132,14 @@ def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
         for phi, kept in zip(config.activations[:-1], cache[:-1], strict=True)
     ]
     activity = layer_activity(config, model.params, jnp.asarray(x))
-    dead = ", ".join(f"{int(a.dead.sum())} of {len(a.dead)}" for a in activity)
+    dead = _dead_units(activity)
+    if result.diagnostics is not None:
+        dead += f" (before training: {_dead_units(result.diagnostics.activity[0])})"
     charts = [
         Chart(
             "activations",
             histograms(samples, "activations of the hidden layers"),
-            f"Units that are flat for every training example, by layer: {dead}.",
+            f"Units that are dead (off for every training example), by layer: {dead}.",
         )
     ]
     if result.monitored is not None and len(result.monitor_steps):
@@ -198,12 +201,22 @@ def graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:
     return Chart("graph", walk.graph.draw(), caption, wide=True)
 
 
+def _dead_units(activity: Sequence[UnitActivity]) -> str:
+    return ", ".join(f"{int(a.dead.sum())} of {len(a.dead)}" for a in activity)
+
+
 def _summary(model: Model, result: FitResult) -> str:
     sizes = "-".join(str(size) for size in model.config.layer_sizes)
     status = result.status.name.lower().replace("_", " ")
+    seen = result.diagnostics
     return (
         f"Network {sizes}, {model.config.n_parameters:,} parameters; {status} after "
         f"{result.history.n_epochs} epochs and {result.n_steps:,} steps."
+        + (
+            ""
+            if seen is None
+            else f" Loss before training {seen.first_loss:.3g}, chance level {seen.chance:.3g}."
+        )
     )
 
 

@@ -95,6 +95,7 @@ def test_diagnosis_of_a_run(finished, capsys):
         assert set(finding) == {"kind", "layer", "severity", "evidence", "remedy"}
 
 
+@pytest.mark.slow
 def test_diagnosis_before_training(capsys):
     options = {"activation": "sigmoid", "init": "normal", "layers": [16] * 6}
     Path("sick.json").write_text(json.dumps(options))
@@ -135,12 +136,14 @@ def test_csv_columns_are_found_by_name(finished, capsys):
     assert outputs[0] == outputs[1] == outputs[2]
 
 
+@pytest.mark.slow
 def test_runs_are_numbered(capsys):
     for number in (1, 2):
         assert run([*QUICK, "--quiet"]) == 0
         assert f"wrote {os.path.join('runs', f'digits-{number}')}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_force_replaces_a_folder(capsys):
     assert run([*QUICK, "--quiet", "--out", "a"]) == 0
     before = json.loads(Path("a/run.json").read_text())["options"]["seed"]
@@ -186,6 +189,7 @@ def test_options_work_together(options, capsys):
         assert len(file.readlines()) == 1798
 
 
+@pytest.mark.slow
 def test_seeds_repeat(capsys):
     for name in ("a", "b"):
         assert run([*QUICK, "--seed", "7", "--out", name]) == 0
@@ -310,6 +314,7 @@ def test_ctrl_c_keeps_what_was_learnt(tmp_path):
     assert load(tmp_path / "run" / "model.safetensors").metrics["test_accuracy"] > 0.5
 
 
+@pytest.mark.slow
 def test_the_proof_finds_a_wrong_gradient():
     digits = load_digits()
     x, y = digits.x / 16, digits.y

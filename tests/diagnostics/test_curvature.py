@@ -40,6 +40,7 @@ def draw(case, seed=0):
     return config, loss, params, (x, y), options, flat, unravel, objective
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_hessian_product_and_extremes_against_jax_hessian(case, x64):
     config, loss, params, (x, y), options, flat, unravel, J = draw(case)
@@ -56,6 +57,7 @@ def test_hessian_product_and_extremes_against_jax_hessian(case, x64):
     assert extremes.condition_number == float("inf") or eigenvalues[0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", list(CASES)[:2])
 def test_gauss_newton_product_against_jacobians(case, x64):
     config, loss, params, (x, y), options, flat, unravel, _ = draw(case)
@@ -86,6 +88,7 @@ def test_gauss_newton_product_against_jacobians(case, x64):
     assert jnp.linalg.norm(found - expected) <= 1e-10 * jnp.linalg.norm(expected)
 
 
+@pytest.mark.slow
 def test_float32_top_eigenvalue_of_a_thousand_parameters():
     """Within 1e-3 of the dense one, in float32, with 40 products."""
     config = jaxmlp.MLPConfig((10, 30, 20, 3), activation="tanh")

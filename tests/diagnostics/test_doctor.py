@@ -76,6 +76,7 @@ def test_the_numbers_behind_it():
     np.testing.assert_allclose(exam.flow.signal[0], norms[0] / length, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_vanishing_gradients_below_the_smallest_square_of_float32():
     """Fifteen sigmoid layers of N(0, 0.01): gradients of 1e-28, whose squares are 0."""
     sizes = (8, *(32,) * 15, 3)
@@ -92,6 +93,7 @@ def test_vanishing_gradients_below_the_smallest_square_of_float32():
     assert "batch normalization" in found[0].remedy
 
 
+@pytest.mark.slow
 def test_digits_before_and_after_training():
     """The README's network on real data, with the command's defaults."""
     digits = load_digits()

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxmlp
 from jaxmlp.activations import ACTIVATIONS
@@ -14,6 +15,7 @@ Y = np.random.default_rng(1).integers(0, 2, 6).astype(np.int32)
 LOSS = "softmax_cross_entropy"
 
 
+@pytest.mark.slow
 def test_readings_of_every_step_against_a_loop_of_jax_grad():
     """Three steps of gradient descent on all rows, redone with jax.grad and numpy."""
     config = jaxmlp.MLPConfig((3, 5, 4, 2), activation=("relu", "tanh"), bias_init=-0.5)
@@ -48,6 +50,7 @@ def test_readings_of_every_step_against_a_loop_of_jax_grad():
         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
 
 
+@pytest.mark.slow
 def test_frozen_layers_do_not_move():
     config = jaxmlp.MLPConfig((3, 5, 4, 2))
     result = jaxmlp.fit(
@@ -58,6 +61,7 @@ def test_frozen_layers_do_not_move():
     assert (result.monitored.update_ratio > 0).tolist() == [[True, False, True]]
 
 
+@pytest.mark.slow
 def test_monitor_leaves_the_run_as_it_is():
     """Also with batch normalization, dropout and a ragged last batch, at any cadence."""
     config = jaxmlp.MLPConfig((3, 5, 4, 2), batch_norm=(True, False), dropout=(False, True))

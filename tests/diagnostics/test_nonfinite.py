@@ -48,6 +48,7 @@ def by_a_loop(params, rate):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [3.0, 1e3, 1e12, 1e30])
 def test_against_a_loop(rate):
     """From a climb over a dozen steps to an overflow at once."""
@@ -59,6 +60,7 @@ def test_against_a_loop(rate):
     assert found == expected
 
 
+@pytest.mark.slow
 def test_in_the_middle_of_an_epoch_and_chunk():
     """One poisonous row: its batch is found, by the order that `fit` shuffles."""
     x, y = np.ones((64, 3), np.float32), np.ones((64, 1), np.float32)

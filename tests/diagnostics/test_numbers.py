@@ -108,6 +108,7 @@ def test_rounding_of_a_difference_by_hand():
         precision_report(config, params, (x, x[:, :1]), "squared_error", precisions=["float64"])
 
 
+@pytest.mark.slow
 def test_rounding_alone_costs_about_the_unit_of_each_precision():
     config = jaxmlp.MLPConfig((8, 16, 16, 3), activation="tanh")
     params = jaxmlp.init(config, jax.random.key(0))

@@ -131,6 +131,7 @@ def test_vmap_over_learning_rates(name):
         assert_close(jax.tree.map(lambda leaf, m=m: leaf[m], found), alone)
 
 
+@pytest.mark.slow
 def test_vmap_over_other_hyperparameters():
     betas, decays = jnp.array([0.0, 0.5, 0.9]), jnp.array([0.0, 0.1, 0.2])
     many = jax.vmap(lambda b, d: adam(0.1, b1=b, weight_decay=d))(betas, decays)

@@ -149,6 +149,7 @@ def standard_promotion():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWINS)
 def test_the_same_gradients_give_the_same_updates_and_states(
     name, recorded, x64, standard_promotion
@@ -170,6 +171,7 @@ def test_the_same_gradients_give_the_same_updates_and_states(
     assert float(compare(recorded.params, recorded.grads).max()) <= 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TWINS)
 def test_running_free_ends_at_the_same_place(name, recorded, x64, standard_promotion):
     ours, theirs, _ = TWINS[name]

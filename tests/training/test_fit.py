@@ -40,6 +40,7 @@ def assert_same_bits(a, b):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_equals_a_loop_with_autodiff_and_optax(weighted, x64):
     """50 rows in batches of 16: the last batch of each epoch has 2."""
@@ -72,6 +73,7 @@ def test_equals_a_loop_with_autodiff_and_optax(weighted, x64):
     assert result.n_steps == 24
 
 
+@pytest.mark.slow
 def test_manual_and_autodiff_train_alike():
     manual, autodiff = run(epochs=30), run(epochs=30, gradient="autodiff")
     for column in ("train_loss", "train_accuracy"):
@@ -81,6 +83,7 @@ def test_manual_and_autodiff_train_alike():
 NOISY = CONFIG.replace(dropout=True, batch_norm=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [CONFIG, NOISY])
 def test_going_on_is_as_if_not_stopped(config):
     options = {"validation_data": make_data(20, 1), "early_stopping": EarlyStopping(patience=50)}
@@ -105,6 +108,7 @@ def test_moments_and_statistics_can_be_handed_on():
     assert 3 * 4 in [int(c) for c in count]
 
 
+@pytest.mark.slow
 def test_early_stopping_against_the_history():
     x, y = make_data(60, noise=3.0)
     stopping = EarlyStopping(patience=4, min_delta=0.001)
@@ -127,6 +131,7 @@ def test_early_stopping_against_the_history():
     assert_same_bits(result.params, run(epochs=best_epoch, **options).params)
 
 
+@pytest.mark.slow
 def test_accuracy_can_be_watched():
     result = run(
         epochs=60,
@@ -146,6 +151,7 @@ def test_divergence_is_a_status():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.params))
 
 
+@pytest.mark.slow
 def test_weights_count_as_copies(x64):
     config = CONFIG.replace(dtype="float64")
     x, y = make_data()
@@ -158,6 +164,7 @@ def test_weights_count_as_copies(x64):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_batch_without_weight_is_no_step():
     weight = np.ones(48)
     weight[16:32] = 0
@@ -174,6 +181,7 @@ def test_a_batch_without_weight_is_no_step():
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_frozen_layers_keep_everything():
     config = jaxmlp.MLPConfig((3, 8, 4, 2), "tanh", batch_norm=True)
     params = start(config)
@@ -187,6 +195,7 @@ def test_frozen_layers_keep_everything():
     assert params[0].W.shape not in sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [(0,), (1,)])
 def test_frozen_training_equals_autodiff(frozen):
     manual, autodiff = run(frozen=frozen), run(frozen=frozen, gradient="autodiff")
@@ -260,6 +269,7 @@ def test_an_optax_optimizer_compiles_once(standard_promotion):
     assert run_steps._cache_size() == programs
 
 
+@pytest.mark.slow
 def test_optax_and_ours_train_alike(standard_promotion):
     for a, b in zip(
         jax.tree.leaves(run(optimizer=optax.adam(1e-2)).params),
@@ -277,6 +287,7 @@ def global_norm(params, cache, grads, updates):
     }
 
 
+@pytest.mark.slow
 def test_the_monitor_records_at_its_cadence():
     result = run(optimizer=sgd(0.1), monitor=global_norm, monitor_every=3)
     assert result.monitor_steps.tolist() == [3, 6, 9, 12, 15, 18, 21, 24]
@@ -294,6 +305,7 @@ def test_gradient_descent_takes_all_rows():
     assert run(batch_size=1000).n_steps == 6
 
 
+@pytest.mark.slow
 def test_dropout_needs_no_dropped_prediction():
     config = CONFIG.replace(dropout=True)
     nothing_dropped = run(config, dropout_rate=0.0)
@@ -309,6 +321,7 @@ def test_a_history_reads_as_a_table():
     assert text[0].split()[:3] == ["epoch", "train_loss", "train_accuracy"]
 
 
+@pytest.mark.slow
 def test_bfloat16_learns():
     config = CONFIG.replace(compute_dtype="bfloat16")
     result = run(config, data=make_data(noise=0.1), epochs=100)

@@ -36,6 +36,7 @@ def first_carry(optimizer, seed=0, data=None):
 run_steps = jax.jit(fit_steps)
 
 
+@pytest.mark.slow
 def test_calls_can_be_split_anywhere():
     data, optimizer = make_data(), adam(1e-2)
     whole, records = run_steps(
@@ -69,6 +70,7 @@ def members(rates, seeds, data):
     return jax.jit(jax.vmap(member))(jnp.asarray(rates, jnp.float32), jnp.asarray(seeds), keys, l2)
 
 
+@pytest.mark.slow
 def test_members_equal_their_solo_runs():
     data, rates, seeds = make_data(), [1e-3, 3e-3, 1e-2], [0, 1, 2]
     carries, records = members(rates, seeds, data)
@@ -86,6 +88,7 @@ def test_members_equal_their_solo_runs():
         np.testing.assert_allclose(records.metrics[m][:5], rows.metrics[:5], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_diverging_member_leaves_its_neighbours_alone():
     data, seeds = make_data(), [0, 1, 2]
     calm, _ = members([1e-3, 1e-3, 1e-2], seeds, data)
@@ -97,6 +100,7 @@ def test_a_diverging_member_leaves_its_neighbours_alone():
         np.testing.assert_array_equal(a[2], b[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [[3, 1, 4, 15, 9, 26, 5], list(range(40))])
 def test_a_fold_is_an_index_table(rows):
     """Training on a padded table of rows is training on these rows."""

@@ -43,6 +43,7 @@ def test_the_network_s_hessian_vector_product(x64):
     assert report.passed, str(report)
 
 
+@pytest.mark.slow
 def test_jacobians_and_vector_products():
     x = np.array([0.3, -0.7])
     f = lambda x: jnp.stack([x[0] * x[1], jnp.sin(x[0])])  # noqa: E731
@@ -53,6 +54,7 @@ def test_jacobians_and_vector_products():
     assert not check_vjp(lambda ct, x: right(x).T @ ct + 1.0, f, x).passed
 
 
+@pytest.mark.slow
 def test_the_walk_through_has_the_lecture_s_numbers(tmp_path):
     config = jaxmlp.MLPConfig((2, 2, 1), "relu")
     params = (
