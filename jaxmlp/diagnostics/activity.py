@@ -83,7 +83,8 @@ def layer_activity(
     config = config.replace(dropout=False)
     frozen = check_frozen(config.n_layers, frozen)
     x = check_features(config.layer_sizes, x).astype(config.dtype)
-    sample = x if sample_rows is None else x[_sample(len(x), sample_rows)]
+    every_row = sample_rows is None or sample_rows >= len(x)
+    sample = x if every_row else x[_sample(len(x), sample_rows)]
     found = jax.device_get(_unit_means(config, params, sample, state, frozen))
     activations = config.activations[:-1]
     silent = [
@@ -110,8 +111,6 @@ def _variance(mean: np.ndarray, square: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _sample(n_rows: int, size: int) -> Int[np.ndarray, " size"]:
     """Row numbers without repetition, the same at every look."""
-    if size >= n_rows:
-        return np.arange(n_rows)
     return np.sort(np.random.default_rng(0).choice(n_rows, size, replace=False))
 
 

@@ -82,19 +82,20 @@ class Diagnostics:
 
     Every `every` steps, inside the compiled program: gradient norm, update/weight ratio, weight
     norm, activations, dead and saturated units of each layer on the batch at hand. At the start, at
-    the end and every `every_epochs` epochs: the units over the training set (shares of a sample of
-    4096 rows; which units are dead, over all rows). If the run diverges, its last steps are taken
-    again to find the step, layer and tensor in which that began. It costs less than 5% of the
-    training time at the defaults, and memory for two copies of what the optimizer carries.
+    the end, and between chunks of steps that are `every_epochs` apart at least: the units over the
+    training set (shares of a sample of 4096 rows; which units are dead, over all rows). If the run
+    diverges, its last steps are taken again to find the step, layer and tensor in which that began.
+    It needs memory for two copies of what the optimizer carries.
 
     Args:
         every: steps between two records.
-        every_epochs: epochs between two looks at all examples.
+        every_epochs: epochs between two looks at all examples at the least.
 
     Raises:
         ValueError: if one of them is below 1.
 
     Example:
+        >>> import jax
         >>> from jaxmlp import fit, init, sgd
         >>> config = MLPConfig((2, 8, 2), activation="tanh")
         >>> x, y = np.eye(2, dtype=np.float32), np.array([0, 1])
@@ -102,8 +103,8 @@ class Diagnostics:
         ...              loss="softmax_cross_entropy", epochs=40, key=jax.random.key(1),
         ...              diagnostics=Diagnostics(every=10))
         >>> seen = result.diagnostics
-        >>> seen.steps.tolist(), seen.layers.gradient_norm.shape, seen.epochs
-        ([10, 20, 30, 40], (4, 2), (0, 20, 40))
+        >>> seen.steps.tolist(), seen.layers.gradient_norm.shape, seen.epochs[-1]
+        ([10, 20, 30, 40], (4, 2), 40)
         >>> round(seen.chance, 4), seen.non_finite
         (0.6931, None)
 
@@ -158,7 +159,9 @@ class _Watch:
             earlier = [start for start in self.starts if start[0] < stopped_at]
             first, start = (earlier or self.starts)[-1]
             self.non_finite = replay(self.parts, start, first, stopped_at)
-        elif over or step % (self.cadence.every_epochs * self.parts.steps_per_epoch) == 0:
+            return
+        last = self.looks[-1][0] * self.parts.steps_per_epoch
+        if over or step - last >= self.cadence.every_epochs * self.parts.steps_per_epoch:
             self._look(carry, step)
 
     def report(self, steps: list[int], readings: Any) -> RunDiagnostics:

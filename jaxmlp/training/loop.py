@@ -101,8 +101,8 @@ def fit(
         shuffle: False keeps the order of the data.
         monitor: a pure function of (params, cache, grads, updates), recorded while training.
         monitor_every: its cadence in steps.
-        diagnostics: `jaxmlp.Diagnostics()` to watch the health of the run, at less than 5% of its
-            time: gradients, updates and units of every layer, in `result.diagnostics`.
+        diagnostics: `jaxmlp.Diagnostics()` to watch the health of the run: gradients, updates and
+            units of every layer, in `result.diagnostics`.
         callbacks: called with a `Progress` for each epoch; True stops the run.
         every: epochs after which callbacks must be called at the latest; None leaves it to the
             speed of the run.
@@ -324,10 +324,8 @@ class _Run:
         """Shorten a chunk to what the buffers hold and the callbacks allow."""
         spe, program = self.steps_per_epoch, self.program
         limit = program.history_rows * spe - self.n_steps % spe
-        periods = [every] if every is not None else []
-        periods += [self.observer.every_epochs] if self.observer is not None else []
-        for period in periods:
-            limit = min(limit, period * spe - self.n_steps % (period * spe))
+        if every is not None:
+            limit = min(limit, every * spe - self.n_steps % (every * spe))
         if program.monitor is not None:
             cadence = program.monitor_every
             limit = min(limit, program.monitor_rows * cadence - self.n_steps % cadence)

@@ -45,10 +45,6 @@ class Observer(Protocol):
     def every(self) -> int:
         """Return the monitor's cadence in steps."""
 
-    @property
-    def every_epochs(self) -> int:
-        """Return the epochs that no chunk runs past a multiple of."""
-
     def monitor(self, config: MLPConfig, frozen: tuple[int, ...]) -> Monitor:
         """Make the function that is recorded inside the compiled run."""
 

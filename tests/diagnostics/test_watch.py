@@ -14,7 +14,7 @@ CONFIG = jaxmlp.MLPConfig((3, 5, 4, 2))
 PARAMS = jaxmlp.init(CONFIG, jax.random.key(0))
 RUN = {
     "loss": "softmax_cross_entropy", "optimizer": jaxmlp.sgd(0.1), "key": jax.random.key(1),
-    "batch_size": 4,
+    "batch_size": 4, "every": 2,
 }  # fmt: skip
 
 
