@@ -81,20 +81,20 @@ def check(folder, content):
         assert np.isfinite(part.y).all()
 
 
-@fuzz(25)
+@fuzz(100)
 @given(content=files())
 def test_any_csv(tmp_path, content):
     check(tmp_path, content)
 
 
-@fuzz(25)
+@fuzz(100)
 @given(content=st.binary(max_size=200))
 def test_any_bytes(tmp_path, content):
     check(tmp_path, b"y" + content)
 
 
 @pytest.mark.slow
-@fuzz(200)
+@fuzz(1000)
 @given(content=files())
 def test_many_csvs(tmp_path, content):
     check(tmp_path, content)
