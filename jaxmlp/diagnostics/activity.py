@@ -92,7 +92,7 @@ def layer_activity(
         for (_, _, flat), phi in zip(found, activations, strict=True)
     ]
     if len(sample) < len(x) and any(units.any() for units in silent):
-        silent = jax.device_get(_never_on(config, params, x, state, silent, frozen))
+        silent = _follow(config, params, x, state, silent, frozen)
     return tuple(
         UnitActivity(
             mean, _variance(mean, square), flat, dead,
@@ -137,6 +137,37 @@ def _unit_means(
     ]
     sums, _ = jax.lax.scan(add_block, zero, jnp.arange(0, n_rows, size, dtype=jnp.int32))
     return sums
+
+
+def _follow(
+    config: MLPConfig,
+    params: Params,
+    x: Array,
+    state: State,
+    silent: list[np.ndarray],
+    frozen: tuple[int, ...],
+) -> list[np.ndarray]:
+    """Those of the silent units that stay so through all of x.
+
+    The highest layer with such units is narrowed to them: a few columns, where all of it would be
+    the most expensive product of the pass. (As many as a power of 2, so that few programs do.)
+    """
+    top = max(l for l, units in enumerate(silent) if units.any())
+    units = np.flatnonzero(silent[top])
+    columns = np.resize(units, 1 << (len(units) - 1).bit_length())
+    layers, sizes = list(params), list(config.layer_sizes)
+    layers[top] = jax.tree.map(lambda leaf: leaf[..., columns], params[top])
+    layers[top + 1] = params[top + 1]._replace(W=params[top + 1].W[columns])
+    sizes[top + 1] = len(columns)
+    if state:
+        narrow = jax.tree.map(lambda leaf: leaf[columns], state[top])
+        state = (*state[:top], narrow, *state[top + 1 :])
+    wanted = [*silent[:top], np.ones(len(columns), bool)]
+    config = config.replace(layer_sizes=tuple(sizes))
+    *below, left = jax.device_get(_never_on(config, tuple(layers), x, state, wanted, frozen))
+    found = np.zeros_like(silent[top])
+    found[columns[left]] = True
+    return [*below, found, *silent[top + 1 :]]
 
 
 @partial(jax.jit, static_argnames="frozen")

@@ -170,11 +170,14 @@ def examine(
 
 def draw_sample(train: TrainData) -> Batch:
     """Take at most 1024 rows, evenly spaced."""
-    rows = np.linspace(0, len(train.x) - 1, min(SAMPLE_ROWS, len(train.x))).astype(int)
-    weight = jnp.ones(len(rows), wide_dtype(train.x.dtype))
-    return Batch(
-        train.x[rows], train.y[rows], weight if train.weight is None else train.weight[rows]
-    )
+    rows = np.linspace(0, len(train.x) - 1, min(SAMPLE_ROWS, len(train.x))).astype(np.int32)
+    return _take_rows(train.x, train.y, train.weight, rows)
+
+
+@jax.jit
+def _take_rows(x: Array, y: Array, weight: Array | None, rows: Array) -> Batch:
+    found = jnp.ones(rows.shape, wide_dtype(x.dtype)) if weight is None else weight[rows]
+    return Batch(x[rows], y[rows], found)
 
 
 def _without_absent_rows(train: TrainData) -> TrainData:

@@ -79,7 +79,7 @@ def curve(
             )
             values.append(series)
     if chance is not None:
-        axes.axhline(chance, color=INK, linewidth=1, linestyle=":", label=f"chance {chance:.3g}")
+        axes.axhline(chance, color=INK, linewidth=1, linestyle=":", label=f"chance {chance:.4g}")
         values.append(np.array([chance]))
     if best_epoch:
         axes.axvline(
@@ -132,7 +132,9 @@ def by_layer(
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     axes.set_xlabel("step", color=INK)
     if n_layers <= 8:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=8, ncols=1 + n_layers // 5)
+        figure.legend(
+            loc="outside lower center", frameon=False, labelcolor=INK, fontsize=8, ncols=4
+        )  # below, where it hides no line
     return figure
 
 

@@ -215,7 +215,7 @@ def _summary(model: Model, result: FitResult) -> str:
         + (
             ""
             if seen is None
-            else f" Loss before training {seen.first_loss:.3g}, chance level {seen.chance:.3g}."
+            else f" Loss before training {seen.first_loss:.4g}, chance level {seen.chance:.4g}."
         )
     )
 

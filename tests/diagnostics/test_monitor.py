@@ -135,3 +135,23 @@ def test_a_sample_still_tells_dead_units_from_rare_ones():
     assert sampled.dead.tolist() == whole.dead.tolist() == [False] * 5 + [True]
     error = np.sqrt(whole.flat * (1 - whole.flat) / 1000)
     assert np.all(np.abs(sampled.flat - whole.flat) < 5 * error + 1e-3)
+
+
+def test_silent_units_are_followed_through_every_kind_of_layer():
+    """A narrowed layer, below it one with silent units too, above it any; with batch statistics."""
+    x = np.random.default_rng(3).normal(size=(600, 3)).astype(np.float32)
+    x[:, 2], x[77, 2] = -1, 1
+    config = jaxmlp.MLPConfig((3, 6, 5, 4, 2), batch_norm=(False, False, True))
+    first, second, *rest = jaxmlp.init(config, jax.random.key(0))
+    W = first.W.at[:, 4:].set(0.0).at[2, 4].set(1.0)
+    first = first._replace(W=W, b=jnp.array([0, 0, 0, 0, 0, -1.0]))
+    silenced = second._replace(b=jnp.array([0, -50.0, 0, -50, -50]))
+    params = (first, silenced, *rest)
+    sampled = layer_activity(config, params, x, sample_rows=40)
+    whole = layer_activity(config, params, x)
+    assert sampled[0].flat[4] == 1
+    assert whole[0].dead.tolist() == [False] * 5 + [True]
+    assert whole[1].dead[[1, 3, 4]].all()
+    assert not whole[1].dead.all()
+    for some, every in zip(sampled, whole, strict=True):
+        assert some.dead.tolist() == every.dead.tolist()
