@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -15,7 +16,6 @@ from jaxmlp.types import ScalarLike
 def target_matrix(targets: Array, n_out: int) -> Float[np.ndarray, "rows n_out"]:
     """Return targets as numbers, (rows, n_out); integer labels of several classes as one-hot rows.
 
-    >>> import jax.numpy as jnp
     >>> target_matrix(jnp.array([2, 0]), 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
@@ -48,8 +48,7 @@ def chance_level(
         The smallest of their mean losses.
 
     Example:
-        >>> import jax.numpy as jnp
-        >>> from jaxmlp.losses import get_loss
+            >>> from jaxmlp.losses import get_loss
         >>> loss = get_loss("softmax_cross_entropy")
         >>> round(chance_level(loss, jnp.array([0, 1, 2, 3]), 4), 4)  # ln 4
         1.3863
@@ -58,23 +57,24 @@ def chance_level(
     weight = np.ones(len(numbers)) if sample_weight is None else np.asarray(sample_weight, float)
     mean, tiny = np.average(numbers, axis=0, weights=weight), 1e-6
     clipped = np.clip(mean, tiny, 1 - tiny)
-    constants = [
-        mean,
-        weighted_median(numbers, weight),
-        np.log(np.maximum(mean, tiny)),
-        np.log(clipped / (1 - clipped)),
-    ]
-    found = []
-    for constant in constants:
-        logits = np.broadcast_to(constant.astype(np.float32), numbers.shape)
-        values = np.asarray(_values(loss, logits, targets, dict(loss_options or {})), float)
-        found.append(float(np.average(values, weights=weight)))
-    return min(value for value in found if np.isfinite(value))
+    constants = [mean, np.log(np.maximum(mean, tiny)), np.log(clipped / (1 - clipped))]
+    if loss.task == "regression":
+        constants.append(weighted_median(numbers, weight))
+    values = _losses(
+        loss, np.stack(constants).astype(np.float32), targets, dict(loss_options or {})
+    )
+    means = np.average(np.asarray(values, np.float64), axis=1, weights=weight)
+    return float(means[np.isfinite(means)].min())
 
 
 @partial(jax.jit, static_argnums=0)
-def _values(loss: Loss, logits: Any, targets: Array, options: dict[str, ScalarLike]) -> Array:
-    return loss.value_and_grad(logits, targets, **options)[0]
+def _losses(
+    loss: Loss, constants: Array, targets: Array, options: dict[str, ScalarLike]
+) -> Float[Array, "constants rows"]:
+    """Each row's loss for each of the constant predictions."""
+    shape = len(targets), constants.shape[1]
+    predictions = [jnp.broadcast_to(constant[None], shape) for constant in constants]
+    return jnp.stack([loss.value_and_grad(logits, targets, **options)[0] for logits in predictions])
 
 
 def weighted_median(
