@@ -4,7 +4,7 @@
 
 64 members train a few steps in chunks of 1, 2, 4, ... on every device. `--install` writes the table
 that the library ships (`jaxmlp/vectorized/executor_table.json`): the fastest chunk for each size,
-where a smaller one within 3% is preferred, since it needs less memory. Rows of other platforms stay.
+where a smaller one within 3% is preferred: it needs less memory. Rows of other platforms stay.
 """
 
 import argparse
