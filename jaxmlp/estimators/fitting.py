@@ -69,7 +69,7 @@ def train_together(runs: "list[StochasticRun]") -> list[Outcome]:
                 break
     apart(joint, [run.run for run in runs])
     table = np.concatenate(tables, axis=1)
-    return [run.outcome(rows[: run.run.epochs]) for rows, run in zip(table, runs, strict=True)]
+    return [run.outcome(rows[: run.run.epochs]) for rows, run in zip(table, runs, strict=False)]
 
 
 def _minimize(task: Task, params: Params) -> Outcome:

@@ -22,6 +22,7 @@ from jaxmlp.training.metrics import target_spread
 from jaxmlp.training.program import Carry
 from jaxmlp.training.steps import is_running
 from jaxmlp.types import Params, State, wide_dtype
+from jaxmlp.vectorized.executors import Executor, choose_executor
 
 CHUNK_SECONDS = 0.25  # between looks at Ctrl-C and the progress
 FIRST_STEPS = 64  # of a run whose speed is not known yet
@@ -113,10 +114,10 @@ class Fixed(NamedTuple):
     settings: Settings
 
 
-@partial(jax.jit, static_argnames="several", donate_argnames="carry")
+@partial(jax.jit, donate_argnames="carry")
 def _run_epochs(
     program: Program,
-    several: bool,
+    executor: Executor | None,
     carry: Carry,
     fixed: Fixed,
     features: Array | None,
@@ -124,10 +125,12 @@ def _run_epochs(
 ) -> tuple[Carry, Float[Array, "*runs rows columns"]]:
     """Train for some epochs, or until every run is over; each epoch's metrics are a row."""
 
-    def run(carry: Carry, fixed: Fixed) -> tuple[Carry, Array]:
-        return _run_member(program, several, carry, fixed, features, numbers)
+    def run(member: tuple[Carry, Fixed], features: Array | None, numbers: Any) -> Any:
+        return _run_member(program, executor is not None, *member, features, numbers)
 
-    return jax.vmap(run)(carry, fixed) if several else run(carry, fixed)
+    if executor is None:
+        return run((carry, fixed), features, numbers)
+    return executor.map(run, (carry, fixed), features, numbers)
 
 
 def _run_member(
@@ -180,6 +183,7 @@ class Run:
         carry: where the run stands; with a leading axis where there are several, as all the above.
         n_rows: number of training examples.
         shared: features that the examples are rows of, or None.
+        executor: how several go on at once; None for one.
         epochs: number of epochs run.
         pace: epochs of the next call, by the speed of the last one.
     """
@@ -192,6 +196,7 @@ class Run:
     carry: Any
     n_rows: int
     shared: Array | None = None
+    executor: Executor | None = None
     epochs: int = 0
     pace: int | None = None
 
@@ -225,7 +230,7 @@ class Run:
         numbers = self.steps_per_epoch, self.epochs, n_epochs
         self.carry, table = _run_epochs(
             self.program,
-            np.ndim(self.carry.status) > 0,
+            self.executor,
             self.carry,
             Fixed(self.optimizer, self.train, self.validation, self.settings),
             self.shared,
@@ -252,13 +257,12 @@ def start(program: Program, optimizer: Optimizer, params: Params, state: State, 
 
 
 def together(runs: list[Run]) -> Run:
-    """Return one run that is all of these, stacked; they share features."""
-    first = runs[0]
-    parts = [(r.optimizer, r.train, r.validation, r.settings, r.carry) for r in runs]
-    optimizer, train, validation, settings, carry = _stack(parts)
-    return Run(
-        first.program, optimizer, train, validation, settings, carry, first.n_rows, first.shared
-    )
+    """Return one run that is all of these, stacked, with some repeated at the end if need be."""
+    first, program = runs[0], runs[0].program
+    executor = choose_executor(None, program.config, program.batch_size, len(runs))
+    padded = runs + [runs[-1]] * (executor.padded(len(runs)) - len(runs))
+    parts = [(r.optimizer, r.train, r.validation, r.settings, r.carry) for r in padded]
+    return Run(program, *_stack(parts), first.n_rows, first.shared, executor)
 
 
 def apart(joint: Run, runs: list[Run]) -> None:
@@ -269,7 +273,7 @@ def apart(joint: Run, runs: list[Run]) -> None:
         run.epochs = int(run.carry.epochs)
 
 
-def _stack(trees: list[Any]) -> Any:
+def _stack(trees: list[Any]) -> tuple[Any, Any, Any, Any, Any]:
     """Stack leaves on the host, where it compiles nothing; random keys by their data."""
 
     def stack_leaves(*leaves: Any) -> Any:
