@@ -35,7 +35,8 @@ def search_both(model: Any, grid: Any, y: Any, **options: Any) -> list[Any]:
         ]
 
 
-@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_scores_are_those_of_a_plain_loop(dtype: str) -> None:
     """Some candidates stop early, at epochs of their own; some batches are ragged."""
     options = {"hidden_layer_sizes": (6,), "max_iter": 20, "random_state": 0, "dtype": dtype}
