@@ -101,12 +101,14 @@ def relaunch(arguments: Sequence[str], threads: int | None = None) -> int:
     OPENBLAS_CORETYPE, where it is set, holds numpy to another processor's kernels: it is dropped.
     """
     variables = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
-    limit = None
-    if threads is not None:
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        variables |= dict.fromkeys(names, str(threads))
-        if hasattr(os, "sched_setaffinity"):  # JAX's threads follow the processors allowed
-            allowed = sorted(os.sched_getaffinity(0))[:threads]
-            limit = lambda: os.sched_setaffinity(0, allowed)  # noqa: E731
     command = [sys.executable, "-m", "jaxmlp", "bench", *arguments]
-    return subprocess.run(command, env=variables, preexec_fn=limit).returncode
+    if threads is None or not hasattr(os, "sched_setaffinity"):
+        return subprocess.run(command, env=variables).returncode
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    variables |= dict.fromkeys(names, str(threads))
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:threads])  # inherited; JAX's threads follow it
+    try:
+        return subprocess.run(command, env=variables).returncode
+    finally:
+        os.sched_setaffinity(0, allowed)

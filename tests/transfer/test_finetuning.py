@@ -225,14 +225,14 @@ def test_bad_input(changes, error, message):
 @pytest.mark.slow
 def test_cached_features_run_the_head_s_own_program():
     """Training on cached features compiles nothing that training the head alone has not."""
-    from jaxmlp.training.loop import _run
+    from jaxmlp.training.loop import run_steps
 
     network = Network(*pretrained())
     head, rule = detach_head(network), jaxmlp.adam(1e-3)
     h = infer(Model(*network), X, output="embeddings")
     loss = "softmax_cross_entropy"
     alone = jaxmlp.fit(head.config, head.params, (h, Y), loss=loss, optimizer=rule, **OPTIONS)
-    compiled = _run._cache_size()
+    compiled = run_steps._cache_size()
     new = finetune(network, (X, Y), mode="features", keep_head=True, optimizer=rule, **OPTIONS)
-    assert _run._cache_size() == compiled
+    assert run_steps._cache_size() == compiled
     assert new.results[0].n_steps == alone.n_steps

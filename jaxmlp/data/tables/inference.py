@@ -174,4 +174,5 @@ def _share(values: np.ndarray, counts: np.ndarray) -> float:
 
 
 def _shorten(word: str) -> str:
+    word = " ".join(word.split())  # one line, whatever a quoted cell holds
     return word if len(word) <= 20 else word[:19] + "…"

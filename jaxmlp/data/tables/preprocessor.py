@@ -101,6 +101,7 @@ class TablePreprocessor:
         )
         if not encoders:
             reasons = "; ".join(f"{c.name}: {c.reason}" for c in list(known.values())[:5])
+            reasons = " ".join(reasons.split())  # names may hold line breaks
             raise ValueError(f"no column is of use as a feature ({reasons}).")
         return cls(tuple(frame.columns), encoders)
 
