@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxmlp.checks import unknown_name
 from jaxmlp.cli.problem import Problem
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
@@ -24,8 +23,9 @@ from jaxmlp.data.tables import (
     split_rows,
     with_kinds,
 )
-from jaxmlp.data.tables.inference import NUMBERING
+from jaxmlp.data.tables.inference import NUMBERING, SHOWN_NAMES, unknown_column
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
+from jaxmlp.data.tables.values import shorten
 
 SHOWN_COLUMNS = 60
 LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
@@ -92,7 +92,7 @@ def load_table_problem(path: str, options: TableOptions, seed: int) -> TableProb
     frame = frame.iloc[target.rows].reset_index(drop=True)
     for special in (options.group, options.time):
         if special is not None and special not in frame.columns:
-            raise unknown_name("column", special, list(frame.columns))
+            raise unknown_column(special, frame)
     features = frame.drop(columns=name)
     columns = infer_columns(features, _without(schema.columns, name))
     columns = _set_aside(columns, options)
@@ -108,12 +108,13 @@ def load_table_problem(path: str, options: TableOptions, seed: int) -> TableProb
 
 def _target_name(frame: Any, name: str | None, path: str) -> str:
     if name is None:
+        names = frame.columns[:SHOWN_NAMES]
         raise ValueError(
             f"say which column of {path} to predict: --target NAME. It has "
-            f"{', '.join(frame.columns[:20])}{', ...' if len(frame.columns) > 20 else ''}."
+            f"{', '.join(map(shorten, names))}{', ...' if len(frame.columns) > len(names) else ''}."
         )
     if name not in frame.columns:
-        raise unknown_name("column", name, list(frame.columns))
+        raise unknown_column(name, frame)
     if len(frame.columns) < 2:
         raise ValueError(f"{path} has no column besides {name!r} to predict it from.")
     return name

@@ -15,23 +15,23 @@ from jaxmlp.cli.table_problem import TableOptions, load_table_problem
 from jaxmlp.transfer import load
 
 QUICK = ["--epochs", "3", "--layers", "16"]
-RNG = np.random.default_rng(0)
 N = 300
 
 
 def make_table(path="a.csv", **columns):
-    """A table whose target depends on a number, a category and a date."""
-    size = RNG.normal(50, 10, N)
-    town = RNG.choice(["Ulm", "Bonn", "Köln"], N)
-    day = pd.Timestamp("2023-01-01") + pd.to_timedelta(np.sort(RNG.integers(0, 365, N)), unit="D")
-    price = 3 * size + 40 * (town == "Ulm") + RNG.normal(0, 5, N)
+    """A table whose target depends on a number and a category; the same at every call."""
+    rng = np.random.default_rng(0)
+    size = rng.normal(50, 10, N)
+    town = rng.choice(["Ulm", "Bonn", "Köln"], N)
+    day = pd.Timestamp("2023-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 365, N)), unit="D")
+    price = 3 * size + 40 * (town == "Ulm") + rng.normal(0, 5, N)
     table = pd.DataFrame(
         {
             "id": np.arange(1, N + 1),
-            "size": np.where(RNG.random(N) < 0.1, np.nan, size).round(2),
-            "town": np.where(RNG.random(N) < 0.05, "", town),
+            "size": np.where(rng.random(N) < 0.1, np.nan, size).round(2),
+            "town": np.where(rng.random(N) < 0.05, "", town),
             "day": day.strftime("%d.%m.%Y"),
-            "owner": RNG.integers(0, 40, N),
+            "owner": rng.integers(0, 40, N),
             "price": price.round(1),
             "sold": np.where(price > 165, "yes", "no"),
         }
@@ -132,7 +132,8 @@ def test_amounts_come_back_in_their_units(capsys):
     assert 0.4 < rmse / metrics["test_rmse"] < 2.5
     assert Path("run/predicted.png").is_file()
     history = pd.read_csv("run/history.csv")
-    assert history["validation_rmse"].iloc[-1] == pytest.approx(metrics["test_rmse"], rel=1)
+    spread = table["price"].std()  # 36: standardized errors would be that much smaller
+    assert 0.1 * spread < history["validation_rmse"].iloc[-1] < spread
 
 
 def test_a_schema_is_written_and_accepted(classified):

@@ -9,7 +9,7 @@ import pytest
 
 from jaxmlp.cli.table_problem import TableOptions, load_table_problem
 from jaxmlp.data import TablePreprocessor
-from jaxmlp.data.tables import infer_columns, read_target, split_rows
+from jaxmlp.data.tables import Column, infer_columns, read_target, split_rows
 from jaxmlp.data.tables.pitfalls import leaking_columns, repeated_rows
 
 RNG = np.random.default_rng(1)
@@ -76,6 +76,23 @@ def test_rows_without_a_target_and_rare_classes_are_left_out():
     assert target.rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]
     assert "class c left out" in target.reason
     assert "1 row without a target is left out" in target.reason
+
+
+@pytest.mark.parametrize("unit", [1e-320, 1e-40, 1e40, 1e300])
+def test_amounts_that_32_bits_cannot_hold_are_refused(unit):
+    with pytest.raises(ValueError, match=r"another unit|nothing to predict|always '?0"):
+        read_target(pd.Series(RNG.normal(size=50) * unit, name="y"), "regression")
+
+
+def test_messages_stay_short():
+    column = pd.Series(["long word " * 100] * 30, name="y")
+    with pytest.raises(ValueError, match="is always 'long") as caught:
+        read_target(column)
+    assert len(str(caught.value)) < 120
+    wide = pd.DataFrame(np.zeros((2, 500)), columns=[f"c{k}" for k in range(500)])
+    with pytest.raises(ValueError, match="unknown column") as caught:
+        infer_columns(wide, {"d": Column("d", "drop")})
+    assert len(str(caught.value)) < 300
 
 
 def parts_are_whole(parts, n):

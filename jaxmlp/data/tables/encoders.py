@@ -13,7 +13,7 @@ from jaxtyping import Float64
 
 from jaxmlp.data.tables.inference import BOOLEANS, boolean_levels
 from jaxmlp.data.tables.schema import Column
-from jaxmlp.data.tables.values import to_days, to_numbers, to_words
+from jaxmlp.data.tables.values import shorten, to_days, to_numbers, to_words
 
 Block = Float64[np.ndarray, "rows features"]
 
@@ -197,7 +197,7 @@ class CategoryEncoder(_Record):
         said = []
         if unseen and RARE not in self.levels:
             more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
-            said.append(f"{self.name}: {unseen[0]!r}{more} never seen in training")
+            said.append(f"{self.name}: {shorten(unseen[0])!r}{more} never seen in training")
         if (codes < 0).any() and MISSING not in self.levels:
             said.append(f"{self.name}: {int((codes < 0).sum())} missing, as never in training")
         return said
@@ -239,7 +239,11 @@ class BooleanEncoder(_Record):
     def remarks(self, column: Any) -> list[str]:
         """Words that are neither."""
         odd = [word for word in to_words(column).levels if word.lower() not in self.levels]
-        return [f"{self.name}: {odd[0]!r} is neither of {', '.join(self.levels)}"] if odd else []
+        return (
+            [f"{self.name}: {shorten(odd[0])!r} is neither of {', '.join(self.levels)}"]
+            if odd
+            else []
+        )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from jaxmlp.data.tables.values import (
     parse_days,
     parse_numbers,
     plain_numbers,
+    shorten,
     to_numbers,
     to_words,
 )
@@ -25,6 +27,7 @@ BOOLEANS = (
 TEXT_LEVELS, TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
 SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
 NUMBERING = "numbers the rows"
+SHOWN_NAMES = 20  # of columns, in a message
 NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.IGNORECASE)
 
@@ -51,7 +54,7 @@ def infer_columns(frame: Any, chosen: Mapping[str, Column] | None = None) -> dic
     chosen = dict(chosen or {})
     for name in chosen:
         if name not in frame.columns:
-            raise unknown_name("column", name, list(frame.columns))
+            raise unknown_column(name, frame)
         if chosen[name].kind not in KINDS:
             raise unknown_name(f"kind of column {name!r}", chosen[name].kind, KINDS)
     columns = {}
@@ -59,6 +62,19 @@ def infer_columns(frame: Any, chosen: Mapping[str, Column] | None = None) -> dic
         inferred = infer_column(frame[name], chosen.get(name))
         columns[name] = inferred
     return columns
+
+
+def unknown_column(name: str, frame: Any) -> ValueError:
+    """The error for a column that a table lacks; of a wide table only the likely ones are named.
+
+    >>> import pandas as pd
+    >>> str(unknown_column("sice", pd.DataFrame({"size": [1], "town": [2]})))
+    "unknown column 'sice'. Did you mean 'size'? Known: size, town."
+    """
+    known = [shorten(column, 40) for column in frame.columns]
+    if len(known) > SHOWN_NAMES:
+        known = get_close_matches(name, known, n=SHOWN_NAMES) or known[:SHOWN_NAMES]
+    return unknown_name("column", shorten(name, 40), known)
 
 
 def infer_column(series: Any, chosen: Column | None = None) -> Column:
@@ -89,7 +105,7 @@ def _infer_from_words(name: str, words: Words) -> Column:
     if not n_levels:
         return Column(name, "drop", reason="empty")
     if n_levels == 1 and filled.all():
-        return Column(name, "drop", reason=f"always {_shorten(words.levels[0])}")
+        return Column(name, "drop", reason=f"always {shorten(words.levels[0])}")
     if boolean_levels(words.levels) is not None:
         return Column(name, "boolean", reason=" or ".join(sorted(words.levels)))
     counts = np.bincount(words.codes[filled], minlength=n_levels)
@@ -110,7 +126,7 @@ def _infer_from_words(name: str, words: Words) -> Column:
             return Column(name, "drop", reason=said)
         return Column(name, "text", reason=f"{said}; kept: whether there is one")
     if n_levels == 1:
-        return Column(name, "text", reason=f"{_shorten(words.levels[0])} or nothing")
+        return Column(name, "text", reason=f"{shorten(words.levels[0])} or nothing")
     return Column(name, "category", reason=f"{n_levels} levels")
 
 
@@ -171,8 +187,3 @@ def _style(words: Words | None, kind: str) -> str:
 def _share(values: np.ndarray, counts: np.ndarray) -> float:
     """Share of the filled cells that could be read."""
     return float(counts[~np.isnan(values)].sum() / max(counts.sum(), 1))
-
-
-def _shorten(word: str) -> str:
-    word = " ".join(word.split())  # one line, whatever a quoted cell holds
-    return word if len(word) <= 20 else word[:19] + "…"

@@ -7,10 +7,11 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.inference import NUMBERING, infer_column
 from jaxmlp.data.tables.schema import TASKS
-from jaxmlp.data.tables.values import Words, to_numbers, to_words
+from jaxmlp.data.tables.values import Words, shorten, to_numbers, to_words
 
 MAX_WHOLE_CLASSES = 20  # different whole numbers that may still be classes
 MIN_CLASS_ROWS = 3  # one for each of training, validation and test
+LIMIT = 1e30  # of an amount, and 1 over that of its range
 COUNT_START, COUNT_LIMIT = 10, 100_000  # counts begin near 0 and are not astronomical
 
 
@@ -90,6 +91,11 @@ def _numbers(column: Any, style: str) -> Target:
         raise ValueError(f"the target {name!r} holds no numbers; is it --task classification?")
     if y.min() == y.max():
         raise ValueError(f"the target {name!r} is always {y[0]:g}; there is nothing to predict.")
+    if np.abs(y).max() > LIMIT or np.ptp(y) < 1 / LIMIT:
+        raise ValueError(
+            f"the target {name!r} reaches from {y.min():g} to {y.max():g}, which 32-bit numbers "
+            "cannot predict; give it in another unit."
+        )
     counts = bool(
         np.all(y == np.round(y)) and 0 <= y.min() <= COUNT_START and y.max() <= COUNT_LIMIT
     )
@@ -114,7 +120,7 @@ def _classes(column: Any) -> Target:
     rare = [words.levels[k] for k in range(len(words.levels)) if k not in set(kept)]
     if rare:
         more = f" and {len(rare) - 1} more" if len(rare) > 1 else ""
-        said += f"; class {rare[0]}{more} left out, with fewer than {MIN_CLASS_ROWS} rows"
+        said += f"; class {shorten(rare[0])}{more} left out, with fewer than {MIN_CLASS_ROWS} rows"
     return Target(name, "classes", y[rows], rows, names, said)
 
 
@@ -123,7 +129,8 @@ def _refuse_classes(name: str, words: Words, counts: np.ndarray) -> None:
         raise ValueError(f"the target {name!r} is empty in every row.")
     if len(counts) == 1:
         raise ValueError(
-            f"the target {name!r} is always {words.levels[0]!r}; a classifier needs two classes."
+            f"the target {name!r} is always {shorten(words.levels[0])!r}; a classifier needs two "
+            "classes."
         )
     if (counts >= MIN_CLASS_ROWS).sum() < 2:
         raise ValueError(

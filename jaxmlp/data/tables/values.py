@@ -16,7 +16,8 @@ from jaxtyping import Float64, Int
 MISSING_WORDS = frozenset(
     ("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "nat", "<na>", "-", "--", ".")
 )
-LARGEST = 1e100  # squares and ranges of such numbers are still finite
+# Squares, ranges and quotients of numbers between these are finite; what is smaller counts as 0.
+LARGEST, SMALLEST = 1e100, 1e-100
 _ORNAMENT = "$€£% \t"
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
@@ -82,6 +83,18 @@ def _matrix(table: Any) -> np.ndarray:
     if array.ndim != 2:
         raise ValueError(f"a table has rows and columns, but this has shape {array.shape}.")
     return array
+
+
+def shorten(word: str, length: int = 20) -> str:
+    """Cut a long word for a message, on one line whatever a quoted cell holds.
+
+    >>> shorten("a very long word indeed"), shorten("two\\nlines")
+    ('a very long word in…', 'two lines')
+    """
+    word = " ".join(word.split())
+    if not word.isprintable():
+        word = word.encode("unicode_escape").decode()
+    return word if len(word) <= length else f"{word[: length - 1]}…"
 
 
 def unique_names(names: list[str]) -> list[str]:
@@ -172,7 +185,8 @@ def to_numbers(column: Any, style: str = ".") -> Float64[np.ndarray, " rows"]:
             numbers[rest] = _numbers_of_words(column[rest], style)
     else:
         numbers = _numbers_of_words(column, style)
-    return np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -LARGEST, LARGEST)
+    numbers = np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -LARGEST, LARGEST)
+    return np.where(np.abs(numbers) < SMALLEST, 0.0, numbers)
 
 
 def plain_numbers(column: Any) -> Float64[np.ndarray, " rows"]:
