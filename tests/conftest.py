@@ -1,10 +1,31 @@
 """A strict session: no silent promotion of ranks or dtypes, and 64 bits only where asked for."""
 
+from collections.abc import Iterator
+
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+TESTS_BETWEEN_CLEARINGS = 100
+_ended = 0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Forget compiled programs now and then; a process that keeps thousands of them breaks.
+
+    JAX's cache of calls holds 8,192, and then counts 0 for every new function, which the tests of
+    recompilation see; and each program takes about 13 memory maps, of which Linux allows 65,530:
+    then the compiler crashes.
+    """
+    global _ended
+    result = yield
+    _ended += 1
+    if _ended % TESTS_BETWEEN_CLEARINGS == 0:
+        jax.clear_caches()
+    return result
 
 
 @pytest.fixture
