@@ -104,6 +104,11 @@ class MLPConfig:
         return len(self.layer_sizes) - 1
 
     @property
+    def product_dtype(self) -> str:
+        """The dtype that products and activations are computed in."""
+        return self.compute_dtype or self.dtype
+
+    @property
     def n_parameters(self) -> int:
         """Number of trainable scalars."""
         pairs = zip(self.layer_sizes, self.layer_sizes[1:], self.normalized, strict=False)

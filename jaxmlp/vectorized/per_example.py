@@ -15,9 +15,10 @@ from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.network import forward, rows_product
+from jaxmlp.network import forward
 from jaxmlp.normalization import dropout_backward
 from jaxmlp.optimizers import Optimizer, apply_updates
+from jaxmlp.products import rows_product
 from jaxmlp.types import Cache, Key, Layer, Params, PyTree, Scalar, ScalarLike
 
 
@@ -246,7 +247,7 @@ def _deltas(
     """The losses, the cache, and dl_i/dz_i^(l) of every layer, one row an example."""
     outputs, cache = forward(config, params, x, key=key, dropout_rate=dropout_rate)
     values, d_h = loss.value_and_grad(outputs, y, **(loss_options or {}))
-    d_h = d_h.astype(config.compute_dtype or config.dtype)
+    d_h = d_h.astype(config.product_dtype)
     deltas: list[Array] = []
     layers = zip(params, cache, config.activations, strict=True)
     for layer, kept, phi in reversed(list(layers)):

@@ -1,0 +1,24 @@
+"""Products of matrices in the orientation that is fast; what they compute does not change."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+SKINNY = 32  # outputs up to which `rows_product` turns its product round
+
+
+def rows_product(
+    h: Float[Array, "batch n_in"], d_z: Float[Array, "batch n_out"], dtype: Any
+) -> Float[Array, "n_in n_out"]:
+    """h^T d_z, the sum of the outer products of the rows, in the orientation that is fast.
+
+    With few outputs, (d_z^T h)^T has long rows to work on where h^T d_z has short ones: 6 against
+    20 us for 128 x 128 x 10 on a CPU, and 4 times in an ensemble. The barrier keeps the compiler
+    from turning it back. With many outputs, writing the transpose costs more than that.
+    """
+    if d_z.shape[1] > min(h.shape[1], SKINNY):
+        return jnp.matmul(h.T, d_z, preferred_element_type=dtype)
+    product = jnp.matmul(d_z.T, h, preferred_element_type=dtype)
+    return jax.lax.optimization_barrier(product).T
