@@ -1,14 +1,11 @@
 """jaxmlp: multilayer perceptrons as pure JAX functions, every gradient and update rule by hand."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
 from jaxmlp.activations import Activation as Activation
 from jaxmlp.config import MLPConfig as MLPConfig
-from jaxmlp.diagnostics import Diagnostics as Diagnostics
-from jaxmlp.diagnostics import Finding as Finding
-from jaxmlp.diagnostics import FindingKind as FindingKind
-from jaxmlp.diagnostics import diagnose as diagnose
-from jaxmlp.diagnostics import hvp as hvp
-from jaxmlp.diagnostics import monitor_layers as monitor_layers
 from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
 from jaxmlp.losses import LOSSES as LOSSES
 from jaxmlp.losses import Loss as Loss
@@ -45,16 +42,63 @@ from jaxmlp.training import fit as fit
 from jaxmlp.training import fit_steps as fit_steps
 from jaxmlp.types import Layer as Layer
 from jaxmlp.types import Params as Params
-from jaxmlp.vectorized import clipped_grad_sum as clipped_grad_sum
-from jaxmlp.vectorized import clipped_step as clipped_step
-from jaxmlp.vectorized import cross_validate as cross_validate
-from jaxmlp.vectorized import ensemble as ensemble
-from jaxmlp.vectorized import gradient_noise_scale as gradient_noise_scale
-from jaxmlp.vectorized import per_example_grad_norms as per_example_grad_norms
-from jaxmlp.vectorized import successive_halving as successive_halving
-from jaxmlp.vectorized import sweep as sweep
-from jaxmlp.verification import assert_gradients as assert_gradients
-from jaxmlp.verification import check_gradients as check_gradients
-from jaxmlp.verification import explain_backward as explain_backward
+
+if TYPE_CHECKING:
+    from jaxmlp.diagnostics import Diagnostics as Diagnostics
+    from jaxmlp.diagnostics import Finding as Finding
+    from jaxmlp.diagnostics import FindingKind as FindingKind
+    from jaxmlp.diagnostics import diagnose as diagnose
+    from jaxmlp.diagnostics import hvp as hvp
+    from jaxmlp.diagnostics import monitor_layers as monitor_layers
+    from jaxmlp.vectorized import clipped_grad_sum as clipped_grad_sum
+    from jaxmlp.vectorized import clipped_step as clipped_step
+    from jaxmlp.vectorized import cross_validate as cross_validate
+    from jaxmlp.vectorized import gradient_noise_scale as gradient_noise_scale
+    from jaxmlp.vectorized import per_example_grad_norms as per_example_grad_norms
+    from jaxmlp.vectorized import successive_halving as successive_halving
+    from jaxmlp.vectorized.ensemble import ensemble as ensemble
+    from jaxmlp.vectorized.sweep import sweep as sweep
+    from jaxmlp.verification import assert_gradients as assert_gradients
+    from jaxmlp.verification import check_gradients as check_gradients
+    from jaxmlp.verification import explain_backward as explain_backward
 
 __version__ = "0.1.0"
+
+# What a training does not need is imported when it is first used: half of the time of the import.
+_LATER = {
+    "diagnostics": (
+        "Diagnostics",
+        "Finding",
+        "FindingKind",
+        "diagnose",
+        "hvp",
+        "monitor_layers",
+    ),
+    "vectorized": (
+        "clipped_grad_sum",
+        "clipped_step",
+        "cross_validate",
+        "ensemble",
+        "gradient_noise_scale",
+        "per_example_grad_norms",
+        "successive_halving",
+        "sweep",
+    ),
+    "verification": (
+        "assert_gradients",
+        "check_gradients",
+        "explain_backward",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for package, names in _LATER.items():
+        if name == package or name in names:
+            module = import_module(f"{__name__}.{package}")
+            return module if name == package else getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *(name for names in _LATER.values() for name in names)})

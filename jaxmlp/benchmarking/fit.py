@@ -6,7 +6,7 @@ from typing import Any
 from jaxmlp.benchmarking.effort import Effort
 from jaxmlp.benchmarking.environment import on_cpu, product_precision
 from jaxmlp.benchmarking.equality import Losses, compare
-from jaxmlp.benchmarking.floor import Floor, measure_floor
+from jaxmlp.benchmarking.floor import Floor, measure_floor, time_step_products
 from jaxmlp.benchmarking.peers import OWN, PEERS, Problem, Weights, available, final_loss, make
 from jaxmlp.benchmarking.problems import CASES
 from jaxmlp.benchmarking.results import Row
@@ -115,7 +115,9 @@ def _rows(
 def floor_row(case: str, problem: Problem, floor: Floor) -> Row:
     """The time of a step that the machine alone would need."""
     seconds = floor.seconds(problem.layer_sizes, problem.batch_size)
+    alone = time_step_products(problem.layer_sizes, problem.batch_size)
     details = {
+        "products in their own shapes (s)": alone,
         "products (FLOP/s)": max(floor.products.values()),
         "memory (bytes/s)": max(floor.memory.values()),
         "memory, 16 MiB (bytes/s)": max(floor.working_set.values()),

@@ -51,7 +51,11 @@ def _measure_network(sizes: tuple[int, ...], effort: Effort) -> Iterator[Row]:
 
 def _row(case: str, name: str, timing: Timing, n: int, error: float) -> Row:
     void = "" if error < 1e-4 else f"probabilities differ by {error:.0e}"
-    details = {"largest difference of a probability": error, "rows/s": n / timing.median}
+    details = {
+        "largest difference of a probability": error,
+        "rows/s": n / timing.median,
+        "asynchronous dispatch": bool(jax.config.read("jax_cpu_enable_async_dispatch")),
+    }
     return Row(
         "inference", case, name, "probabilities", "s", timing.median, timing.low, timing.high,
         timing.processor, timing.rounds, void, details,

@@ -66,10 +66,15 @@ TARGETS = {  # by workload: the contenders that its targets name; () for all
 MANY_DEVICES = ("sweep", "members", "scaling")  # on a CPU, one device per core
 
 
-def prepare_devices(workload: str) -> None:
-    """On a CPU, make one device per core for workloads of many networks; before JAX starts."""
+def prepare_backend(workload: str) -> None:
+    """Set what JAX reads once, when it starts: devices of the CPU, and who computes.
+
+    Workloads of many networks get one device per core. Inference computes in the calling thread,
+    as a server of single rows should: handing a row over to another takes longer than its products.
+    """
     with suppress(RuntimeError):  # it has started: what there is is used, and the rows say so
         jax.config.update("jax_num_cpu_devices", cpu_count() if workload in MANY_DEVICES else 1)
+        jax.config.update("jax_cpu_enable_async_dispatch", workload != "inference")
 
 
 def in_a_process(workload: str, effort: Effort, threads: int | None = None) -> list[Row]:

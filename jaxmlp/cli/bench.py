@@ -17,7 +17,7 @@ from jaxmlp.benchmarking.runner import (
     TARGETS,
     WORKLOADS,
     in_a_process,
-    prepare_devices,
+    prepare_backend,
     relaunch,
 )
 from jaxmlp.benchmarking.tables import sheets, show, target_sheet
@@ -104,7 +104,7 @@ def _arguments(workload: str, effort: Effort, out: Path | None, plot: bool) -> l
 
 def _one(workload: str, effort: Effort, console: Console, child: bool) -> Results:
     """Run a workload here; a case's table is printed when the next one begins."""
-    prepare_devices(workload)
+    prepare_backend(workload)
     results = Results(environment())
     if not child:
         _show_environment(console, results.environment)

@@ -210,7 +210,7 @@ def replay(parts: RunParts, carry: Carry, first: int, stopped_at: int) -> NonFin
     """
 
     def run(program: Program, carry: Carry, first: int, n_steps: int) -> Any:
-        numbers = (np.int32(n) for n in (parts.steps_per_epoch, first, n_steps))
+        numbers = (np.uint32(n) for n in (parts.steps_per_epoch, first, n_steps))
         return run_steps(
             program, parts.optimizer, carry, parts.train, parts.validation, parts.settings, *numbers
         )

@@ -262,7 +262,8 @@ def together(runs: list[Run]) -> Run:
     executor = choose_executor(None, program.config, program.batch_size, len(runs))
     padded = runs + [runs[-1]] * (executor.padded(len(runs)) - len(runs))
     parts = [(r.optimizer, r.train, r.validation, r.settings, r.carry) for r in padded]
-    return Run(program, *_stack(parts), first.n_rows, first.shared, executor)
+    stacked = executor.place(_stack(parts))
+    return Run(program, *stacked, first.n_rows, first.shared, executor)
 
 
 def apart(joint: Run, runs: list[Run]) -> None:
@@ -280,6 +281,6 @@ def _stack(trees: list[Any]) -> tuple[Any, Any, Any, Any, Any]:
         if jnp.issubdtype(jnp.result_type(leaves[0]), jax.dtypes.prng_key):
             data = np.stack([np.asarray(jax.random.key_data(leaf)) for leaf in leaves])
             return jax.random.wrap_key_data(jnp.asarray(data))
-        return jnp.asarray(np.stack([np.asarray(leaf) for leaf in leaves]))
+        return np.stack([np.asarray(leaf) for leaf in leaves])
 
     return jax.tree.map(stack_leaves, *trees)

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.tree_util import Partial
 from jaxtyping import Array, Int
 
@@ -120,13 +119,17 @@ def as_optimizer(optimizer: Any) -> Optimizer:
         TypeError: for anything else; the message says what to write.
 
     Example:
+        >>> import optax
         >>> as_optimizer(optax.sgd(0.1)).update(jnp.ones(1), optax.sgd(0.1).init(jnp.ones(1)))[0]
         Array([-0.1], dtype=float32)
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if isinstance(optimizer, optax.GradientTransformation):
-        return _wrap_optax(optimizer)
+    if hasattr(optimizer, "update"):
+        import optax  # here, for `import jaxmlp` would wait 80 ms for it
+
+        if isinstance(optimizer, optax.GradientTransformation):
+            return _wrap_optax(optimizer)
     if isinstance(optimizer, str):
         fix = f"pass the rule itself, such as optimizer=jaxmlp.{optimizer}(learning_rate=1e-3)"
     elif callable(optimizer):
@@ -138,7 +141,9 @@ def as_optimizer(optimizer: Any) -> Optimizer:
 
 
 @lru_cache(maxsize=256)  # the same optax object gives the same functions, hence one compilation
-def _wrap_optax(transformation: optax.GradientTransformation) -> Optimizer:
+def _wrap_optax(transformation: Any) -> Optimizer:
+    import optax
+
     wrapped = optax.with_extra_args_support(transformation)
     return Optimizer(Partial(wrapped.init), Partial(wrapped.update))
 

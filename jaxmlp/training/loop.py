@@ -341,9 +341,9 @@ class _Run:
             self.train,
             self.validation,
             self.settings,
-            np.int32(self.steps_per_epoch),
-            np.int32(first),
-            np.int32(n_steps),
+            np.uint32(self.steps_per_epoch),
+            np.uint32(first),
+            np.uint32(n_steps),
         )
         self.status = FitStatus(int(self.carry.status))  # waits for the chunk
         if self.status is FitStatus.EARLY_STOPPED:

@@ -73,7 +73,7 @@ def shuffled_rows(
     """
     n = jnp.asarray(n_rows, jnp.uint32)
     width = jnp.ceil(jnp.sqrt(n.astype(jnp.float32))).astype(jnp.uint32)
-    height = (n + width - 1) // width
+    height = jax.lax.div(n + width - 1, width)
     # A few operations on the words instead of `fold_in`, whose loops cost more than the shuffle.
     round_keys = _scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * GOLDEN))
     sizes = (height, width)
@@ -85,21 +85,24 @@ def shuffled_rows(
     # The grid has at most width - 1 points past the last row. Only they walk, in an array so small
     # that it costs next to nothing; a row that falls on one goes where that one ends. (Points that
     # only lead to each other are met by no row: hence the bound.)
-    past = n + jnp.arange(isqrt(length) + 1, dtype=jnp.uint32)
+    block = max(BLOCK, isqrt(length) + 1)
+    n_blocks = -(-length // block)
+    past = n + jnp.arange(block, dtype=jnp.uint32)
 
     def wanders(at: Array) -> Array:
         return (past < width * height) & (at >= n)
 
-    _, exits = jax.lax.while_loop(
-        lambda walk: jnp.any(wanders(walk[1])) & (walk[0] < len(past)),
-        lambda walk: (walk[0] + 1, jnp.where(wanders(walk[1]), mix(walk[1]), walk[1])),
-        (jnp.int32(0), mix(past)),
-    )
     # Block by block: in one piece it is work enough for the compiler to spread over threads, and
     # then all of training goes on beside its own thread pool: 77 instead of 69 us a step.
+    blocks = jnp.arange(n_blocks * block, dtype=jnp.uint32).reshape(n_blocks, block)
+    mixed = jax.lax.map(mix, jnp.concatenate([blocks, past[None]]))
+    _, exits = jax.lax.while_loop(
+        lambda walk: jnp.any(wanders(walk[1])) & (walk[0] < block),
+        lambda walk: (walk[0] + 1, jnp.where(wanders(walk[1]), mix(walk[1]), walk[1])),
+        (jnp.int32(0), mixed[-1]),
+    )
     index = jnp.arange(length, dtype=jnp.uint32)
-    blocks = jnp.arange(-(-length // BLOCK) * BLOCK, dtype=jnp.uint32).reshape(-1, BLOCK)
-    row = jax.lax.map(mix, blocks).ravel()[:length]
+    row = mixed.ravel()[:length]
     row = jnp.where(row < n, row, jnp.take(exits, row - n, mode="clip"))
     return jnp.where(index < n, row, 0).astype(jnp.int32)
 
@@ -110,23 +113,30 @@ def _mix(
     """One pass of all rounds: left += hash(right), right += hash(left), and so on."""
     left, right = at
     height, width = sizes
-    for r in range(0, ROUNDS, 2):
-        left = _add_modulo(left, _hash(right, round_keys[r], height), height)
-        right = _add_modulo(right, _hash(left, round_keys[r + 1], width), width)
+    keys = jnp.split(round_keys, ROUNDS)
+    for left_key, right_key in zip(keys[::2], keys[1::2], strict=True):
+        left = _add_modulo(left, _hash(right, left_key, height), height)
+        right = _add_modulo(right, _hash(left, right_key, width), width)
     return left, right
 
 
+# jit traces what follows once instead of once a round, which a first call feels (50 ms).
+
+
+@jax.jit
 def _hash(value: UInt32[Array, " n"], key: Array, size: Array) -> UInt32[Array, " n"]:
     """A number in 0 .. size - 1: mix the bits, then scale the upper 16 (no slow division)."""
     return ((_scramble(value ^ key) >> 16) * size) >> 16
 
 
+@jax.jit
 def _scramble(bits: UInt32[Array, " n"]) -> UInt32[Array, " n"]:
     bits = bits * jnp.uint32(0x85EBCA6B)
     bits = (bits ^ (bits >> 15)) * jnp.uint32(0xC2B2AE35)
     return bits ^ (bits >> 13)
 
 
+@jax.jit
 def _add_modulo(value: Array, addend: Array, size: Array) -> Array:
     total = value + addend
     return jnp.where(total >= size, total - size, total)

@@ -59,7 +59,8 @@ def fit_steps(
 
     Reference: lecture, chapter V (init, forward, backward, update) and VII (mini-batches).
     """
-    spe, first, end = (jnp.asarray(v, jnp.int32) for v in (steps_per_epoch, first_step, n_steps))
+    # Unsigned, for nothing here is negative: signed division and indexing look after signs.
+    spe, first, end = (jnp.asarray(v, jnp.uint32) for v in (steps_per_epoch, first_step, n_steps))
     end += first
     length = -(-capacity(train) // program.batch_size) * program.batch_size
     words = shuffle_words(settings.key)
@@ -191,7 +192,7 @@ def _note_divergence(carry: Carry, finite: Array, step: Array) -> Carry:
     diverged = (carry.status == FitStatus.RUNNING) & ~finite
     return carry._replace(
         status=jnp.where(diverged, jnp.int32(FitStatus.DIVERGED), carry.status),
-        stopped_at=jnp.where(diverged, step, carry.stopped_at),
+        stopped_at=jnp.where(diverged, step.astype(jnp.int32), carry.stopped_at),
     )
 
 
@@ -217,14 +218,14 @@ def _end_epoch(
     value = metrics[program.watched]
     if higher_is_better(program.columns(validation is not None)[program.watched]):
         value = -value
-    best, epoch = carry.best, epoch + 1
+    best, epoch = carry.best, epoch.astype(jnp.int32) + 1
     finite = jnp.isfinite(value) & _all_finite(carry.params)
     gain = best.value - value
     min_delta = jnp.asarray(settings.min_delta, gain.dtype)
     counts = gain > min_delta if program.gains_add_up else gain >= min_delta
     improved = counts if program.gains_add_up else gain > 0
     found = Best(value.astype(best.value.dtype), epoch, carry.params, carry.state)
-    best = _select(running & finite & improved, found, best)
+    best = jax.lax.cond(running & finite & improved, lambda: found, lambda: best)
     waited = jnp.where(running, jnp.where(finite & counts, 0, carry.waited + 1), carry.waited)
     over = running & (waited >= jnp.asarray(settings.patience, jnp.int32))
     carry = carry._replace(
@@ -268,4 +269,4 @@ def _fold(config: MLPConfig, state: State, batch: State, frozen: tuple[int, ...]
 
 
 def _all_finite(tree: PyTree) -> Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+    return jnp.all(jnp.isfinite(jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])))

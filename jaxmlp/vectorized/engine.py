@@ -69,13 +69,19 @@ def _run(
     return executor.map(one, (carry, members), shared, numbers)
 
 
-@partial(jax.jit, static_argnames="program")
-def _start(program: Program, members: Members, shared: Shared) -> Carry:
+@partial(jax.jit, static_argnames=("program", "executor"))
+def _start(program: Program, executor: Executor, members: Members, shared: Shared) -> Carry:
     def one(own: Members) -> Carry:
         carry = initial_carry(program, own.optimizer, own.params, own.state, shared.train)
         return jax.tree.map(jnp.copy, carry)  # chunks donate what they are given
 
-    return jax.vmap(one)(members)
+    return executor.place(jax.vmap(one)(members))
+
+
+@partial(jax.jit, static_argnames="executor")
+def _place(executor: Executor, members: PyTree, rows: Any) -> PyTree:
+    """The members of these numbers, each on its device; one program for the whole tree."""
+    return executor.place(jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], members))
 
 
 @partial(jax.jit, static_argnames="keep_best")
@@ -124,8 +130,8 @@ class MemberRun:
         rows = capacity(self.shared.train) if fold is None else fold.rows.shape[1]
         self.steps_per_epoch = -(-rows // self.program.batch_size)
         padding = np.minimum(np.arange(self.executor.padded(self.size)), self.size - 1)
-        self.members = take_members(self.members, padding)
-        self.carry = _start(self.program, self.members, self.shared)
+        self.members = _place(self.executor, self.members, padding)
+        self.carry = _start(self.program, self.executor, self.members, self.shared)
         self.metrics = np.zeros((self.size, 0, len(self.columns)), np.float32)
 
     @property
@@ -168,7 +174,7 @@ class MemberRun:
         """Return a run of some of the members, which goes on where these stand."""
         chosen = MemberRun(self.program, executor, take_members(self.members, indices), self.shared)
         padding = np.minimum(np.arange(executor.padded(len(indices))), len(indices) - 1)
-        chosen.carry = take_members(self.carry, np.asarray(indices)[padding])
+        chosen.carry = _place(executor, self.carry, np.asarray(indices)[padding])
         chosen.metrics, chosen.n_steps = self.metrics[np.asarray(indices)], self.n_steps
         return chosen
 
@@ -187,7 +193,7 @@ class MemberRun:
         return bool((status != FitStatus.RUNNING).all())
 
     def _call(self, n_steps: int) -> None:
-        numbers = tuple(np.int32(n) for n in (self.steps_per_epoch, self.n_steps, n_steps))
+        numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, self.n_steps, n_steps))
         self.carry, records = _run(
             self.program, self.executor, self.carry, self.members, self.shared, numbers
         )
@@ -196,7 +202,7 @@ class MemberRun:
         self.n_steps += n_steps
         ended = self.n_steps // self.steps_per_epoch - first
         if ended:
-            rows = np.asarray(records.metrics[: self.size, :ended], np.float32)
+            rows = np.asarray(records.metrics, np.float32)[: self.size, :ended]
             self.metrics = np.concatenate([self.metrics, rows], axis=1)
 
     def _fill(self, epochs: int) -> None:

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.config import MLPConfig
@@ -52,6 +52,21 @@ class Executor:
         size = self.chunk * self.devices
         return -(-n_members // size) * size
 
+    @property
+    def mesh(self) -> Mesh:
+        """The devices, along one axis named "members"."""
+        return jax.make_mesh((self.devices,), ("members",), axis_types=(AxisType.Auto,))
+
+    def place(self, members: Any) -> Any:
+        """Spread the leading axis of `padded(...)` members over the devices, in `jit` or out of it.
+
+        A program is compiled for where its arguments lie: what is placed before the first call
+        lies where the results of that call will.
+        """
+        if self.devices == 1:
+            return members
+        return jax.device_put(members, NamedSharding(self.mesh, PartitionSpec("members")))
+
     def map(self, fn: Callable[..., Any], members: Any, *shared: Any) -> Any:
         """Apply fn(member, *shared) to each member; call it under `jax.jit`.
 
@@ -83,7 +98,7 @@ class Executor:
         spread, whole = PartitionSpec("members"), PartitionSpec()
         return jax.shard_map(
             on_device,
-            mesh=jax.make_mesh((self.devices,), ("members",), axis_types=(AxisType.Auto,)),
+            mesh=self.mesh,
             in_specs=(spread, *(whole for _ in shared)),
             out_specs=spread,
             check_vma=False,  # a loop's fresh constants count as different from its results

@@ -1,6 +1,7 @@
 """What a sweep was asked for, checked, and the members that follow from it."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -145,19 +146,13 @@ class Group:
         task = self.task
         seeds = [setting.get("seed", 0) for setting in settings]
         unique = sorted(set(seeds))
-        keys = {seed: member_keys(task.key, seed) for seed in unique}
-        params = _init_many(self.config, jnp.stack([keys[seed][0] for seed in unique]))
+        rows = np.array([unique.index(seed) for seed in seeds])
         scales = np.array([s.get("init_scale", 1.0) for s in settings], self.config.dtype)
-        params = _scaled(params, np.array([unique.index(s) for s in seeds]), scales)
+        params, keys = _draw(self.config, task.key, np.array(unique, np.uint32), rows, scales)
         state = init_state(self.config)
-        state = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(settings)), state)
-        numbers = [
-            self._numbers(setting, keys[seed][1])
-            for setting, seed in zip(settings, seeds, strict=True)
-        ]
-        numbers = stack(numbers)
-        if task.shared_batches:
-            numbers = numbers._replace(key=None)
+        state = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * len(settings)), state)
+        numbers = stack([self._numbers(setting) for setting in settings])
+        numbers = numbers._replace(key=None if task.shared_batches else keys)
         optimizers = self._optimizers(settings)
         folds = [task.folds[s["fold"]] for s in settings] if task.folds else []
         tables = [
@@ -166,13 +161,13 @@ class Group:
         ]
         return Members(params, state, optimizers, numbers, *tables)
 
-    def _numbers(self, setting: Setting, key: Key) -> Any:
+    def _numbers(self, setting: Setting) -> Any:
         task, loss = self.task, self.task.loss
         options = task.numbers["loss_options"] | {
             name: setting[name] for name, _ in loss.options if name in setting
         }
         l2, rate = (setting.get(name, task.numbers[name]) for name in ("l2", "dropout_rate"))
-        return prepare_settings(loss, key, l2, rate, options, task.stopping)
+        return prepare_settings(loss, None, l2, rate, options, task.stopping)
 
     def _optimizers(self, settings: list[Setting]) -> Optimizer:
         names = optimizer_names(self.task.factory)
@@ -211,11 +206,15 @@ class Group:
         return MemberRun(self.program, executor, self.members(settings), self.shared)
 
 
-_init_many = jax.jit(jax.vmap(init, in_axes=(None, 0)))
-
-
 @jax.jit
-def _scaled(params: Params, rows: Any, scales: Any) -> Params:
-    """The members' initial parameters: rows of the drawn ones, their weights times a scale."""
-    chosen = jax.tree.map(lambda leaf: leaf[rows], params)
-    return tuple(layer._replace(W=layer.W * scales[:, None, None]) for layer in chosen)
+def _draw(config: MLPConfig, key: Key, seeds: Any, rows: Any, scales: Any) -> tuple[Params, Key]:
+    """The initial parameters of each member, their weights times a scale, and its other key.
+
+    What belongs to a seed is drawn once; `rows` are the members' places among the `seeds`.
+    """
+    first, second = jax.vmap(partial(member_keys, key))(seeds)
+    params = jax.vmap(init, in_axes=(None, 0))(config, first)
+    params = jax.tree.map(lambda leaf: leaf[rows], params)
+    return tuple(layer._replace(W=layer.W * scales[:, None, None]) for layer in params), second[
+        rows
+    ]

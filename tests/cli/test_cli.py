@@ -346,7 +346,16 @@ def test_help_and_version(arguments, capsys):
 
 
 def test_importing_the_library_leaves_the_extras_alone():
-    extras = ("sklearn", "pandas", "matplotlib", "rich", "typer")
+    extras = ("sklearn", "pandas", "matplotlib", "rich", "typer", "optax", "jaxmlp.verification")
     code = f"import sys, jaxmlp; print([m for m in {extras} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_names_that_are_imported_late():
+    for name in dir(jaxmlp):
+        assert getattr(jaxmlp, name) is not None
+    assert {"sweep", "diagnose", "check_gradients", "fit"} <= set(dir(jaxmlp))
+    assert jaxmlp.diagnostics.diagnose is jaxmlp.diagnose
+    with pytest.raises(AttributeError, match="no attribute 'sweeep'"):
+        jaxmlp.sweeep  # noqa: B018

@@ -247,8 +247,9 @@ def test_two_devices_train_the_same():
         import sys, numpy as np, jax
         jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
         sys.path.insert(0, "tests/vectorized")
-        from test_sweep import sweep
+        from test_sweep import engine, sweep
         result = sweep(grid={"learning_rate": [1e-3, 3e-3, 1e-2], "seed": [0]}, epochs=4)
+        assert engine._run._cache_size() == 1  # members lie from the start where results will
         print(result.executor.split(":")[0], "|", *[repr(float(s)) for s in result.scores])
     """
     lines = [
