@@ -262,8 +262,10 @@ def together(runs: list[Run]) -> Run:
     executor = choose_executor(None, program.config, program.batch_size, len(runs))
     padded = runs + [runs[-1]] * (executor.padded(len(runs)) - len(runs))
     parts = [(r.optimizer, r.train, r.validation, r.settings, r.carry) for r in padded]
-    stacked = executor.place(_stack(parts))
-    return Run(program, *stacked, first.n_rows, first.shared, executor)
+    optimizer, train, validation, settings, carry = executor.place(_stack(parts))
+    return Run(
+        program, optimizer, train, validation, settings, carry, first.n_rows, first.shared, executor
+    )
 
 
 def apart(joint: Run, runs: list[Run]) -> None:
