@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -60,7 +61,10 @@ class LayerMonitor:
                 _norm(grads[l].W), weight_norm, change / _positive(weight_norm),
                 jnp.mean(h), jnp.var(h), dead, saturated,
             )  # fmt: skip
-            rows.append([jnp.asarray(value, jnp.float32) for value in row])
+            numbers = [jnp.asarray(value, jnp.float32) for value in row]
+            # Layer after layer: all at once would be spread over threads, and take longer.
+            numbers, cache = jax.lax.optimization_barrier((numbers, cache))
+            rows.append(numbers)
         return LayerReadings(*(jnp.stack(column) for column in zip(*rows, strict=True)))
 
 

@@ -1,5 +1,7 @@
 """The compiled core: any split into calls, and any number of runs side by side."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,23 +38,35 @@ def first_carry(optimizer, seed=0, data=None):
 run_steps = jax.jit(fit_steps)
 
 
+def weight_sizes(params, cache, grads, updates):
+    return jnp.stack([jnp.sum(layer.W**2) for layer in params])
+
+
 @pytest.mark.slow
-def test_calls_can_be_split_anywhere():
+@pytest.mark.parametrize("every", [None, 3])
+def test_calls_can_be_split_anywhere(every):
     data, optimizer = make_data(), adam(1e-2)
-    whole, records = run_steps(
-        PROGRAM, optimizer, first_carry(optimizer), data, None, settings(), STEPS_PER_EPOCH, 0, 12
-    )
-    carry, rows, at = first_carry(optimizer), [], 0
+    program = PROGRAM
+    if every:
+        program = replace(PROGRAM, monitor=weight_sizes, monitor_every=every)
+
+    def steps(carry, first, n):
+        arguments = (optimizer, carry, data, None, settings(), STEPS_PER_EPOCH, first, n)
+        return run_steps(program, *arguments)
+
+    whole, records = steps(first_carry(optimizer), 0, 12)
+    carry, rows, seen, at = first_carry(optimizer), [], [], 0
     for n in (1, 5, 2, 4):
-        carry, part = run_steps(
-            PROGRAM, optimizer, carry, data, None, settings(), STEPS_PER_EPOCH, at, n
-        )
-        ended = (at + n) // STEPS_PER_EPOCH - at // STEPS_PER_EPOCH
-        rows.append(part.metrics[:ended])
+        carry, part = steps(carry, at, n)
+        rows.append(part.metrics[: (at + n) // STEPS_PER_EPOCH - at // STEPS_PER_EPOCH])
+        if every:
+            seen.append(part.monitored[: (at + n) // every - at // every])
         at += n
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(carry), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(np.concatenate(rows), records.metrics[:3])
+    if every:
+        np.testing.assert_array_equal(np.concatenate(seen), records.monitored[:4])
 
 
 def members(rates, seeds, data):
