@@ -263,7 +263,7 @@ def bad_arguments(finished):
         "existing": (["train", "--out", "full"], "full exists already"),
         "one row left": (["train", "--batch-norm", "--batch-size", "1293"], "batch_size=12"),
         "divergence": (
-            ["train", "--layers", "4", "--optimizer", "sgd", "--lr", "1e30"],
+            [*QUICK, "--lr", "1e38"],
             "diverged at step 1",
         ),
         "no model": (["predict", "folder", "digits"], "has no model.safetensors"),

@@ -94,7 +94,9 @@ def test_one_compilation_for_all_numbers():
     assert engine._run._cache_size() == before + 1
 
 
-@pytest.mark.parametrize("executor", ["one", "vmap", "chunks of 4", Executor(3)])
+@pytest.mark.parametrize(
+    "executor", ["one", "vmap", "chunks of 4", pytest.param(Executor(3), marks=pytest.mark.slow)]
+)
 def test_every_executor_trains_the_same(executor, calm):
     found = sweep(executor=executor)
     for index in range(6):
@@ -107,11 +109,12 @@ def test_measured_executor():
     assert "us per member-step" in found.executor
 
 
+IN_TURNS = {"memory_limit": 2 * 6 * 4 * CONFIG.n_parameters * 4, "executor": "chunks of 4"}
+
+
 def test_more_members_than_memory(calm):
     """In turns, the last one not full: the same members."""
-    few = sweep(
-        memory_limit=2 * 6 * 4 * CONFIG.n_parameters * 4, executor="chunks of 4", keep="best"
-    )
+    few = sweep(**IN_TURNS, keep="best")
     np.testing.assert_allclose(few.metrics, calm.metrics, atol=1e-6)
     assert few.best_index == calm.best_index
     assert distance(few.best.params, calm.best.params) < 1e-6
@@ -141,8 +144,9 @@ def test_shared_batches_are_shared():
     assert distance(result.member(2).params, alone.params) <= 1e-5
 
 
-def test_everything_that_keeps_the_shape():
-    config = CONFIG.replace(dropout=True, batch_norm=True)
+@pytest.mark.parametrize("batch_norm", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_everything_that_keeps_the_shape(batch_norm):
+    config = CONFIG.replace(dropout=True, batch_norm=batch_norm)
     grid = [
         {"b1": 0.9, "l2": 0.0, "label_smoothing": 0.0, "dropout_rate": 0.0, "init_scale": 1.0},
         {"b1": 0.5, "l2": 0.1, "label_smoothing": 0.2, "dropout_rate": 0.5, "init_scale": 0.1},
@@ -156,7 +160,8 @@ def test_everything_that_keeps_the_shape():
         loss_options={"label_smoothing": 0.2}, validation_data=None,
     )  # fmt: skip
     assert distance(result.member(1).params, alone.params) <= 1e-5
-    assert distance(result.member(1).state, alone.state) <= 1e-5
+    if batch_norm:
+        assert distance(result.member(1).state, alone.state) <= 1e-5
 
 
 @pytest.mark.slow
@@ -206,8 +211,7 @@ def test_table_and_summary(calm):
 
 def test_progress_goes_to_the_end():
     seen = []
-    sweep(executor="chunks of 2", memory_limit=2 * 6 * 4 * CONFIG.n_parameters * 2,
-          progress=lambda at: seen.append(at.fraction))  # fmt: skip
+    sweep(**IN_TURNS, progress=lambda at: seen.append(at.fraction))
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
