@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -32,6 +33,16 @@ def pytest_runtest_teardown() -> Iterator[None]:
         if many:
             jax.clear_caches()
     return result
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest runs without xdist, too
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By default let workers take neighbours, which share compiled programs."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 @pytest.fixture
