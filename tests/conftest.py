@@ -1,6 +1,8 @@
 """A strict session: no silent promotion of ranks or dtypes, and 64 bits only where asked for."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -8,7 +10,9 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-TESTS_BETWEEN_CLEARINGS = 100
+TESTS_BETWEEN_LOOKS = 25
+MOST_MAPS = 25_000
+MAPS = Path("/proc/self/maps")
 _ended = 0
 
 
@@ -18,14 +22,27 @@ def pytest_runtest_teardown() -> Iterator[None]:
 
     JAX's cache of calls holds 8,192, and then counts 0 for every new function, which the tests of
     recompilation see; and each program takes about 13 memory maps, of which Linux allows 65,530:
-    then the compiler crashes.
+    then the compiler crashes. Forgetting takes seconds, and what is used again compiles again: so
+    only where maps have become many, or every 100 tests where they cannot be counted.
     """
     global _ended
     result = yield
     _ended += 1
-    if _ended % TESTS_BETWEEN_CLEARINGS == 0:
-        jax.clear_caches()
+    if _ended % TESTS_BETWEEN_LOOKS == 0:
+        many = MAPS.read_bytes().count(b"\n") > MOST_MAPS if MAPS.exists() else _ended % 100 == 0
+        if many:
+            jax.clear_caches()
     return result
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest runs without xdist, too
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By default let workers take neighbours, which share compiled programs."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 @pytest.fixture

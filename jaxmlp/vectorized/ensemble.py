@@ -116,7 +116,7 @@ def ensemble(
         >>> x = np.random.default_rng(0).normal(size=(64, 2))
         >>> found = ensemble(MLPConfig((2, 8, 1)), (x, (x[:, 0] > 0).astype(int)), epochs=20,
         ...                  loss="sigmoid_binary_cross_entropy", key=jax.random.key(0),
-        ...                  n_members=4, optimizer=adam(0.05))
+        ...                  n_members=6, optimizer=adam(0.05))
         >>> prediction = found.predict([[3.0, 0.0], [0.0, 0.0]])
         >>> bool(prediction.mean[0, 0] > 0.9), bool(np.all(np.diff(prediction.entropy) > 0))
         (True, True)

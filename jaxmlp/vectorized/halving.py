@@ -84,7 +84,8 @@ def successive_halving(
         >>> y = (x[:, 0] > 0).astype(int)
         >>> result = successive_halving(
         ...     MLPConfig((2, 8, 1)), (x, y), loss="sigmoid_binary_cross_entropy", epochs=9,
-        ...     key=jax.random.key(0), grid={"learning_rate": [1e-5, 1e-4, 1e-1]})
+        ...     key=jax.random.key(0),
+        ...     grid={"learning_rate": [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]})
         >>> result.epoch.tolist()[-1], result.best.setting
         (9, {'learning_rate': 0.1})
 

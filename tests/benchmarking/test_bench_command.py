@@ -56,6 +56,7 @@ def test_inference(tmp_path):
     assert not any(row.void for row in results.rows)
 
 
+@pytest.mark.slow
 def test_per_example(tmp_path):
     results = bench(tmp_path, "per-example")
     memory = {r.contender: r.value for r in results.rows if r.metric == "temporary memory"}

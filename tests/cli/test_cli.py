@@ -1,11 +1,13 @@
 """The command line as a user meets it: what it prints, writes, refuses, and its exit codes."""
 
 import csv
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,12 +26,19 @@ from jaxmlp.transfer import load
 QUICK = ["train", "--epochs", "2", "--layers", "16"]
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A run folder, made once."""
-    folder = tmp_path_factory.mktemp("cli") / "run"
-    assert run([*QUICK, "--out", str(folder)]) == 0
-    return folder
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """A run, made once in a folder of its own: the folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("cli")
+    with chdir(folder), redirect_stdout(io.StringIO()) as out:
+        assert run([*QUICK, "--out", "here", "--patience", "1"]) == 0
+    return folder / "here", out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(printed):
+    """The folder of the run."""
+    return printed[0]
 
 
 @pytest.fixture(autouse=True)
@@ -40,16 +49,15 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv("JAXMLP_DATA_DIR", raising=False)
 
 
-def test_training_prints_a_proof_a_table_and_a_summary(tmp_path, capsys):
-    assert run([*QUICK, "--out", "here", "--patience", "1"]) == 0
-    out = capsys.readouterr().out
+def test_training_prints_a_proof_a_table_and_a_summary(printed):
+    folder, out = printed
     assert "gradient by hand = jax.grad" in out
     assert "epoch  train loss" in out
     assert "most often taken for" in out
     assert "test accuracy" in out
     assert "wrote here" in out
     assert "\x1b[" not in out  # no colour codes in a pipe
-    assert (tmp_path / "here" / "model.safetensors").is_file()
+    assert (folder / "model.safetensors").is_file()
 
 
 def test_the_run_folder_is_whole(finished):
@@ -254,7 +262,10 @@ def bad_arguments(finished):
         "seed": (["train", "--seed", "-1"], "--seed is -1"),
         "existing": (["train", "--out", "full"], "full exists already"),
         "one row left": (["train", "--batch-norm", "--batch-size", "1293"], "batch_size=12"),
-        "divergence": (["train", "--optimizer", "sgd", "--lr", "1e30"], "diverged at step 1"),
+        "divergence": (
+            [*QUICK, "--lr", "1e38"],
+            "diverged at step 1",
+        ),
         "no model": (["predict", "folder", "digits"], "has no model.safetensors"),
         "no run": (["predict", "nowhere", "digits"], "no model file nowhere"),
         "truncated model": (["predict", "cut.safetensors", "digits"], "cut.safetensors"),

@@ -79,7 +79,15 @@ def test_what_is_no_diagnostics_is_refused():
         Diagnostics(every_epochs=0)
 
 
-def test_the_origin_of_a_divergence_is_found_and_told():
+@pytest.mark.parametrize(
+    "cadence",
+    [
+        Diagnostics(),
+        pytest.param(Diagnostics(every=1, every_epochs=1), marks=pytest.mark.slow),
+    ],
+    ids=["seldom", "always"],
+)
+def test_the_origin_of_a_divergence_is_found_and_told(cadence):
     """Also where an update in the last step of a chunk or record is to blame."""
     config = jaxmlp.MLPConfig((3, 4, 1), activation="identity")
     params = jaxmlp.init(config, jax.random.key(0))
@@ -90,10 +98,9 @@ def test_the_origin_of_a_divergence_is_found_and_told():
     }  # fmt: skip
     plain = jaxmlp.fit(config, params, (X, y), epochs=100, **options)
     expected = locate_non_finite(config, params, (X, y), plain, **options)
-    for cadence in (Diagnostics(), Diagnostics(every=1, every_epochs=1)):
-        result = jaxmlp.fit(config, params, (X, y), epochs=100, diagnostics=cadence, **options)
-        assert result.status is jaxmlp.FitStatus.DIVERGED
-        assert result.diagnostics.non_finite == expected
+    result = jaxmlp.fit(config, params, (X, y), epochs=100, diagnostics=cadence, **options)
+    assert result.status is jaxmlp.FitStatus.DIVERGED
+    assert result.diagnostics.non_finite == expected
     finding = diagnose(config, result, (X, y), loss="squared_error")[0]
     assert finding.layer == expected.layer
     assert f"first NaN or infinity was in {expected.tensor} (step {expected.step})" in str(finding)

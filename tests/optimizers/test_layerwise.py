@@ -14,7 +14,7 @@ CONFIG = jaxmlp.MLPConfig((5, 4, 3, 2))
 PARAMS = jaxmlp.init(CONFIG, jax.random.key(0))
 X = jnp.asarray(np.random.default_rng(0).normal(size=(8, 5)), jnp.float32)
 Y = jnp.arange(8) % 2
-GRADIENT = jax.grad(jaxmlp.objective(CONFIG, "softmax_cross_entropy"))
+GRADIENT = jax.jit(jax.grad(jaxmlp.objective(CONFIG, "softmax_cross_entropy")))
 
 
 def trajectory(optimizer, params=PARAMS, steps=20):

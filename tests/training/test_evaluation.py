@@ -9,6 +9,8 @@ import jaxmlp
 from jaxmlp.training import evaluate
 from jaxmlp.training.metrics import finish, metric_sums, target_spread
 
+predict = jax.jit(jaxmlp.predict)
+
 
 def network(n_out, seed=0):
     config = jaxmlp.MLPConfig((4, 8, n_out), "tanh", weight_init="xavier_normal")
@@ -23,7 +25,7 @@ def test_classification(n_rows, weighted):
     x, y = rng.normal(size=(n_rows, 4)).astype(np.float32), rng.integers(0, 3, n_rows)
     weight = rng.uniform(0.5, 2, n_rows) if weighted else None
     found = evaluate(config, params, (x, y), "softmax_cross_entropy", sample_weight=weight)
-    logits = np.asarray(jaxmlp.predict(config, params, x), np.float64)
+    logits = np.asarray(predict(config, params, x), np.float64)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = metrics.log_loss(y, p, sample_weight=weight, labels=[0, 1, 2])
     np.testing.assert_allclose(found["loss"], expected, rtol=1e-5)
@@ -40,7 +42,7 @@ def test_regression(n_out, weighted):
     y = 1000 + rng.normal(size=(50, n_out))
     weight = rng.uniform(0.5, 2, 50) if weighted else None
     found = evaluate(config, params, (x, y), "squared_error", sample_weight=weight)
-    outputs = np.asarray(jaxmlp.predict(config, params, x), np.float64)
+    outputs = np.asarray(predict(config, params, x), np.float64)
     mse = metrics.mean_squared_error(y, outputs, sample_weight=weight)
     np.testing.assert_allclose(found["rmse"], np.sqrt(mse), rtol=1e-5)
     np.testing.assert_allclose(found["loss"], n_out * mse / 2, rtol=1e-5)
@@ -53,7 +55,7 @@ def test_poisson_is_measured_on_rates():
     config, params = network(1)
     x, y = rng.normal(size=(40, 4)).astype(np.float32), rng.poisson(2.0, 40).astype(float)
     found = evaluate(config, params, (x, y), "poisson")
-    rates = np.exp(np.asarray(jaxmlp.predict(config, params, x), np.float64))[:, 0]
+    rates = np.exp(np.asarray(predict(config, params, x), np.float64))[:, 0]
     np.testing.assert_allclose(found["rmse"], metrics.root_mean_squared_error(y, rates), rtol=1e-5)
 
 
@@ -62,7 +64,7 @@ def test_several_questions_a_row():
     config, params = network(3)
     x, y = rng.normal(size=(40, 4)).astype(np.float32), rng.integers(0, 2, (40, 3))
     found = evaluate(config, params, (x, y), "sigmoid_binary_cross_entropy")
-    right = (np.asarray(jaxmlp.predict(config, params, x)) > 0) == y
+    right = (np.asarray(predict(config, params, x)) > 0) == y
     np.testing.assert_allclose(found["accuracy"], right.mean(), rtol=1e-6)
 
 
@@ -72,7 +74,7 @@ def test_soft_labels_count_their_largest():
     x = rng.normal(size=(40, 4)).astype(np.float32)
     y = rng.dirichlet(np.ones(3), 40)
     found = evaluate(config, params, (x, y), "softmax_cross_entropy")
-    right = np.asarray(jaxmlp.predict(config, params, x)).argmax(1) == y.argmax(1)
+    right = np.asarray(predict(config, params, x)).argmax(1) == y.argmax(1)
     np.testing.assert_allclose(found["accuracy"], right.mean(), rtol=1e-6)
 
 
@@ -90,7 +92,7 @@ def test_batch_norm_uses_the_running_statistics():
     params, state = jaxmlp.init(config, jax.random.key(0)), jaxmlp.init_state(config)
     x, y = np.ones((5, 4), np.float32), np.zeros(5, int)
     found = evaluate(config, params, (x, y), "softmax_cross_entropy", state=state)
-    logits = np.asarray(jaxmlp.predict(config, params, x, state=state), np.float64)
+    logits = np.asarray(predict(config, params, x, state=state), np.float64)
     expected = (np.log(np.exp(logits).sum(1)) - logits[:, 0]).mean()
     np.testing.assert_allclose(found["loss"], expected, rtol=1e-5)
 

@@ -1,5 +1,7 @@
 """Per-example gradients against jax.jacrev of the vector of losses."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,14 +34,16 @@ def make(name, seed=0):
     return config, loss, params, x, y, options
 
 
-def each_gradient(config, loss, params, x, y, options):
+@cache
+def each_gradient(name):
     """By automatic differentiation: one gradient a row, flattened, (B, parameters)."""
+    config, loss, params, x, y, options = make(name)
 
     def losses(params):
         outputs, _ = jaxmlp.forward(config, params, x, **options)
         return get_loss(loss).value_and_grad(outputs, y)[0]
 
-    leaves = jax.tree.leaves(jax.jacrev(losses)(params))
+    leaves = jax.tree.leaves(jax.jit(jax.jacrev(losses))(params))
     return np.concatenate([np.asarray(leaf, np.float64).reshape(B, -1) for leaf in leaves], axis=1)
 
 
@@ -50,17 +54,18 @@ def flat(tree):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_norms(name):
     config, loss, params, x, y, options = make(name)
-    norms = jaxmlp.per_example_grad_norms(config, loss)(params, x, y, **options)
-    expected = np.linalg.norm(each_gradient(config, loss, params, x, y, options), axis=1)
+    norms = jax.jit(jaxmlp.per_example_grad_norms(config, loss))(params, x, y, **options)
+    expected = np.linalg.norm(each_gradient(name), axis=1)
     np.testing.assert_allclose(norms, expected, rtol=2e-6)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_clipped_sums_against_optax(name):
     config, loss, params, x, y, options = make(name)
-    each = each_gradient(config, loss, params, x, y, options)
+    each = each_gradient(name)
     max_norm = float(np.sort(np.linalg.norm(each, axis=1))[3:5].mean())
-    found, norms = jaxmlp.clipped_grad_sum(config, loss)(params, x, y, max_norm=max_norm, **options)
+    clip = jax.jit(jaxmlp.clipped_grad_sum(config, loss))
+    found, norms = clip(params, x, y, max_norm=max_norm, **options)
     expected, n_clipped = optax.per_example_global_norm_clip(
         [jnp.asarray(each, jnp.float32)], max_norm
     )
@@ -95,9 +100,9 @@ def test_without_clipping_a_step_is_a_plain_step():
 
 
 def test_noise_scale_against_numpy():
-    config, loss, params, x, y, options = make("plain")
+    config, loss, params, x, y, _ = make("plain")
     found = jaxmlp.gradient_noise_scale(config, loss)(params, x, y)
-    each = each_gradient(config, loss, params, x, y, options)
+    each = each_gradient("plain")
     variance = np.var(each, axis=0, ddof=1).sum()
     squared = np.sum(each.mean(axis=0) ** 2) - variance / B
     assert float(found.variance) == pytest.approx(variance, rel=1e-5)
