@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import pytest
@@ -11,7 +10,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 TESTS_BETWEEN_LOOKS = 25
-MOST_MAPS = 25_000
+MOST_MAPS = 20_000
 MAPS = Path("/proc/self/maps")
 _ended = 0
 
@@ -33,16 +32,6 @@ def pytest_runtest_teardown() -> Iterator[None]:
         if many:
             jax.clear_caches()
     return result
-
-
-@pytest.hookimpl(optionalhook=True)  # pytest runs without xdist, too
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """By default let workers take neighbours, which share compiled programs."""
-    if config.getoption("dist") != "load":
-        return None
-    from xdist.scheduler import WorkStealingScheduling
-
-    return WorkStealingScheduling(config, log)
 
 
 @pytest.fixture
