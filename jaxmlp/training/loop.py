@@ -35,13 +35,17 @@ CHUNK_SECONDS = 0.25  # long enough to hide the call, short enough for Ctrl-C an
 FIRST_CHUNK = 16  # steps; later chunks are as long as their measured speed allows
 
 run_steps = jax.jit(fit_steps, donate_argnames="carry")
-_initial_carry = jax.jit(initial_carry)
 
 
 @jax.jit  # one call for the whole tree: a copy of each leaf on its own takes 3 ms for 64-128-10
 def copy_tree(tree: PyTree) -> PyTree:
     """Return arrays of their own, so that donating the given ones loses nothing."""
     return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def _first_carry(*arguments: Any) -> Carry:
+    return copy_tree(initial_carry(*arguments))  # chunks donate what they are given
 
 
 def fit(
@@ -212,11 +216,11 @@ class _Run:
         """Begin at step 0."""
         check_params_values(self.program.config, params)
         state = init_state(self.program.config) if state is None else state
-        carry = _initial_carry(self.program, self.optimizer, params, state, self.train)
+        carry = _first_carry(self.program, self.optimizer, params, state, self.train)
         if optimizer_state is not None:
             check_optimizer_state(carry.optimizer_state, optimizer_state)
-            carry = carry._replace(optimizer_state=optimizer_state)
-        self.carry = copy_tree(carry)  # chunks donate what they are given
+            carry = carry._replace(optimizer_state=copy_tree(optimizer_state))
+        self.carry = carry
         names = ("epoch", *self.columns, "seconds")
         self.history = History({name: np.zeros(0) for name in names} | {"epoch": np.zeros(0, int)})
         self._begin_watch(None)
@@ -294,11 +298,13 @@ class _Run:
                     self.watch.after_chunk(self.carry, self.n_steps, over)
         if self.status is FitStatus.RUNNING:
             self.status = FitStatus.COMPLETED
-        return self.result()
+        return self._pack(self.carry)
 
     def result(self) -> FitResult:
-        """Pack what has been learnt, in arrays of its own."""
-        carry = copy_tree(self.carry)
+        """Pack what has been learnt so far, in arrays of its own."""
+        return self._pack(copy_tree(self.carry))
+
+    def _pack(self, carry: Carry) -> FitResult:
         best_epoch = int(carry.best.epoch)
         best_wanted = self.keep_best or self.status in (FitStatus.DIVERGED, FitStatus.INTERRUPTED)
         use_best = best_wanted and (best_epoch > 0 or self.status is FitStatus.DIVERGED)
