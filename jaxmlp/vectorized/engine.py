@@ -79,9 +79,11 @@ def _start(program: Program, executor: Executor, members: Members, shared: Share
 
 
 @partial(jax.jit, static_argnames="executor")
-def _place(executor: Executor, members: PyTree, rows: Any) -> PyTree:
-    """The members of these numbers, each on its device; one program for the whole tree."""
-    return executor.place(jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], members))
+def _place(executor: Executor, members: PyTree, rows: Any = None) -> PyTree:
+    """The members of these numbers, or all, each on its device; one program for the whole tree."""
+    if rows is not None:
+        members = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], members)
+    return executor.place(members)
 
 
 @partial(jax.jit, static_argnames="keep_best")
@@ -129,7 +131,8 @@ class MemberRun:
         fold = self.members.train
         rows = capacity(self.shared.train) if fold is None else fold.rows.shape[1]
         self.steps_per_epoch = -(-rows // self.program.batch_size)
-        padding = np.minimum(np.arange(self.executor.padded(self.size)), self.size - 1)
+        n = self.executor.padded(self.size)
+        padding = np.minimum(np.arange(n), self.size - 1) if n > self.size else None
         self.members = _place(self.executor, self.members, padding)
         self.carry = _start(self.program, self.executor, self.members, self.shared)
         self.metrics = np.zeros((self.size, 0, len(self.columns)), np.float32)
