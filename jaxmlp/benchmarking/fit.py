@@ -115,11 +115,12 @@ def _rows(
 def floor_row(case: str, problem: Problem, floor: Floor) -> Row:
     """The time of a step that the machine alone would need."""
     seconds = floor.seconds(problem.layer_sizes, problem.batch_size)
-    alone = time_step_products(problem.layer_sizes, problem.batch_size)
-    details = {
-        "products in their own shapes (s)": alone,
+    details: dict[str, Any] = {
         "products (FLOP/s)": max(floor.products.values()),
         "memory (bytes/s)": max(floor.memory.values()),
         "memory, 16 MiB (bytes/s)": max(floor.working_set.values()),
     }
+    if on_cpu():
+        alone = time_step_products(problem.layer_sizes, problem.batch_size)
+        details["products in their own shapes, numpy (s)"] = alone
     return Row("fit", case, "floor", "one step", "s", seconds, details=details)
