@@ -85,24 +85,21 @@ def shuffled_rows(
     # The grid has at most width - 1 points past the last row. Only they walk, in an array so small
     # that it costs next to nothing; a row that falls on one goes where that one ends. (Points that
     # only lead to each other are met by no row: hence the bound.)
-    block = max(BLOCK, isqrt(length) + 1)
-    n_blocks = -(-length // block)
-    past = n + jnp.arange(block, dtype=jnp.uint32)
+    past = n + jnp.arange(isqrt(length) + 1, dtype=jnp.uint32)
 
     def wanders(at: Array) -> Array:
         return (past < width * height) & (at >= n)
 
+    _, exits = jax.lax.while_loop(
+        lambda walk: jnp.any(wanders(walk[1])) & (walk[0] < len(past)),
+        lambda walk: (walk[0] + 1, jnp.where(wanders(walk[1]), mix(walk[1]), walk[1])),
+        (jnp.int32(0), mix(past)),
+    )
     # Block by block: in one piece it is work enough for the compiler to spread over threads, and
     # then all of training goes on beside its own thread pool: 77 instead of 69 us a step.
-    blocks = jnp.arange(n_blocks * block, dtype=jnp.uint32).reshape(n_blocks, block)
-    mixed = jax.lax.map(mix, jnp.concatenate([blocks, past[None]]))
-    _, exits = jax.lax.while_loop(
-        lambda walk: jnp.any(wanders(walk[1])) & (walk[0] < block),
-        lambda walk: (walk[0] + 1, jnp.where(wanders(walk[1]), mix(walk[1]), walk[1])),
-        (jnp.int32(0), mixed[-1]),
-    )
     index = jnp.arange(length, dtype=jnp.uint32)
-    row = mixed.ravel()[:length]
+    blocks = jnp.arange(-(-length // BLOCK) * BLOCK, dtype=jnp.uint32).reshape(-1, BLOCK)
+    row = jax.lax.map(mix, blocks).ravel()[:length]
     row = jnp.where(row < n, row, jnp.take(exits, row - n, mode="clip"))
     return jnp.where(index < n, row, 0).astype(jnp.int32)
 
