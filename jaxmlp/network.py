@@ -30,12 +30,10 @@ from jaxmlp.types import (
     Key,
     Layer,
     LayerCache,
-    NormState,
     Params,
     Scalar,
     ScalarLike,
     State,
-    wide_dtype,
 )
 
 
@@ -79,32 +77,6 @@ def _draw(config: MLPConfig, key: Key) -> Params:
         scale = jnp.ones((n_out,), dtype)
         layers.append(Layer(W, None, scale, bias) if config.normalized[l] else Layer(W, bias))
     return tuple(layers)
-
-
-def init_state(config: MLPConfig) -> State:
-    """Return the running statistics before any training: mean 0, variance 1.
-
-    Args:
-        config: the network.
-
-    Returns:
-        `()` without batch normalization, else one entry a layer.
-
-    Example:
-        >>> init_state(MLPConfig((2, 3, 1)))
-        ()
-        >>> init_state(MLPConfig((2, 3, 1), batch_norm=True))[0].var.tolist()
-        [1.0, 1.0, 1.0]
-
-    Reference: lecture, chapter VI.
-    """
-    if not any(config.normalized):
-        return ()
-    dtype = wide_dtype(config.dtype)
-    return tuple(
-        NormState(jnp.zeros((size,), dtype), jnp.ones((size,), dtype)) if norm else None
-        for size, norm in zip(config.layer_sizes[1:], config.normalized, strict=True)
-    )
 
 
 def predict(

@@ -7,7 +7,34 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp.checks import check_rows
+from jaxmlp.config import MLPConfig
 from jaxmlp.types import Cache, Key, NormCache, NormState, ScalarLike, State, wide_dtype
+
+
+def init_state(config: MLPConfig) -> State:
+    """Return the running statistics before any training: mean 0, variance 1.
+
+    Args:
+        config: the network.
+
+    Returns:
+        `()` without batch normalization, else one entry a layer.
+
+    Example:
+        >>> init_state(MLPConfig((2, 3, 1)))
+        ()
+        >>> init_state(MLPConfig((2, 3, 1), batch_norm=True))[0].var.tolist()
+        [1.0, 1.0, 1.0]
+
+    Reference: lecture, chapter VI.
+    """
+    if not any(config.normalized):
+        return ()
+    dtype = wide_dtype(config.dtype)
+    return tuple(
+        NormState(jnp.zeros((size,), dtype), jnp.ones((size,), dtype)) if norm else None
+        for size, norm in zip(config.layer_sizes[1:], config.normalized, strict=True)
+    )
 
 
 def batch_norm_forward(

@@ -18,7 +18,8 @@ from jaxmlp.diagnostics.conditioning import Conditioning, conditioning
 from jaxmlp.diagnostics.nonfinite import first_non_finite, tensor_flags
 from jaxmlp.diagnostics.trial import Trial, try_rates
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.network import backward, forward, init_state, predict
+from jaxmlp.network import backward, forward, predict
+from jaxmlp.normalization import init_state
 from jaxmlp.optimizers import as_optimizer
 from jaxmlp.training import FitResult
 from jaxmlp.training.batches import Batch, TrainData

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from jaxmlp.checks import check_frozen
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.network import init_state
+from jaxmlp.normalization import init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
 from jaxmlp.training import EarlyStopping, FitResult, Program, initial_carry
 from jaxmlp.training.loop import copy_tree, run_steps

@@ -12,7 +12,7 @@ import numpy as np
 from jaxmlp.checks import check_frozen, check_key, unknown_name
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.network import init_state
+from jaxmlp.normalization import init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
 from jaxmlp.training.batches import TrainData
 from jaxmlp.training.history import History

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
-from jaxmlp.network import forward, init, init_state
+from jaxmlp.network import forward, init
+from jaxmlp.normalization import init_state
 from jaxmlp.types import Key, Layer, Params, State
 
 

@@ -81,9 +81,7 @@ def _start(program: Program, executor: Executor, members: Members, shared: Share
 @partial(jax.jit, static_argnames="executor")
 def _place(executor: Executor, members: PyTree, rows: Any = None) -> PyTree:
     """The members of these numbers, or all, each on its device; one program for the whole tree."""
-    if rows is not None:
-        members = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], members)
-    return executor.place(members)
+    return executor.place(members if rows is None else take_members(members, rows))
 
 
 @partial(jax.jit, static_argnames="keep_best")
@@ -175,10 +173,11 @@ class MemberRun:
 
     def select(self, indices: Any, executor: Executor) -> "MemberRun":
         """Return a run of some of the members, which goes on where these stand."""
-        chosen = MemberRun(self.program, executor, take_members(self.members, indices), self.shared)
-        padding = np.minimum(np.arange(executor.padded(len(indices))), len(indices) - 1)
-        chosen.carry = _place(executor, self.carry, np.asarray(indices)[padding])
-        chosen.metrics, chosen.n_steps = self.metrics[np.asarray(indices)], self.n_steps
+        rows = np.asarray(indices)
+        chosen = MemberRun(self.program, executor, take_members(self.members, rows), self.shared)
+        padding = np.minimum(np.arange(executor.padded(len(rows))), len(rows) - 1)
+        chosen.carry = _place(executor, self.carry, rows[padding])
+        chosen.metrics, chosen.n_steps = self.metrics[rows], self.n_steps
         return chosen
 
     def outcome(self, keep_best: bool) -> Outcome:

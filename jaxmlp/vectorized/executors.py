@@ -58,7 +58,7 @@ class Executor:
         return jax.make_mesh((self.devices,), ("members",), axis_types=(AxisType.Auto,))
 
     def place(self, members: Any) -> Any:
-        """Spread the leading axis of `padded(...)` members over the devices.
+        """Spread the leading axis of `padded(...)` members over the devices, under `jit` or not.
 
         A program is compiled for where its arguments lie: what is placed before the first call
         lies where the results of that call will.
@@ -66,9 +66,7 @@ class Executor:
         if self.devices == 1:
             return members
         spread = NamedSharding(self.mesh, PartitionSpec("members"))
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(members)):
-            return jax.lax.with_sharding_constraint(members, spread)
-        return jax.device_put(members, spread)
+        return jax.lax.with_sharding_constraint(members, spread)
 
     def map(self, fn: Callable[..., Any], members: Any, *shared: Any) -> Any:
         """Apply fn(member, *shared) to each member; call it under `jax.jit`.

@@ -11,7 +11,8 @@ import numpy as np
 from jaxmlp.checks import check_frozen, check_key, unknown_name
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.network import init, init_state
+from jaxmlp.network import init
+from jaxmlp.normalization import init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
 from jaxmlp.training.batches import TrainData
 from jaxmlp.training.preparation import check_batch_size, prepare_data, prepare_settings
@@ -144,7 +145,7 @@ class Group:
     def members(self, settings: list[Setting]) -> Members:
         """Make what differs between members."""
         task = self.task
-        seeds = [setting.get("seed", 0) for setting in settings]
+        seeds = [_check_seed(setting.get("seed", 0)) for setting in settings]
         unique = sorted(set(seeds))
         rows = np.array([unique.index(seed) for seed in seeds])
         scales = np.array([s.get("init_scale", 1.0) for s in settings], self.config.dtype)
@@ -214,7 +215,12 @@ def _draw(config: MLPConfig, key: Key, seeds: Any, rows: Any, scales: Any) -> tu
     """
     first, second = jax.vmap(partial(member_keys, key))(seeds)
     params = jax.vmap(init, in_axes=(None, 0))(config, first)
-    params = jax.tree.map(lambda leaf: leaf[rows], params)
-    return tuple(layer._replace(W=layer.W * scales[:, None, None]) for layer in params), second[
-        rows
-    ]
+    params, second = jax.tree.map(lambda leaf: leaf[rows], (params, second))
+    return tuple(layer._replace(W=layer.W * scales[:, None, None]) for layer in params), second
+
+
+def _check_seed(seed: Any) -> int:
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 1 << 32:
+        raise ValueError(f"seed is {seed!r}; give whole numbers from 0 to {(1 << 32) - 1}.")
+    return int(seed)

@@ -11,7 +11,8 @@ import safetensors.numpy
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import PREPROCESSING, Standardizer, register_preprocessing
-from jaxmlp.network import init, init_state
+from jaxmlp.network import init
+from jaxmlp.normalization import init_state
 from jaxmlp.transfer import Model, load, save
 from jaxmlp.transfer import files as files_module
 from jaxmlp.types import Layer

@@ -279,3 +279,9 @@ def test_two_devices_train_the_same():
     assert "2 devices" in lines[1][0]
     one, two = (np.array(line[1].split(), float) for line in lines)
     np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, 1 << 32, True, "one"])
+def test_seeds_that_are_none(seed):
+    with pytest.raises(ValueError, match=r"seed is .*; give whole numbers from 0 to 4294967295"):
+        sweep(grid={"seed": [seed]}, epochs=1)
