@@ -76,32 +76,42 @@ def shuffled_rows(
     height = jax.lax.div(n + width - 1, width)
     # A few operations on the words instead of `fold_in`, whose loops cost more than the shuffle.
     round_keys = _scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * GOLDEN))
-    sizes = (height, width)
 
     def mix(number: Array) -> Array:
-        left, right = _mix((number // width, number % width), sizes, round_keys)
+        left, right = _mix((number // width, number % width), (height, width), round_keys)
         return left * width + right
 
-    # The grid has at most width - 1 points past the last row. Only they walk, in an array so small
-    # that it costs next to nothing; a row that falls on one goes where that one ends. (Points that
-    # only lead to each other are met by no row: hence the bound.)
-    past = n + jnp.arange(isqrt(length) + 1, dtype=jnp.uint32)
-
-    def wanders(at: Array) -> Array:
-        return (past < width * height) & (at >= n)
-
-    _, exits = jax.lax.while_loop(
-        lambda walk: jnp.any(wanders(walk[1])) & (walk[0] < len(past)),
-        lambda walk: (walk[0] + 1, jnp.where(wanders(walk[1]), mix(walk[1]), walk[1])),
-        (jnp.int32(0), mix(past)),
-    )
     # Block by block: in one piece it is work enough for the compiler to spread over threads, and
     # then all of training goes on beside its own thread pool: 77 instead of 69 us a step.
-    index = jnp.arange(length, dtype=jnp.uint32)
-    blocks = jnp.arange(-(-length // BLOCK) * BLOCK, dtype=jnp.uint32).reshape(-1, BLOCK)
-    row = jax.lax.map(mix, blocks).ravel()[:length]
-    row = jnp.where(row < n, row, jnp.take(exits, row - n, mode="clip"))
-    return jnp.where(index < n, row, 0).astype(jnp.int32)
+    n_past = isqrt(length) + 1  # the grid has at most width - 1 points past the last row
+    n_blocks = -(-(length + n_past) // BLOCK)
+    blocks = jnp.arange(n_blocks * BLOCK, dtype=jnp.uint32).reshape(-1, BLOCK)
+    mixed = jax.lax.map(mix, blocks).ravel()
+    # A row that falls on a point past the last row goes where that point goes, and so on; twice as
+    # far each time. (Points that only lead to each other are met by no row.)
+    exits = jax.lax.dynamic_slice(mixed, (n.astype(jnp.int32),), (n_past,))
+
+    def walk(at: Array) -> Array:
+        return jnp.where(at < n, at, jnp.take(exits, at - n, mode="clip"))
+
+    def twice(_: Array, exits: Array) -> Array:
+        return jnp.where(exits < n, exits, jnp.take(exits, exits - n, mode="clip"))
+
+    exits = jax.lax.fori_loop(0, n_past.bit_length(), twice, exits)
+    row = walk(mixed[:length])
+    return jnp.where(jnp.arange(length, dtype=jnp.uint32) < n, row, 0).astype(jnp.int32)
+
+
+def _divmod(number: UInt32[Array, " n"], divisor: Array) -> Coordinates:
+    """(number // divisor, number % divisor) for quotients below 2^16, by a division of floats.
+
+    Integers are divided one by one, floats eight at a time; the quotient is off by one at most.
+    """
+    quotient = (number.astype(jnp.float32) / divisor.astype(jnp.float32)).astype(jnp.uint32)
+    rest = (number - quotient * divisor).astype(jnp.int32)  # from -divisor to 2 divisor - 1
+    down, up = rest < 0, rest >= divisor.astype(jnp.int32)
+    quotient = quotient - down.astype(jnp.uint32) + up.astype(jnp.uint32)
+    return quotient, number - quotient * divisor
 
 
 def _mix(

@@ -3,21 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.optimizers import Optimizer, adam
 from jaxmlp.training.stopping import EarlyStopping
 from jaxmlp.types import Key, ScalarLike
 from jaxmlp.vectorized.executors import Executor
+from jaxmlp.vectorized.folds import Folds, make_pairs
 from jaxmlp.vectorized.grid import Grid, expand
 from jaxmlp.vectorized.plan import make_task
 from jaxmlp.vectorized.progress import OnProgress
 from jaxmlp.vectorized.results import SweepResult
 from jaxmlp.vectorized.runs import MEMORY_LIMIT, run_settings
-
-Folds = int | Iterable[tuple[Any, Any]]
 
 
 def cross_validate(
@@ -56,8 +53,8 @@ def cross_validate(
         epochs: passes over the training rows.
         key: random key; folds of the same "seed" start from the same parameters.
         grid: settings to compare, as in `sweep`; none by default.
-        folds: how many, cut by scikit-learn's (Stratified)KFold after shuffling; or pairs of row
-            numbers (train, test), such as `splitter.split(x, y)` gives.
+        folds: how many, cut at random, by class where there are classes; or pairs of row numbers
+            (train, test), such as `splitter.split(x, y)` of scikit-learn gives.
         optimizer: a factory such as `jaxmlp.adam`, or one rule.
         batch_size: rows a step; None takes all.
         early_stopping: when a member stops; it watches its own fold.
@@ -80,10 +77,10 @@ def cross_validate(
     Raises:
         ValueError: for folds that are empty, overlap, or name rows that do not exist; and as
             `sweep`.
-        ImportError: for a number of folds without scikit-learn.
 
     Example:
         >>> import jax
+        >>> import numpy as np
         >>> x = np.random.default_rng(0).normal(size=(60, 2))
         >>> result = cross_validate(MLPConfig((2, 8, 1)), (x, (x[:, 0] > 0).astype(int)), epochs=5,
         ...                         loss="sigmoid_binary_cross_entropy", key=jax.random.key(0),
@@ -102,58 +99,3 @@ def cross_validate(
     )  # fmt: skip
     settings = [{**s, "fold": fold} for s in expand(grid) for fold in range(len(pairs))]
     return run_settings(task, settings, executor, keep, memory_limit, progress)
-
-
-def make_pairs(folds: Folds, data: Any, task: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Return (train, test) row numbers of each fold, checked.
-
-    Args:
-        folds: how many, or the pairs.
-        data: (x, y).
-        task: "classification" keeps the classes' proportions where it cuts.
-
-    Returns:
-        The pairs.
-
-    Raises:
-        ValueError: for folds that are empty, overlap, or name rows that do not exist.
-        ImportError: if scikit-learn is needed and not installed.
-
-    Example:
-        >>> pairs = make_pairs([([0, 1], [2]), ([1, 2], [0])], (np.zeros((3, 1)), [0, 1, 0]), "")
-        >>> [test.tolist() for _, test in pairs]
-        [[2], [0]]
-    """
-    n = len(data[0])
-    if isinstance(folds, int | np.integer):
-        folds = _cut(int(folds), np.asarray(data[1]), n, task)
-    pairs = tuple(
-        (np.asarray(train, np.int32), np.asarray(test, np.int32)) for train, test in folds
-    )
-    if not pairs:
-        raise ValueError("there are no folds; give a number >= 2, or pairs of row numbers.")
-    for i, (train, test) in enumerate(pairs):
-        if not len(train) or not len(test):
-            raise ValueError(f"fold {i} has {len(train)} training and {len(test)} test rows.")
-        rows = np.concatenate([train, test])
-        if rows.min() < 0 or rows.max() >= n:
-            raise ValueError(f"fold {i} names row {rows.max()}, but there are {n} rows, from 0.")
-        if np.intersect1d(train, test).size:
-            raise ValueError(f"fold {i} tests on rows that it trains on; leave them out of one.")
-    return pairs
-
-
-def _cut(n_folds: int, y: np.ndarray, n: int, task: str) -> Iterable[tuple[Any, Any]]:
-    try:
-        from sklearn.model_selection import KFold, StratifiedKFold
-    except ImportError as error:
-        raise ImportError(
-            "folds are cut with scikit-learn, which is not installed: pip install "
-            "'jaxmlp[sklearn]', or pass pairs of row numbers."
-        ) from error
-    if not 2 <= n_folds <= n:
-        raise ValueError(f"folds is {n_folds}; give a number from 2 to the {n} rows.")
-    one_label_each = task == "classification" and y.ndim == 1
-    smallest = np.unique(y, return_counts=True)[1].min() if one_label_each else 0
-    splitter = StratifiedKFold if smallest >= n_folds else KFold
-    return splitter(n_folds, shuffle=True, random_state=0).split(np.zeros((n, 1)), y)

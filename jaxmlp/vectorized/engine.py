@@ -84,16 +84,16 @@ def _place(executor: Executor, members: PyTree, rows: Any = None) -> PyTree:
     return executor.place(members if rows is None else take_members(members, rows))
 
 
-@partial(jax.jit, static_argnames="keep_best")
-def _chosen(carry: Carry, keep_best: bool) -> tuple[Params, State]:
-    """The parameters that count: the best ones, or where they are finite the last."""
-    use_best = (carry.status == FitStatus.DIVERGED) | keep_best
-
-    def choose(best: jax.Array, last: jax.Array) -> jax.Array:
-        return jnp.where(use_best.reshape(-1, *([1] * (best.ndim - 1))), best, last)
-
+def _chosen(carry: Carry, use_best: np.ndarray) -> tuple[Params, State]:
+    """The best parameters of some members, the last ones of the others; on the host."""
     best, last = (carry.best.params, carry.best.state), (carry.params, carry.state)
-    return jax.tree.map(choose, best, last)
+    if use_best.all() or not use_best.any():
+        return jax.device_get(best if use_best.all() else last)
+
+    def choose(best: np.ndarray, last: np.ndarray) -> np.ndarray:
+        return np.where(use_best.reshape(-1, *([1] * (best.ndim - 1))), best, last)
+
+    return jax.tree.map(choose, *jax.device_get((best, last)))
 
 
 @dataclass
@@ -131,6 +131,8 @@ class MemberRun:
         self.steps_per_epoch = -(-rows // self.program.batch_size)
         n = self.executor.padded(self.size)
         padding = np.minimum(np.arange(n), self.size - 1) if n > self.size else None
+        if self.executor.devices > 1:  # numpy slices without compiling for each shape
+            self.members = jax.device_get(self.members)
         self.members = _place(self.executor, self.members, padding)
         self.carry = _start(self.program, self.executor, self.members, self.shared)
         self.metrics = np.zeros((self.size, 0, len(self.columns)), np.float32)
@@ -182,7 +184,9 @@ class MemberRun:
 
     def outcome(self, keep_best: bool) -> Outcome:
         """Return what has been learnt, on the host."""
-        params, state = jax.device_get(_chosen(self.carry, keep_best or self.interrupted))
+        # Where a member diverged, only the best parameters are finite.
+        use_best = (np.asarray(self.carry.status) == FitStatus.DIVERGED) | keep_best
+        params, state = _chosen(self.carry, use_best | self.interrupted)
         status = np.asarray(self.carry.status)[: self.size].copy()
         ended = FitStatus.INTERRUPTED if self.interrupted else FitStatus.COMPLETED
         status[status == FitStatus.RUNNING] = ended
