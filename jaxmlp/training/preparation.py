@@ -62,9 +62,11 @@ def prepare_data(
 
 def _all_finite(array: jax.Array) -> bool:
     """Whether all is finite; asked on the host if it is there, where no shape is compiled for."""
-    if all(device.platform == "cpu" for device in array.devices()):
-        return bool(np.isfinite(np.asarray(array)).all())
-    return bool(jnp.all(jnp.isfinite(array)))
+    if any(device.platform != "cpu" for device in array.devices()):
+        return bool(jnp.all(jnp.isfinite(array)))
+    values = np.asarray(array)
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum is four times as fast as isfinite
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
 
 
 def _takes_labels(loss: Loss, y: np.ndarray, config: MLPConfig) -> bool:

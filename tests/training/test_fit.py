@@ -333,6 +333,10 @@ X, Y = make_data()
 BAD = {
     "no pair": ({"data": X}, "pass a pair"),
     "a NaN": ({"data": (np.where(X > 2, np.nan, X), Y)}, r"x\[\d+, \d+\] is nan"),
+    "both infinities": (
+        {"data": (np.where(X > 2, np.inf, np.where(X < -2, -np.inf, X)), Y)},
+        r"x\[\d+, \d+\] is -?inf",
+    ),
     "too many features": ({"data": (np.ones((50, 4)), Y)}, "starts with 3"),
     "rows differ": ({"data": (X, Y[:40])}, "y has 40 rows"),
     "no rows": ({"data": (X[:0], Y[:0])}, "no rows"),
@@ -381,6 +385,11 @@ def test_bad_input_is_explained(case):
     with pytest.raises((ValueError, TypeError), match=message) as caught:
         run(**options)
     assert len(str(caught.value)) < 400
+
+
+def test_finite_values_whose_sum_is_not_are_taken():
+    result = run(data=(np.full((50, 3), 3e38, np.float32), Y), epochs=0)
+    assert result.status is FitStatus.COMPLETED
 
 
 def test_bad_stopping_is_explained():

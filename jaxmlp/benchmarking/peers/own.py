@@ -17,6 +17,7 @@ def by_hand(problem: Problem, gradient: str = "manual", compute_dtype: str | Non
     """`jaxmlp.fit`, every gradient by hand."""
     config = jaxmlp.MLPConfig(problem.layer_sizes, compute_dtype=compute_dtype)
     optimizer = jaxmlp.adam(problem.learning_rate)
+    data = jnp.asarray(problem.x), jnp.asarray(problem.y)  # where the other JAX peers have them
 
     def fit(seed: int) -> Weights:
         params = tuple(
@@ -26,7 +27,7 @@ def by_hand(problem: Problem, gradient: str = "manual", compute_dtype: str | Non
         result = jaxmlp.fit(
             config,
             params,
-            (problem.x, problem.y),
+            data,
             loss=problem.loss,
             optimizer=optimizer,
             epochs=problem.epochs,
