@@ -11,7 +11,15 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.network import predict
 from jaxmlp.training.batches import TrainData, capacity, take_batch
-from jaxmlp.training.metrics import METRICS, MetricSums, add_sums, finish, metric_sums, zero_sums
+from jaxmlp.training.metrics import (
+    METRICS,
+    MetricSums,
+    add_sums,
+    finish,
+    metric_sums,
+    total,
+    zero_sums,
+)
 from jaxmlp.training.preparation import prepare_data
 from jaxmlp.types import Params, ScalarLike, State, wide_dtype
 
@@ -92,7 +100,7 @@ def data_sums(
         loss_options: of the loss.
 
     Returns:
-        The sums.
+        The sums, added up over the rows.
     """
     length = capacity(data)
     size = min(length, BLOCK_ROWS)
@@ -105,10 +113,10 @@ def data_sums(
         found = metric_sums(loss, outputs, batch.y, batch.weight, loss_options)
         return add_sums(sums, found), None
 
-    zero = zero_sums(loss, n_out, wide_dtype(data.x.dtype))
+    zero = zero_sums(loss, size, n_out, wide_dtype(data.x.dtype))
     if size == length:
-        return add_block(zero, 0)[0]
-    return jax.lax.scan(add_block, zero, jnp.arange(0, length, size, dtype=jnp.int32))[0]
+        return total(add_block(zero, 0)[0])
+    return total(jax.lax.scan(add_block, zero, jnp.arange(0, length, size, dtype=jnp.int32))[0])
 
 
 _block_sums = jax.jit(data_sums, static_argnums=1)

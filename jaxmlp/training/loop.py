@@ -239,7 +239,8 @@ class _Run:
         )
         check_optimizer_state(expected.optimizer_state, result.carry.optimizer_state)
         same_columns = tuple(result.history)[1:-1] == self.columns
-        if result.steps_per_epoch != self.steps_per_epoch or not same_columns:
+        same_batch = expected.bad_steps.shape == result.carry.bad_steps.shape
+        if not (result.steps_per_epoch == self.steps_per_epoch and same_batch and same_columns):
             raise ValueError(
                 "to go on with a FitResult, keep the number of examples, the batch size, the loss, "
                 "and whether there is validation data; or pass result.params to start anew."

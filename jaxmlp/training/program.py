@@ -106,7 +106,8 @@ class Carry(NamedTuple):
         params: the parameters.
         optimizer_state: moments and counters, of the layers that train.
         state: running statistics of batch normalization.
-        sums: metrics of the running epoch.
+        sums: metrics of the running epoch, for each place in the batch.
+        bad_steps: steps of the running epoch since the loss was not finite, for each place.
         best: the best epoch so far.
         status: a `FitStatus`.
         stopped_at: the step at which the loss was not finite, -1 if none.
@@ -118,6 +119,7 @@ class Carry(NamedTuple):
     optimizer_state: PyTree
     state: State
     sums: MetricSums
+    bad_steps: Int[Array, " batch"]
     best: Best
     status: Int[Array, ""]
     stopped_at: Int[Array, ""]
@@ -159,7 +161,8 @@ def initial_carry(
         params,
         optimizer.init(trainable(params, program.frozen)),
         state,
-        zero_sums(program.loss, n_out, dtype),
+        zero_sums(program.loss, program.batch_size, n_out, dtype),
+        jnp.zeros((program.batch_size,), jnp.int32),
         Best(jnp.asarray(jnp.inf, dtype), zero, params, state),
         jnp.asarray(FitStatus.RUNNING, jnp.int32),
         zero - 1,

@@ -19,7 +19,7 @@ from jaxmlp.normalization import fold_statistics
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.training.batches import TrainData, capacity, take_batch
 from jaxmlp.training.evaluation import data_sums
-from jaxmlp.training.metrics import add_sums, finish, metric_sums
+from jaxmlp.training.metrics import add_sums, finish, metric_sums, total
 from jaxmlp.training.program import Best, Carry, Program, Records, Settings, merge, trainable
 from jaxmlp.training.shuffling import shuffle_words, shuffled_rows
 from jaxmlp.training.stopping import FitStatus, higher_is_better
@@ -99,6 +99,7 @@ def fit_steps(
             carry, records = jax.lax.fori_loop(
                 jnp.uint32(0), due.astype(jnp.uint32), take_watched_step, (carry, records)
             )
+        carry = _note_divergence(carry, epoch * spe + stop)
         row = epoch - first // spe
         carry, metrics = jax.lax.cond(
             stop == spe,
@@ -173,7 +174,7 @@ def _make_step(
         params = merge(carry.params, apply_updates(layers, updates), frozen)
         sums = metric_sums(loss, outputs, batch.y, batch.weight, settings.loss_options)
         if program.shared_penalty:
-            sums = sums._replace(loss=value.astype(sums.loss.dtype) * sums.weight)
+            sums = sums._replace(loss=value.astype(sums.loss.dtype) * batch.weight)
         new = carry._replace(
             params=params,
             optimizer_state=optimizer_state,
@@ -183,8 +184,10 @@ def _make_step(
         if program.empty_batches:
             # Only then: choosing keeps the old parameters and moments alive, and the compiler
             # copies them at every step (60 instead of 34 us for 64-128-10).
-            new = _select(sums.weight > 0, new, carry)
-        advanced = _note_divergence(new, jnp.isfinite(sums.loss), step)
+            new = _select(jnp.sum(batch.weight) > 0, new, carry)
+        # A sum that is not finite stays so: this counts the steps since then.
+        bad = ~jnp.isfinite(new.sums.loss)
+        advanced = new._replace(bad_steps=carry.bad_steps + bad.astype(jnp.int32))
         if not watch or program.monitor is None:
             return advanced, None
         # The same forward pass as the gradient's: the compiler computes it once.
@@ -198,12 +201,13 @@ def _make_step(
     return step_fn
 
 
-def _note_divergence(carry: Carry, finite: Array, step: Array) -> Carry:
-    """Set the status of a run whose loss is not finite, and remember where."""
-    diverged = (carry.status == FitStatus.RUNNING) & ~finite
+def _note_divergence(carry: Carry, step: Array) -> Carry:
+    """Set the status of a run whose loss was not finite before this step, and remember where."""
+    bad_steps = jnp.max(carry.bad_steps)
+    diverged = (carry.status == FitStatus.RUNNING) & (bad_steps > 0)
     return carry._replace(
         status=jnp.where(diverged, jnp.int32(FitStatus.DIVERGED), carry.status),
-        stopped_at=jnp.where(diverged, step.astype(jnp.int32), carry.stopped_at),
+        stopped_at=jnp.where(diverged, step.astype(jnp.int32) - bad_steps, carry.stopped_at),
     )
 
 
@@ -221,7 +225,7 @@ def _end_epoch(
 ) -> tuple[Carry, Float[Array, " columns"]]:
     """Measure, remember the best parameters, and decide whether to go on."""
     config, loss = program.config, program.loss
-    metrics = finish(loss, carry.sums, train.spread)
+    metrics = finish(loss, total(carry.sums), train.spread)
     if validation is not None:
         sums = data_sums(config, loss, carry.params, carry.state, validation, settings.loss_options)
         metrics = jnp.concatenate([metrics, finish(loss, sums, validation.spread)])
@@ -241,6 +245,7 @@ def _end_epoch(
     over = running & (waited >= jnp.asarray(settings.patience, jnp.int32))
     carry = carry._replace(
         sums=jax.tree.map(jnp.zeros_like, carry.sums),
+        bad_steps=jnp.zeros_like(carry.bad_steps),
         best=best,
         status=jnp.where(over, jnp.int32(FitStatus.EARLY_STOPPED), carry.status),
         epochs=carry.epochs + running.astype(jnp.int32),

@@ -7,7 +7,7 @@ from sklearn import metrics
 
 import jaxmlp
 from jaxmlp.training import evaluate
-from jaxmlp.training.metrics import finish, metric_sums, target_spread
+from jaxmlp.training.metrics import finish, metric_sums, target_spread, total
 
 predict = jax.jit(jaxmlp.predict)
 
@@ -83,7 +83,8 @@ def test_the_first_of_equal_outputs_wins():
     loss = jaxmlp.LOSSES["softmax_cross_entropy"]
     outputs = np.array([[1, 1, 0], [1, 1, 0], [0, 2, 2], [0, 2, 2], [3, 1, 2]], np.float32)
     labels = np.array([0, 1, 1, 2, 0], np.int32)
-    sums = metric_sums(loss, outputs, labels, np.ones(5, np.float32), {"label_smoothing": 0.0})
+    weight = np.ones(5, np.float32)
+    sums = total(metric_sums(loss, outputs, labels, weight, {"label_smoothing": 0.0}))
     assert float(sums.score[0]) == np.sum(outputs.argmax(axis=1) == labels) == 3
 
 
@@ -100,7 +101,8 @@ def test_batch_norm_uses_the_running_statistics():
 def test_no_weight_is_no_metric():
     loss = jaxmlp.LOSSES["squared_error"]
     zero = np.zeros(3, np.float32)
-    sums = metric_sums(loss, np.ones((3, 1), np.float32), np.ones((3, 1), np.float32), zero, {})
+    ones = np.ones((3, 1), np.float32)
+    sums = total(metric_sums(loss, ones, ones, zero, {}))
     assert np.isnan(finish(loss, sums, np.ones(1, np.float32))).all()
 
 

@@ -403,6 +403,8 @@ def test_a_result_of_other_data_cannot_go_on():
     result = run(epochs=1)
     with pytest.raises(ValueError, match="keep the number of examples"):
         run(params=result, data=make_data(80))
+    with pytest.raises(ValueError, match="the batch size"):
+        run(params=result, batch_size=15)  # as many steps an epoch as with 16
     with pytest.raises(ValueError, match="optimizer_state does not belong"):
         run(params=result, optimizer=sgd(0.1))
     with pytest.raises(ValueError, match="brings its own state"):

@@ -134,3 +134,21 @@ def test_a_fold_is_an_index_table(rows):
     )
     for a, b in zip(jax.tree.leaves(got.params), jax.tree.leaves(want.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_divergence_is_noted_at_its_step():
+    """Row 37 is in the third batch of 16; wherever a call begins, and with a fresh carry or not."""
+    program, optimizer, data = replace(PROGRAM, shuffle=False), adam(1e-2), make_data()
+
+    def steps(data, first, n):
+        arguments = (first_carry(optimizer), data, None, settings(), STEPS_PER_EPOCH, first, n)
+        return run_steps(program, optimizer, *arguments)[0]
+
+    bad = data._replace(x=data.x.at[37].set(jnp.nan))
+    for first in (0, 1, 2):
+        for n in (3 - first, 4):
+            found = steps(bad, first, n)
+            assert (int(found.status), int(found.stopped_at)) == (FitStatus.DIVERGED, 2)
+        assert int(steps(data, first, 4).status) == FitStatus.RUNNING
+    assert int(steps(bad, 0, 2).status) == FitStatus.RUNNING
+    assert int(steps(bad, 3, 4).stopped_at) == 6
