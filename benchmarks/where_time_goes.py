@@ -30,7 +30,7 @@ import numpy as np
 
 from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.benchmarking.cold import write_problem
-from jaxmlp.benchmarking.floor import step_flops, time_step_products
+from jaxmlp.benchmarking.floor import step_flops, step_products, time_step_products
 from jaxmlp.benchmarking.peers import OWN, make
 from jaxmlp.benchmarking.problems import CASES, IMAGES
 from jaxmlp.benchmarking.sweep import problem_and_grid
@@ -43,14 +43,10 @@ OPTIMIZER, REST = "update rule", "activations, loss, metrics"
 
 def product_seconds(layer_sizes: tuple[int, ...], batch: int, rounds: int) -> float:
     """Time the products of a step, each compiled alone in a loop, less the loop itself."""
-    total = 0.0
-    for l, (n_in, n_out) in enumerate(itertools.pairwise(layer_sizes)):
-        h, W, d_z = (batch, n_in), (n_in, n_out), (batch, n_out)
-        total += _loop_seconds(lambda h, W: h @ W, h, W, rounds)
-        total += _loop_seconds(lambda h, d_z: h.T @ d_z, h, d_z, rounds)
-        if l:
-            total += _loop_seconds(lambda W, d_z: d_z @ W.T, W, d_z, rounds)
-    return total
+    return sum(
+        _loop_seconds(product, a, b, rounds)
+        for _, product, a, b in step_products(layer_sizes, batch)
+    )
 
 
 def _loop_seconds(product: Callable[..., Any], a: Any, b: Any, rounds: int) -> float:

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,26 @@ def step_flops(layer_sizes: Sequence[int], batch_size: int) -> float:
     return 2.0 * batch_size * (3 * sum(weights) - weights[0])
 
 
+Shape = tuple[int, int]
+Product = Callable[[Any, Any], Any]
+
+
+def step_products(
+    layer_sizes: Sequence[int], batch_size: int
+) -> Iterator[tuple[str, Product, Shape, Shape]]:
+    """List the products of a step: a name, what it computes of two matrices, and their shapes.
+
+    >>> [name for name, *_ in step_products((3, 4, 2), 10)]
+    ['h W 0', 'h^T dz 0', 'h W 1', 'h^T dz 1', 'dz W^T 1']
+    """
+    for l, (n_in, n_out) in enumerate(itertools.pairwise(layer_sizes)):
+        h, W, d_z = (batch_size, n_in), (n_in, n_out), (batch_size, n_out)
+        yield f"h W {l}", lambda h, W: h @ W, h, W
+        yield f"h^T dz {l}", lambda h, d_z: h.T @ d_z, h, d_z
+        if l:
+            yield f"dz W^T {l}", lambda d_z, W: d_z @ W.T, d_z, W
+
+
 def time_step_products(layer_sizes: Sequence[int], batch_size: int, repeats: int = 20) -> float:
     """Time the products of a step alone, each in its own shape, by numpy: seconds.
 
@@ -66,12 +86,9 @@ def time_step_products(layer_sizes: Sequence[int], batch_size: int, repeats: int
     """
     rng = np.random.default_rng(0)
     works: dict[str, Callable[[], Any]] = {}
-    for l, (n_in, n_out) in enumerate(itertools.pairwise(layer_sizes)):
-        shapes = ((batch_size, n_in), (n_in, n_out), (batch_size, n_out))
-        h, W, d_z = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
-        works |= {f"h W {l}": partial(np.matmul, h, W), f"h^T dz {l}": partial(np.matmul, h.T, d_z)}
-        if l:
-            works[f"dz W^T {l}"] = partial(np.matmul, d_z, W.T)
+    for name, product, *shapes in step_products(layer_sizes, batch_size):
+        a, b = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
+        works[name] = partial(product, a, b)
     return sum(_best_times(works, repeats).values())
 
 

@@ -87,31 +87,16 @@ def shuffled_rows(
     n_blocks = -(-(length + n_past) // BLOCK)
     blocks = jnp.arange(n_blocks * BLOCK, dtype=jnp.uint32).reshape(-1, BLOCK)
     mixed = jax.lax.map(mix, blocks).ravel()
+
     # A row that falls on a point past the last row goes where that point goes, and so on; twice as
     # far each time. (Points that only lead to each other are met by no row.)
-    exits = jax.lax.dynamic_slice(mixed, (n.astype(jnp.int32),), (n_past,))
-
-    def walk(at: Array) -> Array:
+    def follow(at: Array, exits: Array) -> Array:
         return jnp.where(at < n, at, jnp.take(exits, at - n, mode="clip"))
 
-    def twice(_: Array, exits: Array) -> Array:
-        return jnp.where(exits < n, exits, jnp.take(exits, exits - n, mode="clip"))
-
-    exits = jax.lax.fori_loop(0, n_past.bit_length(), twice, exits)
-    row = walk(mixed[:length])
+    exits = jax.lax.dynamic_slice(mixed, (n.astype(jnp.int32),), (n_past,))
+    exits = jax.lax.fori_loop(0, n_past.bit_length(), lambda _, exits: follow(exits, exits), exits)
+    row = follow(mixed[:length], exits)
     return jnp.where(jnp.arange(length, dtype=jnp.uint32) < n, row, 0).astype(jnp.int32)
-
-
-def _divmod(number: UInt32[Array, " n"], divisor: Array) -> Coordinates:
-    """(number // divisor, number % divisor) for quotients below 2^16, by a division of floats.
-
-    Integers are divided one by one, floats eight at a time; the quotient is off by one at most.
-    """
-    quotient = (number.astype(jnp.float32) / divisor.astype(jnp.float32)).astype(jnp.uint32)
-    rest = (number - quotient * divisor).astype(jnp.int32)  # from -divisor to 2 divisor - 1
-    down, up = rest < 0, rest >= divisor.astype(jnp.int32)
-    quotient = quotient - down.astype(jnp.uint32) + up.astype(jnp.uint32)
-    return quotient, number - quotient * divisor
 
 
 def _mix(
