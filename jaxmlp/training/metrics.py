@@ -18,7 +18,7 @@ HIGHER_IS_BETTER = ("accuracy", "r2")
 class MetricSums(NamedTuple):
     """What a pass over the data adds up, so that any number of batches gives the same metrics.
 
-    One sum for each place in the batch, until `total` adds these up: a training step is then eight
+    One sum for each place in the batch, until `total` adds these up: a training step is then seven
     small kernels shorter than if it added up its batch (3% of a sweep of 64-128-10).
 
     Attributes:
