@@ -1,1 +1,1 @@
-"""`python -m benchmarks` is `jaxmlp bench`; beside it, studies that run by name."""
+"""`python -m benchmarks`: the harness; beside it, studies that run by name."""

@@ -1,8 +1,18 @@
-"""`python -m benchmarks ...` is `jaxmlp bench ...`; the studies beside this file run by name."""
+"""`python -m benchmarks ...`: one harness for this library and its peers."""
 
 import sys
 
-from jaxmlp.cli.main import main
+import typer
+
+from benchmarks.command import bench
+from jaxmlp.cli.main import run
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(bench)
 
 if __name__ == "__main__":
-    main(["bench", *sys.argv[1:]])
+    sys.exit(run(command=app))

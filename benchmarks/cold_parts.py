@@ -2,7 +2,7 @@
 
     python -m benchmarks.cold_parts fit|sweep DATA.npz
 
-DATA.npz is what `jaxmlp.benchmarking.cold.write_problem` writes.
+DATA.npz is what `benchmarks.harness.cold.write_problem` writes.
 """
 
 import time
@@ -28,8 +28,8 @@ def main() -> None:
 
     parts = {"importing jax": time.perf_counter() - BEGIN}
     mark = time.perf_counter()
-    from jaxmlp.benchmarking.peers import __main__ as cold
-    from jaxmlp.benchmarking.peers import own
+    from benchmarks.harness.peers import __main__ as cold
+    from benchmarks.harness.peers import own
 
     parts["importing jaxmlp"] = time.perf_counter() - mark
     kinds: Counter[str] = Counter()

@@ -4,7 +4,7 @@
 
 Members train epochs of 45 steps in chunks of 1, 2, 4, ... on every device, up to half of a device's
 members (all at once is another program, without a loop over chunks). `--install` writes the table
-that the library ships (`jaxmlp/vectorized/executor_table.json`): the fastest chunk for each size,
+that the library ships (`jaxmlp/sweeps/executor_table.json`): the fastest chunk for each size,
 where a smaller one within 3% is preferred: it needs less memory. Rows of other platforms stay.
 """
 
@@ -21,7 +21,7 @@ NETWORKS = {(2, 16, 2): 256, (64, 128, 10): 64, (784, 128, 10): 64, (784, 512, 5
 """Layer sizes and number of members a device."""
 LIMITS = (1_000, 20_000, 150_000, 1_000_000_000)  # parameters up to which a row of the table holds
 BATCHES = (64, 1_000_000)  # likewise for the rows of a batch; measured at 32 and 256
-TABLE = Path("jaxmlp/vectorized/executor_table.json")
+TABLE = Path("jaxmlp/sweeps/executor_table.json")
 SECONDS = 0.5  # of work a measurement, at least an epoch
 
 
@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/executors.json"))
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", options.devices)
-    from jaxmlp.benchmarking.environment import environment
-    from jaxmlp.benchmarking.results import write_json
+    from benchmarks.harness.environment import environment
+    from benchmarks.harness.results import write_json
 
     rows, table = [], []
     for (sizes, n_members), limit in zip(NETWORKS.items(), LIMITS, strict=True):
@@ -66,8 +66,8 @@ def main() -> None:
 def measure(sizes: tuple[int, ...], batch_size: int, n_members: int) -> dict[int, float]:
     """Return microseconds of a member's step for each chunk, the least of three."""
     import jaxmlp
-    from jaxmlp.vectorized import Executor, MemberRun
-    from jaxmlp.vectorized.plan import Group, make_task
+    from jaxmlp.sweeps import Executor, MemberRun
+    from jaxmlp.sweeps.plan import Group, make_task
 
     rng = np.random.default_rng(0)
     x = rng.random((batch_size * 45, sizes[0]), np.float32)  # digits: 1,437 rows by 32

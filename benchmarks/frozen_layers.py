@@ -25,7 +25,8 @@ import numpy as np
 
 import jaxmlp
 from benchmarks.harness import environment, markdown_table, write_json
-from jaxmlp.transfer import Model, Network, detach_head, finetune, infer
+from jaxmlp.finetuning import finetune
+from jaxmlp.models import Model, Network, detach_head, infer
 
 SIZES, BATCH, LOSS = (784, 512, 512, 512, 10), 128, "softmax_cross_entropy"
 CONFIG = jaxmlp.MLPConfig(SIZES)

@@ -23,9 +23,9 @@ import numpy as np
 
 import jaxmlp
 from benchmarks.harness import environment, markdown_table, write_json
-from jaxmlp import transfer
+from jaxmlp import interchange
 from jaxmlp.data import Standardizer
-from jaxmlp.transfer import Model
+from jaxmlp.models import Model
 from jaxmlp.types import Layer, NormState
 
 RESULTS = Path(__file__).parent / "results" / "interchange.json"
@@ -96,7 +96,7 @@ def ours(network: Any, x: np.ndarray) -> np.ndarray:
 def _torch(model: Model) -> Call:
     import torch
 
-    module = transfer.to_torch_module(model)
+    module = interchange.to_torch_module(model)
     return lambda x: module(torch.from_numpy(x)).detach().numpy()
 
 
@@ -118,7 +118,7 @@ def _linen(model: Model) -> Call:
                 x = phi.fn(x)
             return x
 
-    variables = transfer.to_flax(model)
+    variables = interchange.to_flax(model)
     return lambda x: np.asarray(jax.jit(Network().apply)(variables, x))
 
 
@@ -136,18 +136,18 @@ def _nnx(model: Model) -> Call:
         parts.append(phi.fn)
     module = nnx.Sequential(*parts[:-1])
     state = nnx.state(module)
-    nnx.replace_by_pure_dict(state, transfer.to_flax(model, api="nnx"))
+    nnx.replace_by_pure_dict(state, interchange.to_flax(model, api="nnx"))
     nnx.update(module, state)
     return lambda x: np.asarray(nnx.jit(module)(jnp.asarray(x)))
 
 
 def _equinox(model: Model) -> Call:
-    module = transfer.to_equinox(model._replace(preprocessing=None))
+    module = interchange.to_equinox(model._replace(preprocessing=None))
     return lambda x: np.asarray(jax.jit(jax.vmap(module))(x))
 
 
 def _sklearn(model: Model) -> Call:
-    estimator = transfer.to_sklearn(model._replace(preprocessing=None))
+    estimator = interchange.to_sklearn(model._replace(preprocessing=None))
 
     def logits(x: np.ndarray) -> np.ndarray:
         """Its outputs before the softmax, which is the last thing that `_forward_pass` does."""
@@ -160,13 +160,13 @@ def _sklearn(model: Model) -> Call:
 def _onnx(model: Model) -> Call:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(transfer.to_onnx(model).SerializeToString())
+    session = onnxruntime.InferenceSession(interchange.to_onnx(model).SerializeToString())
     return lambda x: session.run(["logits"], {"x": x})[0]
 
 
 def _numpy(model: Model) -> Call:
     with tempfile.TemporaryDirectory() as folder:
-        transfer.to_numpy(model, Path(folder, "predictor.py"))
+        interchange.to_numpy(model, Path(folder, "predictor.py"))
         names = runpy.run_path(str(Path(folder, "predictor.py")))
     names["self_check"]()
     return names["logits"]
@@ -184,7 +184,7 @@ def _c(model: Model) -> Call:
 
 def compile_c(model: Model, folder: Path) -> Path:
     """Compile the header, warnings being errors; run its own check; return a filter of rows."""
-    transfer.to_c(model, folder / "net.h")
+    interchange.to_c(model, folder / "net.h")
     (folder / "driver.c").write_text(DRIVER)
     check = (*GCC, "-DNET_CHECK", "-x", "c", folder / "net.h", "-o", folder / "check", "-lm")
     subprocess.run(check, check=True)
@@ -197,7 +197,7 @@ def compile_c(model: Model, folder: Path) -> Path:
 def sizes_of_code(model: Model) -> dict[str, int]:
     """Bytes of code and of constants of `net_label` alone, compiled for size, says `size`."""
     with tempfile.TemporaryDirectory() as folder:
-        transfer.to_c(model, Path(folder, "net.h"))
+        interchange.to_c(model, Path(folder, "net.h"))
         source = Path(folder, "use.c")
         source.write_text(
             '#include "net.h"\nint use(const float *x);\n'
@@ -217,22 +217,22 @@ def sizes_of_code(model: Model) -> dict[str, int]:
 
 
 def _back_from_flax(model: Model, api: Any) -> Any:
-    weights = transfer.to_flax(model, api)
+    weights = interchange.to_flax(model, api)
     names = [f"Dense_{l}" for l in range(model.config.n_layers)]
     layers = [(names[0], "BatchNorm_0"), *names[1:]] if api == "linen" else None
-    return transfer.from_flax(weights, activation=model.config.activation, layers=layers)
+    return interchange.from_flax(weights, activation=model.config.activation, layers=layers)
 
 
 def _back_from_equinox(model: Model) -> Any:
-    return transfer.from_equinox(transfer.to_equinox(model._replace(preprocessing=None)))
+    return interchange.from_equinox(interchange.to_equinox(model._replace(preprocessing=None)))
 
 
 def _back_from_sklearn(model: Model) -> Any:
-    return transfer.from_sklearn(transfer.to_sklearn(model._replace(preprocessing=None)))
+    return interchange.from_sklearn(interchange.to_sklearn(model._replace(preprocessing=None)))
 
 
 PARTNERS: dict[str, Partner] = {
-    "PyTorch": Partner(_torch, lambda m: transfer.from_torch(transfer.to_torch_module(m))),
+    "PyTorch": Partner(_torch, lambda m: interchange.from_torch(interchange.to_torch_module(m))),
     "flax linen": Partner(_linen, lambda m: _back_from_flax(m, "linen")),
     "flax nnx": Partner(_nnx, lambda m: _back_from_flax(m, "nnx")),
     "equinox": Partner(_equinox, _back_from_equinox),

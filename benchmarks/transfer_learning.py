@@ -24,7 +24,8 @@ import numpy as np
 import jaxmlp
 from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.data import Dataset, Standardizer, load_digits, load_idx, train_test_split
-from jaxmlp.transfer import MODES, Network, finetune
+from jaxmlp.finetuning import MODES, finetune
+from jaxmlp.models import Network
 
 LOSS = "softmax_cross_entropy"
 HIDDEN, EPOCHS, BATCH = (256, 128), 100, 32

@@ -2,12 +2,12 @@
 
     python -m benchmarks.where_time_goes [--rounds 5] [--out FILE]
 
-For each missed target of `jaxmlp bench targets` this says why. Of a step: the products alone, each
-in its own shape, as XLA and as numpy run them, beside the whole step here and in flax + optax's
-compiled scan; and the kernels of a traced fit by kind (a trace stretches short kernels: read the
-shares, not the sum). Of a cold start: importing, tracing, lowering and compiling, each measured by
-JAX's own clock in a new process. Of one row: the bytes of the weights over the rate at which one
-core reads them.
+For each missed target of `python -m benchmarks targets` this says why. Of a step: the products
+alone, each in its own shape, as XLA and as numpy run them, beside the whole step here and in flax
++ optax's compiled scan; and the kernels of a traced fit by kind (a trace stretches short kernels:
+read the shares, not the sum). Of a cold start: importing, tracing, lowering and compiling, each
+measured by JAX's own clock in a new process. Of one row: the bytes of the weights over the rate
+at which one core reads them.
 """
 
 import argparse
@@ -29,11 +29,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness import environment, markdown_table, write_json
-from jaxmlp.benchmarking.cold import write_problem
-from jaxmlp.benchmarking.floor import step_flops, step_products, time_step_products
-from jaxmlp.benchmarking.peers import OWN, make
-from jaxmlp.benchmarking.problems import CASES, IMAGES
-from jaxmlp.benchmarking.sweep import problem_and_grid
+from benchmarks.harness.cold import write_problem
+from benchmarks.harness.floor import step_flops, step_products, time_step_products
+from benchmarks.harness.peers import OWN, make
+from benchmarks.harness.problems import CASES, IMAGES
+from benchmarks.harness.sweep import problem_and_grid
 
 RESULTS = Path(__file__).parent / "results" / "where_time_goes.json"
 FLAX = "flax + optax, compiled scan"

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmlp
-from jaxmlp.verification import check_gradients, explain_backward
+from jaxmlp.lecture import explain_backward
+from jaxmlp.verification import check_gradients
 
 
 def main():

@@ -20,19 +20,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 import jaxmlp
 from jaxmlp.data import Standardizer, from_arrays, load_digits, load_idx, train_test_split
+from jaxmlp.finetuning import MODES, finetune
+from jaxmlp.models import Model, calibrate, infer, load, prepare, reliability, save, top_k
 from jaxmlp.report.calibration import reliability_diagram
-from jaxmlp.transfer import (
-    MODES,
-    Model,
-    calibrate,
-    finetune,
-    infer,
-    load,
-    prepare,
-    reliability,
-    save,
-    top_k,
-)
 
 INK, FAINT = "#333333", "#DDDDDD"
 COLORS = {

@@ -31,8 +31,6 @@ from jaxmlp.optimizers import momentum as momentum
 from jaxmlp.optimizers import nesterov as nesterov
 from jaxmlp.optimizers import rmsprop as rmsprop
 from jaxmlp.optimizers import sgd as sgd
-from jaxmlp.perceptron import fit_perceptron as fit_perceptron
-from jaxmlp.perceptron import threshold_unit as threshold_unit
 from jaxmlp.training import EarlyStopping as EarlyStopping
 from jaxmlp.training import FitResult as FitResult
 from jaxmlp.training import FitStatus as FitStatus
@@ -50,17 +48,19 @@ if TYPE_CHECKING:
     from jaxmlp.diagnostics import diagnose as diagnose
     from jaxmlp.diagnostics import hvp as hvp
     from jaxmlp.diagnostics import monitor_layers as monitor_layers
-    from jaxmlp.vectorized import clipped_grad_sum as clipped_grad_sum
-    from jaxmlp.vectorized import clipped_step as clipped_step
-    from jaxmlp.vectorized import cross_validate as cross_validate
-    from jaxmlp.vectorized import gradient_noise_scale as gradient_noise_scale
-    from jaxmlp.vectorized import per_example_grad_norms as per_example_grad_norms
-    from jaxmlp.vectorized import successive_halving as successive_halving
-    from jaxmlp.vectorized.ensemble import ensemble as ensemble
-    from jaxmlp.vectorized.sweep import sweep as sweep
+    from jaxmlp.lecture import explain_backward as explain_backward
+    from jaxmlp.lecture import fit_perceptron as fit_perceptron
+    from jaxmlp.lecture import threshold_unit as threshold_unit
+    from jaxmlp.per_example import clipped_grad_sum as clipped_grad_sum
+    from jaxmlp.per_example import clipped_step as clipped_step
+    from jaxmlp.per_example import gradient_noise_scale as gradient_noise_scale
+    from jaxmlp.per_example import per_example_grad_norms as per_example_grad_norms
+    from jaxmlp.sweeps import cross_validate as cross_validate
+    from jaxmlp.sweeps import successive_halving as successive_halving
+    from jaxmlp.sweeps.ensemble import ensemble as ensemble
+    from jaxmlp.sweeps.sweep import sweep as sweep
     from jaxmlp.verification import assert_gradients as assert_gradients
     from jaxmlp.verification import check_gradients as check_gradients
-    from jaxmlp.verification import explain_backward as explain_backward
 
 __version__ = "0.1.0"
 
@@ -74,21 +74,15 @@ _LATER = {
         "hvp",
         "monitor_layers",
     ),
-    "vectorized": (
+    "lecture": ("explain_backward", "fit_perceptron", "threshold_unit"),
+    "per_example": (
         "clipped_grad_sum",
         "clipped_step",
-        "cross_validate",
-        "ensemble",
         "gradient_noise_scale",
         "per_example_grad_norms",
-        "successive_halving",
-        "sweep",
     ),
-    "verification": (
-        "assert_gradients",
-        "check_gradients",
-        "explain_backward",
-    ),
+    "sweeps": ("cross_validate", "ensemble", "successive_halving", "sweep"),
+    "verification": ("assert_gradients", "check_gradients"),
 }
 
 

@@ -13,15 +13,15 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from jaxmlp import transfer
+from jaxmlp import interchange
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.run_folder import load_run
 from jaxmlp.data import Standardizer
-from jaxmlp.transfer import Model
-from jaxmlp.transfer.example_rows import example_rows
-from jaxmlp.transfer.files import safetensors_module, write_atomically
-from jaxmlp.transfer.plan import Plan, plan_of
-from jaxmlp.transfer.pytorch_module import torch_source
+from jaxmlp.files import safetensors_module, write_atomically
+from jaxmlp.interchange.example_rows import example_rows
+from jaxmlp.interchange.export_plan import Plan, plan_of
+from jaxmlp.interchange.pytorch_module import torch_source
+from jaxmlp.models import Model
 
 FILES = {
     "onnx": "model.onnx",
@@ -101,7 +101,7 @@ def _choose_parts(model: Model, to: str, network_only: bool, console: Console) -
 
 
 def _onnx(model: Model, path: Path) -> str:
-    content = transfer.to_onnx(model, path).SerializeToString()
+    content = interchange.to_onnx(model, path).SerializeToString()
     try:
         import onnxruntime
     except ImportError:
@@ -113,13 +113,13 @@ def _onnx(model: Model, path: Path) -> str:
 
 
 def _numpy(model: Model, path: Path) -> str:
-    transfer.to_numpy(model, path)
+    interchange.to_numpy(model, path)
     error = _error(model, runpy.run_path(str(path))["logits"])
     return f"run it: python {path} data.csv\nchecked with numpy: logits agree to {error:.1e}"
 
 
 def _c(model: Model, path: Path) -> str:
-    transfer.to_c(model, path)
+    interchange.to_c(model, path)
     name = path.stem.upper()
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
@@ -137,14 +137,14 @@ def _c(model: Model, path: Path) -> str:
 
 
 def _torch(model: Model, path: Path) -> str:
-    _write_tensors(path, transfer.to_torch(model))
+    _write_tensors(path, interchange.to_torch(model))
     return (
         f"its module, for load_state_dict(safetensors.torch.load_file(...)):\n{torch_source(model)}"
     )
 
 
 def _flax(model: Model, path: Path) -> str:
-    leaves = jax.tree_util.tree_leaves_with_path(transfer.to_flax(model))
+    leaves = jax.tree_util.tree_leaves_with_path(interchange.to_flax(model))
     _write_tensors(path, {".".join(key.key for key in keys): leaf for keys, leaf in leaves})  # type: ignore[attr-defined]
     return (
         "its variables: flax.traverse_util.unflatten_dict(safetensors.flax.load_file(...), sep='.')"
@@ -164,7 +164,7 @@ def _sklearn(model: Model, path: Path) -> str:
             "a file of scikit-learn without pickle needs skops, which is not installed. Install "
             "it with: pip install skops"
         ) from error
-    estimator = transfer.to_sklearn(model)
+    estimator = interchange.to_sklearn(model)
     content = skops.io.dumps(estimator)
     rows: Any = example_rows(model, plan_of(model)).x
     if model.feature_names is not None:  # else it warns that they are missing

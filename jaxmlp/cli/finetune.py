@@ -18,19 +18,13 @@ from jaxmlp.cli.options import parse_layers
 from jaxmlp.cli.run_folder import choose_folder, environment, load_run, write_run
 from jaxmlp.cli.training_run import METRIC_NAMES, conclude
 from jaxmlp.diagnostics.doctor import diagnose
+from jaxmlp.finetuning import MODES, Finetuned
+from jaxmlp.finetuning import finetune as finetune_model
 from jaxmlp.losses import get_loss
+from jaxmlp.models import Model, calibrate, infer, reliability
 from jaxmlp.report.calibration import reliability_diagram
 from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import run_report
-from jaxmlp.transfer import (
-    MODES,
-    Finetuned,
-    Model,
-    calibrate,
-    infer,
-    reliability,
-)
-from jaxmlp.transfer import finetune as finetune_model
 
 _MODES = "; ".join(f"{name}: {says}" for name, says in MODES.items())
 _DATA, _NETWORK, _TRAINING, _OUTPUT = "Data", "Network", "Training", "Output"
@@ -229,7 +223,7 @@ def run_finetuning(
     if get_loss(old.loss).task != "classification" or old.config.layer_sizes[-1] == 1:
         raise ValueError(
             f"{options.run} was trained with {old.loss}; from the command line, networks with one "
-            "output a class are fine-tuned. jaxmlp.transfer.finetune takes any loss."
+            "output a class are fine-tuned. jaxmlp.finetuning.finetune takes any loss."
         )
     names = tuple(options.classes.split(",")) if options.classes else ()
     parts = load_labelled(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.problem import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
 from jaxmlp.data import Dataset, from_arrays, train_test_split
-from jaxmlp.transfer import Model, prepare
+from jaxmlp.models import Model, prepare
 
 
 class Labelled(NamedTuple):
@@ -84,7 +84,7 @@ def _read_table(model: Model, data: str, target: str | None) -> Dataset:
     if labels.dtype.kind == "f":
         raise ValueError(
             f"column {target!r} of {path} holds fractions or empty cells, but fine-tuning from the "
-            "command line is for classes; jaxmlp.transfer.finetune takes any loss."
+            "command line is for classes; jaxmlp.finetuning.finetune takes any loss."
         )
     return from_arrays(x, labels)
 

@@ -10,7 +10,6 @@ except ImportError:
     sys.exit("the command line needs typer and rich. Install them: pip install 'jaxmlp[cli]'")
 
 import jaxmlp
-from jaxmlp.cli.bench import bench
 from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.export import export
 from jaxmlp.cli.finetune import finetune
@@ -33,7 +32,6 @@ app.command()(predict)
 app.command()(finetune)
 app.command()(diagnose)
 app.command()(verify)
-app.command()(bench)
 app.command()(export)
 
 
@@ -62,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(run(arguments))
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+def run(arguments: Sequence[str] | None = None, command: typer.Typer = app) -> int:
+    """Run a command line and return its exit code; bad input is one sentence, not a traceback."""
     try:
-        app(arguments, prog_name="jaxmlp")
+        command(arguments, prog_name="jaxmlp" if command is app else None)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -18,9 +18,9 @@ from jaxmlp.checks import unknown_name
 from jaxmlp.cli.feature_files import BLOCK_ROWS, Block, read_blocks
 from jaxmlp.cli.run_folder import load_run
 from jaxmlp.data import TablePreprocessor
-from jaxmlp.transfer import Model, class_probabilities, infer_blocks, prepare, top_k
-from jaxmlp.transfer.files import atomic_writer
-from jaxmlp.transfer.inference import OUTPUTS
+from jaxmlp.files import atomic_writer
+from jaxmlp.models import Model, class_probabilities, infer_blocks, prepare, top_k
+from jaxmlp.models.inference import OUTPUTS
 
 
 def predict(

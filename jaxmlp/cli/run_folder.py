@@ -19,11 +19,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import jaxmlp
+from jaxmlp.models import Model, load, save
 from jaxmlp.report.outcome import Outcome
 from jaxmlp.report.outcome_charts import predicted_against_true
 from jaxmlp.report.plots import confusion_matrix, learning_curves
 from jaxmlp.training import FitResult, History
-from jaxmlp.transfer import Model, load, save
 
 MODEL_FILE = "model.safetensors"
 

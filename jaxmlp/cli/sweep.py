@@ -23,11 +23,11 @@ from jaxmlp.cli.run_folder import (
 )
 from jaxmlp.cli.table_problem import TableOptions, load_table_problem
 from jaxmlp.data.tables import is_table_file
+from jaxmlp.models import Model, save
 from jaxmlp.optimizers import get_optimizer_factory
+from jaxmlp.sweeps import SweepResult
 from jaxmlp.training import EarlyStopping
 from jaxmlp.training.stopping import higher_is_better
-from jaxmlp.transfer import Model, save
-from jaxmlp.vectorized import SweepResult
 
 _DATA, _SWEEP, _TRAINING, _OUTPUT = "Data", "Sweep", "Training", "Output"
 SHOWN = 10

@@ -20,9 +20,9 @@ from jaxmlp.cli.run_folder import environment, write_run
 from jaxmlp.cli.table_problem import TableProblem, show_table_problem
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
+from jaxmlp.models import Model
 from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import run_report
-from jaxmlp.transfer import Model
 
 MONITOR_EVERY, MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
 

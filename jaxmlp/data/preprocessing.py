@@ -14,7 +14,7 @@ class Preprocessing(Protocol):
     To have yours saved and loaded with a model, give it these methods, and decorate the class with
     `register_preprocessing(kind)`; nothing else needs to know of it. What `to_dict` returns may be
     nested dicts with string keys, lists, strings, finite numbers, booleans, None *and numpy arrays*
-    (of numbers or booleans, NaN and infinity allowed): `jaxmlp.transfer.save` keeps the arrays as
+    (of numbers or booleans, NaN and infinity allowed): `jaxmlp.models.save` keeps the arrays as
     tensors of the file, bit by bit, and all else as JSON; `from_dict` gets the same values back.
 
     Example:

@@ -1,7 +1,5 @@
 """What goes wrong in training: measured, located, and explained by a doctor."""
 
-from jaxmlp.diagnostics.activity import UnitActivity as UnitActivity
-from jaxmlp.diagnostics.activity import layer_activity as layer_activity
 from jaxmlp.diagnostics.curvature import Curvature as Curvature
 from jaxmlp.diagnostics.curvature import curvature as curvature
 from jaxmlp.diagnostics.curvature import gauss_newton_product as gauss_newton_product
@@ -21,5 +19,7 @@ from jaxmlp.diagnostics.nonfinite import NonFinite as NonFinite
 from jaxmlp.diagnostics.nonfinite import locate_non_finite as locate_non_finite
 from jaxmlp.diagnostics.precision import PrecisionReport as PrecisionReport
 from jaxmlp.diagnostics.precision import precision_report as precision_report
+from jaxmlp.diagnostics.units import UnitActivity as UnitActivity
+from jaxmlp.diagnostics.units import layer_activity as layer_activity
 from jaxmlp.diagnostics.watch import Diagnostics as Diagnostics
 from jaxmlp.diagnostics.watch import RunDiagnostics as RunDiagnostics

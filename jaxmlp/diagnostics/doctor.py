@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jaxmlp.config import MLPConfig
-from jaxmlp.diagnostics import rules_data, rules_network, rules_training
 from jaxmlp.diagnostics.examine import Examination, examine
 from jaxmlp.diagnostics.finding import Finding
+from jaxmlp.diagnostics.rules import data as rules_data
+from jaxmlp.diagnostics.rules import network as rules_network
+from jaxmlp.diagnostics.rules import training as rules_training
 from jaxmlp.losses import Loss
 from jaxmlp.training import FitResult
 from jaxmlp.types import Key, Params, ScalarLike, State

@@ -12,11 +12,11 @@ from jaxtyping import Array, Float
 
 from jaxmlp.checks import check_frozen, check_params
 from jaxmlp.config import MLPConfig
-from jaxmlp.diagnostics.activity import UnitActivity, layer_activity
 from jaxmlp.diagnostics.chance import chance_level, target_matrix
 from jaxmlp.diagnostics.conditioning import Conditioning, conditioning
 from jaxmlp.diagnostics.nonfinite import first_non_finite, tensor_flags
 from jaxmlp.diagnostics.trial import Trial, try_rates
+from jaxmlp.diagnostics.units import UnitActivity, layer_activity
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.network import backward, forward, predict
 from jaxmlp.normalization import init_state

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxmlp.config import MLPConfig
-from jaxmlp.diagnostics.activity import UnitActivity, layer_activity
 from jaxmlp.diagnostics.chance import chance_level
 from jaxmlp.diagnostics.examine import draw_sample
 from jaxmlp.diagnostics.monitor import LayerMonitor, LayerReadings, monitor_layers
 from jaxmlp.diagnostics.nonfinite import NonFinite, replay
+from jaxmlp.diagnostics.units import UnitActivity, layer_activity
 from jaxmlp.network import objective
 from jaxmlp.training.loop import copy_tree
 from jaxmlp.training.observation import RunParts

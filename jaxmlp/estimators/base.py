@@ -36,7 +36,7 @@ from jaxmlp.estimators.weights import (
     to_attributes,
 )
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.transfer import Model
+from jaxmlp.models import Model
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -330,7 +330,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             return hidden_values(self._config, *from_attributes(self, self._config), x)
 
     def to_model(self) -> Model:
-        """Return what was learnt as a `jaxmlp.transfer.Model`, which `jaxmlp.transfer.save` writes.
+        """Return what was learnt as a `jaxmlp.models.Model`, which `jaxmlp.models.save` writes.
 
         Raises:
             ValueError: for an ensemble, which is several networks.

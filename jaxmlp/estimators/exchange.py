@@ -10,11 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 from jaxmlp.estimators.options import ALIASES
 from jaxmlp.estimators.weights import from_attributes, to_attributes
 from jaxmlp.losses import get_loss
-from jaxmlp.transfer import Model
+from jaxmlp.models import Model
 
 
 def model_of(estimator: Any) -> Model:
-    """Return what an estimator has learnt as a `jaxmlp.transfer.Model`.
+    """Return what an estimator has learnt as a `jaxmlp.models.Model`.
 
     Raises:
         ValueError: for an ensemble, which is several networks.
@@ -53,7 +53,7 @@ def restore(estimator: Any, model: Model) -> Any:
     if extra is None or ("classes" in extra) != (estimator._task == "classification"):
         raise ValueError(
             f"this model was not made by {type(estimator).__name__}.to_model(). Use "
-            "jaxmlp.transfer.infer to predict with it."
+            "jaxmlp.models.infer to predict with it."
         )
     config = model.config
     names = {ours: theirs for theirs, ours in ALIASES.items()}

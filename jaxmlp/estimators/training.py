@@ -16,13 +16,13 @@ from jaxtyping import Array, Float
 
 from jaxmlp.losses import Loss
 from jaxmlp.optimizers import Optimizer
+from jaxmlp.sweeps.executors import Executor, choose_executor
 from jaxmlp.training import FitStatus, Program, Settings, fit_steps, initial_carry
 from jaxmlp.training.batches import TrainData
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.training.program import Carry
 from jaxmlp.training.steps import is_running
 from jaxmlp.types import Params, State, wide_dtype
-from jaxmlp.vectorized.executors import Executor, choose_executor
 
 CHUNK_SECONDS = 0.25  # between looks at Ctrl-C and the progress
 FIRST_STEPS = 64  # of a run whose speed is not known yet

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from jaxmlp.transfer.calibration import Reliability
+from jaxmlp.models.calibration import Reliability
 
 INK, FAINT = "#333333", "#DDDDDD"
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxmlp.models import Model, class_probabilities, infer
 from jaxmlp.report.importance import Importance, permutation_importance
 from jaxmlp.report.scores import (
     Score,
@@ -14,7 +15,6 @@ from jaxmlp.report.scores import (
     confusion_counts,
     regression_scores,
 )
-from jaxmlp.transfer import Model, class_probabilities, infer
 
 
 class Outcome(NamedTuple):

@@ -10,7 +10,9 @@ from jaxmlp.data.tables.pitfalls import Doubt
 from jaxmlp.diagnostics import LayerReadings, UnitActivity, layer_activity
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.flatness import activation_outputs
+from jaxmlp.lecture import explain_backward
 from jaxmlp.losses import get_loss
+from jaxmlp.models import Model
 from jaxmlp.network import forward
 from jaxmlp.report.charts import by_layer, curve, histograms
 from jaxmlp.report.outcome import Outcome
@@ -26,8 +28,6 @@ from jaxmlp.report.plots import confusion_matrix
 from jaxmlp.report.scores import SCORE_NAMES, Score
 from jaxmlp.training import FitResult
 from jaxmlp.training.metrics import METRICS
-from jaxmlp.transfer import Model
-from jaxmlp.verification import explain_backward
 
 SAMPLE_ROWS = 1024
 FLOW = (

@@ -1,7 +1,6 @@
 """Prove any hand-written gradient or update rule, ours or yours."""
 
 from jaxmlp.verification.gradients import check_gradients as check_gradients
-from jaxmlp.verification.graph import ComputationalGraph as ComputationalGraph
 from jaxmlp.verification.jacobians import check_hvp as check_hvp
 from jaxmlp.verification.jacobians import check_jacobian as check_jacobian
 from jaxmlp.verification.jacobians import check_vjp as check_vjp
@@ -11,5 +10,3 @@ from jaxmlp.verification.report import Verdict as Verdict
 from jaxmlp.verification.testing import assert_gradients as assert_gradients
 from jaxmlp.verification.updates import UpdateReport as UpdateReport
 from jaxmlp.verification.updates import check_update_rule as check_update_rule
-from jaxmlp.verification.walkthrough import Walkthrough as Walkthrough
-from jaxmlp.verification.walkthrough import explain_backward as explain_backward

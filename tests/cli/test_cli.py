@@ -20,8 +20,8 @@ import jaxmlp
 from jaxmlp.cli.main import run
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.data import load_digits
+from jaxmlp.models import load
 from jaxmlp.report.scores import confusion_counts
-from jaxmlp.transfer import load
 
 QUICK = ["train", "--epochs", "2", "--layers", "16"]
 

@@ -15,7 +15,8 @@ from jaxmlp.cli.export import FILES
 from jaxmlp.cli.main import run
 from jaxmlp.data import Standardizer
 from jaxmlp.data.tables.preprocessor import TablePreprocessor
-from jaxmlp.transfer import Model, from_flax, from_torch, save
+from jaxmlp.interchange import from_flax, from_torch
+from jaxmlp.models import Model, save
 
 X = np.random.default_rng(0).normal(5, 2, (20, 3)).astype(np.float32)
 NEEDS = {"onnx": "onnxruntime", "sklearn": "skops"}

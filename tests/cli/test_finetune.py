@@ -13,7 +13,7 @@ import pytest
 import jaxmlp
 from jaxmlp.cli.main import run
 from jaxmlp.data import Standardizer, load_digits
-from jaxmlp.transfer import Model, load, save
+from jaxmlp.models import Model, load, save
 
 DIGITS = load_digits()
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from jaxmlp.cli.main import run
-from jaxmlp.transfer import load
+from jaxmlp.models import load
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 
 from jaxmlp.cli.main import run
 from jaxmlp.cli.table_problem import TableOptions, load_table_problem
-from jaxmlp.transfer import load
+from jaxmlp.models import load
 
 QUICK = ["--epochs", "3", "--layers", "16"]
 N = 300

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jaxmlp import transfer
+from jaxmlp import models
 from jaxmlp.estimators import MLPClassifier, MLPRegressor
 from jaxmlp.estimators.training import _run_epochs, capacity
 
@@ -50,8 +50,8 @@ def test_kept_in_files(classifier: MLPClassifier, tmp_path: Path, way: str) -> N
         assert all(name.startswith("jaxmlp.") for name in unknown)
         again = skops.loads(content, trusted=unknown)
     else:
-        transfer.save(path, classifier.to_model())
-        again = MLPClassifier.from_model(transfer.load(path))
+        models.save(path, classifier.to_model())
+        again = MLPClassifier.from_model(models.load(path))
     np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
     np.testing.assert_array_equal(again.predict(X), classifier.predict(X))
     again.set_params(warm_start=True).fit(X, LABELS)  # and it goes on learning
@@ -95,8 +95,8 @@ def test_automatic_preprocessing_survives_a_file(tmp_path: Path) -> None:
     frame.loc[3, "size"] = np.nan
     model = MLPRegressor(**SMALL, preprocessing="auto").fit(frame, 1000 + 50 * Y)
     assert abs(model.predict(frame).mean() - 1000) < 50
-    transfer.save(tmp_path / "m.safetensors", model.to_model())
-    again = MLPRegressor.from_model(transfer.load(tmp_path / "m.safetensors"))
+    models.save(tmp_path / "m.safetensors", model.to_model())
+    again = MLPRegressor.from_model(models.load(tmp_path / "m.safetensors"))
     np.testing.assert_allclose(again.predict(frame), model.predict(frame), rtol=1e-6)
 
 

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 
 import jaxmlp
+from jaxmlp.lecture import explain_backward
 from jaxmlp.losses import LOSSES
-from jaxmlp.verification import (
-    check_hvp,
-    check_jacobian,
-    check_vjp,
-    explain_backward,
-)
+from jaxmlp.verification import check_hvp, check_jacobian, check_vjp
 from jaxmlp.verification.registry import all_cases, default_cases
 
 

@@ -1,0 +1,8 @@
+"""The lecture's ways to use a pretrained network: fixed features, fine-tuning, transfer."""
+
+from jaxmlp.finetuning.backbone import Backbone as Backbone
+from jaxmlp.finetuning.finetuning import MODES as MODES
+from jaxmlp.finetuning.finetuning import Finetuned as Finetuned
+from jaxmlp.finetuning.finetuning import finetune as finetune
+from jaxmlp.finetuning.freezing import freeze as freeze
+from jaxmlp.finetuning.freezing import unfreeze as unfreeze

@@ -1,0 +1,165 @@
+"""Any pretrained model as a feature extractor; its features are kept on disk."""
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxmlp.files import atomic_writer
+
+Extractor = Callable[[Sequence[Any]], Any]
+"""items -> array (items, features): `encoder.encode`, a torch module's forward, your function."""
+
+BATCH_ITEMS = 64
+
+
+class Backbone:
+    """A feature extractor of any library, with a cache on disk keyed by content.
+
+    Each item (a text, bytes, an image as an array) has a file of its own, named by the SHA-256 of
+    the backbone's name and the item's type, shape and bytes. So a longer list, another order or a
+    second run extracts only what is new. Files are .npy with the digest of their bytes behind the
+    array: damaged ones are computed anew. Writing is atomic, reading never unpickles.
+
+    Args:
+        extract: items -> array (items, features), equal for equal items whatever their neighbours.
+        name: what the extractor is, version included; another name is another cache.
+        cache: folder to keep features in; None keeps them nowhere.
+        batch_items: items that `extract` is given at a time.
+
+    Example:
+        >>> lengths = Backbone(lambda texts: np.array([[len(t)] for t in texts], np.float32), "n")
+        >>> lengths(["a", "bcd"]).tolist()
+        [[1.0], [3.0]]
+
+    Reference: lecture, chapter VIII, feature extraction.
+    """
+
+    def __init__(
+        self,
+        extract: Extractor,
+        name: str,
+        cache: str | Path | None = None,
+        *,
+        batch_items: int = BATCH_ITEMS,
+    ) -> None:
+        """Keep the extractor; nothing runs yet."""
+        if not callable(extract):
+            raise TypeError(f"extract is {extract!r:.60}; pass a function items -> array.")
+        if batch_items < 1:
+            raise ValueError(f"batch_items is {batch_items}; give at least 1.")
+        self.extract, self.name, self.batch_items = extract, name, batch_items
+        self.cache = None if cache is None else Path(cache)
+        self.n_extracted = 0
+
+    def __call__(
+        self, items: Sequence[Any], progress: Callable[[int, int], Any] = lambda done, all_: None
+    ) -> Float[np.ndarray, "items features"]:
+        """Return the features of each item, from the cache where it has them.
+
+        Args:
+            items: texts, bytes or numeric arrays.
+            progress: called with (items done, all items) after each batch of new ones.
+
+        Returns:
+            (items, features), in the dtype that the extractor gave; `n_extracted` counts the
+            items that went through it.
+
+        Raises:
+            TypeError: for an item that is neither text, bytes nor a numeric array.
+            ValueError: for no items, or an extractor that returns something other than a finite
+                row of one width for each item.
+        """
+        if len(items) == 0:
+            raise ValueError("there are no items; pass at least one.")
+        keys = [content_key(self.name, item) for item in items]
+        rows = {key: row for key in set(keys) if (row := self._read(key)) is not None}
+        missing = [k for k, key in enumerate(keys) if key not in rows]
+        first = list({keys[k]: k for k in reversed(missing)}.values())[::-1]  # each item once
+        for start in range(0, len(first), self.batch_items):
+            chosen = first[start : start + self.batch_items]
+            for k, row in zip(chosen, self._extract([items[k] for k in chosen]), strict=True):
+                rows[keys[k]] = row
+                self._write(keys[k], row)
+            progress(len(items) - len(first) + start + len(chosen), len(items))
+        widths = {row.shape for row in rows.values()}
+        if len(widths) > 1:
+            raise ValueError(
+                f"the features of {self.name!r} have different widths, {sorted(widths)}; a new "
+                "version of an extractor needs a new name."
+            )
+        return np.stack([rows[key] for key in keys])
+
+    def _extract(self, items: list[Any]) -> np.ndarray:
+        found = np.asarray(self.extract(items))
+        if found.ndim != 2 or len(found) != len(items) or found.dtype.kind != "f":
+            raise ValueError(
+                f"the extractor {self.name!r} returned {found.dtype} of shape {found.shape} for "
+                f"{len(items)} items; it must return floats of shape ({len(items)}, features)."
+            )
+        if not np.isfinite(found).all():
+            raise ValueError(f"the extractor {self.name!r} returned NaN or infinity.")
+        self.n_extracted += len(items)
+        return found
+
+    def _path(self, key: str) -> Path:
+        assert self.cache is not None
+        return self.cache / key[:2] / f"{key}.npy"
+
+    def _read(self, key: str) -> np.ndarray | None:
+        """The features of a file that is whole; None for one that is damaged or absent."""
+        if self.cache is None or not (path := self._path(key)).is_file():
+            return None
+        content = path.read_bytes()
+        body, digest = content[:-32], content[-32:]
+        if hashlib.sha256(body).digest() != digest:
+            return None
+        return np.load(io.BytesIO(body), allow_pickle=False)
+
+    def _write(self, key: str, row: np.ndarray) -> None:
+        if self.cache is None:
+            return
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = _dump_npy(row)
+        with atomic_writer(path) as file:
+            file.write(body)
+            file.write(hashlib.sha256(body).digest())
+
+
+def content_key(name: str, item: Any) -> str:
+    """Return the SHA-256 of an extractor's name and an item's kind, shape and bytes, in hex.
+
+    Raises:
+        TypeError: if the item is neither text, bytes nor a numeric array.
+
+    >>> content_key("encoder", "text")[:8]
+    '8582c045'
+    """
+    if isinstance(item, str):
+        kind, content = "text", item.encode("utf-8", "surrogatepass")
+    elif isinstance(item, bytes):
+        kind, content = "bytes", item
+    else:
+        array = np.ascontiguousarray(item)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(
+                f"an item is a {type(item).__name__}; pass text, bytes or numeric arrays."
+            )
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        kind, content = f"{array.dtype.str}{array.shape}", array.tobytes()
+    # Lengths go in, or "ab" + "c" and "a" + "bc" would be one key.
+    heads = [part.encode() for part in (name, kind)]
+    return hashlib.sha256(
+        b"".join(len(part).to_bytes(8, "little") + part for part in (*heads, content))
+    ).hexdigest()
+
+
+def _dump_npy(row: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, row, allow_pickle=False)
+    return buffer.getvalue()

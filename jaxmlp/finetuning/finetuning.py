@@ -1,0 +1,279 @@
+"""The lecture's three ways to use a pretrained network: features, fine-tuning, transfer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmlp.checks import check_key, unknown_name
+from jaxmlp.config import MLPConfig
+from jaxmlp.finetuning.freezing import LayerChoice, freeze
+from jaxmlp.losses import get_loss
+from jaxmlp.models.inference import infer, prepare
+from jaxmlp.models.model_file import Model
+from jaxmlp.models.surgery import (
+    Network,
+    attach_head,
+    detach_head,
+    hidden_layer,
+    replace_head,
+)
+from jaxmlp.optimizers import Optimizer, adam, chain, scale_by_layer
+from jaxmlp.training import FitResult, FitStatus, fit
+from jaxmlp.types import Key
+
+HEAD_RATE = 1e-3  # Adam's usual rate, for weights that start at random
+LOWER_SHARE = 0.1  # of it, for weights that were learnt already
+
+
+MODES = {
+    "features": "a new head on the fixed features of the trunk",
+    "finetune": "a new head; low layers frozen, high ones trained at a small rate",
+    "transfer": "a new head, trained alone first; then all layers at a small rate",
+}
+"""The lecture's three ways (chapter VIII), in words."""
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What fine-tuning made.
+
+    Attributes:
+        model: the whole network, with the pretrained model's preprocessing.
+        results: of each run of `fit`, in order; their `params` are those of the layers above
+            cached features only.
+        frozen: the layers that did not train.
+    """
+
+    model: Model
+    results: tuple[FitResult, ...]
+    frozen: tuple[int, ...]
+
+
+def finetune(
+    model: Model | Network | tuple[Any, ...],
+    data: tuple[Any, Any],
+    *,
+    key: Key,
+    mode: str = "finetune",
+    epochs: int = 30,
+    batch_size: int | None = 32,
+    learning_rate: float | None = None,
+    optimizer: Optimizer | None = None,
+    n_out: int | None = None,
+    class_names: Sequence[str] | None = None,
+    loss: str | None = None,
+    layer: int = -1,
+    hidden: tuple[int, ...] = (),
+    keep_head: bool = False,
+    frozen: LayerChoice | None = None,
+    cache: bool = True,
+    validation_data: tuple[Any, Any] | None = None,
+    **options: Any,
+) -> Finetuned:
+    """Teach a pretrained network a new task.
+
+    "features": the trunk is frozen; its features are computed once, and a new head is trained on
+        them. For very little data.
+    "finetune": a new head; the lower half of the hidden layers is frozen, the upper half trains at
+        a tenth of the head's rate. For enough data, a similar task.
+    "transfer": a new head, trained first on the features as above; then all layers train, at a
+        tenth of the rate. For the best result on related data.
+
+    Args:
+        model: a `Model`, or (config, params) or (config, params, state).
+        data: (x, y); x raw for a `Model`, whose preprocessing is applied, else as the network
+            takes it, (n, n_in); y as the loss takes it, (n,) or (n, n_out).
+        key: random key of the new head, of shuffling and dropout.
+        mode: one of `MODES`.
+        epochs: passes over the data, of each phase.
+        batch_size: rows a step; None takes all.
+        learning_rate: of the head, for Adam; 0.001 by default.
+        optimizer: a rule instead of Adam, for every layer that trains in the last phase.
+        n_out: outputs of the new head; default: what y asks for.
+        class_names: of the new classes; default: "0", "1", ...
+        loss: name of the loss; default: the model's, or softmax cross-entropy.
+        layer: the last hidden layer of the trunk, counted from 0 or from the end.
+        hidden: sizes of new hidden layers in the head.
+        keep_head: go on with the pretrained head instead, for the same outputs.
+        frozen: layers that do not train in the mode "finetune", as for `freeze`; indices count
+            the new network's layers.
+        cache: compute the features of the layers below the lowest one that trains only once; False
+            runs the whole network in every step.
+        validation_data: (x, y), like `data`.
+        options: of `fit`, such as early_stopping, l2, dropout_rate, sample_weight, callbacks.
+
+    Returns:
+        The new model, and the results of the training runs. Frozen layers are those of the
+        pretrained network, bit for bit.
+
+    Raises:
+        ValueError: for an unknown mode, for what the mode cannot do, and as `fit` does.
+
+    Differences: caching changes nothing but rounding, since frozen layers drop nothing and
+        normalize with running statistics; with dropout *above* the features, the masks are others
+        than those of the uncached run.
+
+    Example:
+        >>> from jaxmlp import init
+        >>> config = MLPConfig((4, 8, 3))
+        >>> x, y = np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
+        >>> new = finetune((config, init(config, jax.random.key(0))), (x, y), mode="features",
+        ...                key=jax.random.key(1), epochs=2)
+        >>> new.model.config.layer_sizes, new.frozen
+        ((4, 8, 2), (0,))
+
+    Reference: lecture, chapter VIII (three ways to use pretrained models); Kumar et al.,
+    Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution, 2022, arXiv
+    2202.10054 (the head first).
+    """
+    check_key(key)
+    if mode not in MODES:
+        raise unknown_name("mode", mode, MODES)
+    if frozen is not None and mode != "finetune":
+        raise ValueError(f"the mode {mode!r} says which layers are frozen; leave frozen= out.")
+    if optimizer is not None and learning_rate is not None:
+        raise ValueError("optimizer= brings its own learning rate; leave learning_rate= out.")
+    model = _as_model(model, loss)
+    train = _prepared(model, data, "data")
+    validation = None
+    if validation_data is not None:
+        validation = _prepared(model, validation_data, "validation_data")
+    head_key, fit_key = jax.random.split(key)
+    network = Network(model.config, model.params, model.state)
+    if keep_head:
+        _check_head(model, n_out, hidden)
+    else:
+        width = n_out or _outputs_for(model.loss, train[1])
+        network = replace_head(
+            *network[:2], head_key, width, state=model.state, layer=layer, hidden=hidden
+        )
+        model = model._replace(class_names=_class_names(model.loss, class_names, width))
+    kept = hidden_layer(model.config, layer)
+    options |= {"loss": model.loss, "epochs": epochs, "batch_size": batch_size, "key": fit_key}
+    results = []
+    rate = HEAD_RATE if learning_rate is None else learning_rate
+    for still, rule in _phases(mode, network.config, kept, frozen, optimizer, rate):
+        network, result = _train(network, still, rule, train, validation, cache, options)
+        results.append(result)
+        if result.status in (FitStatus.DIVERGED, FitStatus.INTERRUPTED):
+            break
+    config, params, state = network
+    tuned = model._replace(config=config, params=params, state=state, metrics={}, extra={})
+    return Finetuned(tuned, tuple(results), still)
+
+
+def _phases(
+    mode: str,
+    config: MLPConfig,
+    kept: int,
+    frozen: LayerChoice | None,
+    optimizer: Optimizer | None,
+    rate: float,
+) -> list[tuple[tuple[int, ...], Optimizer]]:
+    """The runs that a mode consists of: (frozen layers, update rule) each."""
+    trunk = tuple(range(kept + 1))
+    if mode == "features":
+        return [(trunk, optimizer or adam(rate))]
+    if mode == "transfer":
+        return [(trunk, adam(rate)), ((), optimizer or adam(LOWER_SHARE * rate))]
+    still = trunk[: len(trunk) // 2] if frozen is None else freeze(config, frozen)
+    training = [l for l in range(config.n_layers) if l not in still]
+    shares = tuple(LOWER_SHARE if l <= kept else 1.0 for l in training)
+    return [(still, optimizer or chain(adam(rate), scale_by_layer(shares)))]
+
+
+def _train(
+    network: Network,
+    frozen: tuple[int, ...],
+    optimizer: Optimizer,
+    train: tuple[Any, Any],
+    validation: tuple[Any, Any] | None,
+    cache: bool,
+    options: Mapping[str, Any],
+) -> tuple[Network, FitResult]:
+    """Train the layers that are not frozen, those above the lowest of them on cached features."""
+    lowest = min((l for l in range(network.config.n_layers) if l not in frozen), default=0)
+    if not cache or lowest == 0:
+        result = fit(
+            network.config, network.params, train, state=network.state, frozen=frozen,
+            optimizer=optimizer, validation_data=validation, **options,
+        )  # fmt: skip
+        return Network(network.config, result.params, result.state), result
+    if options.get("monitor") is not None:
+        raise ValueError(
+            "a monitor sees only the layers above the cached features; pass cache=False to have "
+            "the whole network run in every step."
+        )
+    whole = Model(*network)
+
+    def cached(data: tuple[Any, Any]) -> tuple[Any, Any]:
+        return infer(whole, data[0], output="embeddings", layer=lowest - 1), data[1]
+
+    upper = detach_head(network, lowest - 1)
+    result = fit(
+        upper.config, upper.params, cached(train), state=upper.state, optimizer=optimizer,
+        frozen=tuple(l - lowest for l in frozen if l > lowest),
+        validation_data=None if validation is None else cached(validation), **options,
+    )  # fmt: skip
+    trained = Network(upper.config, result.params, result.state)
+    return attach_head(network, trained, lowest - 1), result
+
+
+def _as_model(model: Model | Network | tuple[Any, ...], loss: str | None) -> Model:
+    if not isinstance(model, Model):
+        if not (isinstance(model, tuple) and isinstance(model[0], MLPConfig)):
+            raise TypeError(
+                f"model is a {type(model).__name__}; pass what jaxmlp.models.load returns, or a "
+                "tuple (config, params, state)."
+            )
+        model = Model(*model)
+    return model if loss is None else model._replace(loss=get_loss(loss).name)
+
+
+def _prepared(model: Model, data: Any, what: str) -> tuple[Any, Any]:
+    """The data as the network takes them, by the model's own preprocessing if it has one."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"{what} is a {type(data).__name__}; pass a pair (x, y) of arrays.")
+    x, y = data
+    if model.preprocessing is not None or hasattr(x, "columns"):
+        x = prepare(model, x, what=what)
+    if model.target_transform is not None:
+        y = model.target_transform.transform(y)
+    return x, np.asarray(y)
+
+
+def _outputs_for(loss: str, y: np.ndarray) -> int:
+    """The number of outputs that targets ask for."""
+    if y.ndim == 2:
+        return y.shape[1]
+    if loss != "softmax_cross_entropy":
+        return 1
+    if y.dtype.kind not in "iu" or y.size == 0:
+        raise ValueError(
+            f"y has dtype {y.dtype}; pass class indices 0, 1, ... as jaxmlp.data.from_arrays makes "
+            "them, or another loss=."
+        )
+    return max(2, int(y.max()) + 1)
+
+
+def _class_names(loss: str, names: Sequence[str] | None, n_out: int) -> tuple[str, ...] | None:
+    if get_loss(loss).task != "classification":
+        return None
+    n_classes = max(2, n_out)
+    if names is None:
+        return tuple(str(k) for k in range(n_classes))
+    if len(names) != n_classes:
+        raise ValueError(f"there are {len(names)} class names for {n_classes} classes.")
+    return tuple(names)
+
+
+def _check_head(model: Model, n_out: int | None, hidden: tuple[int, ...]) -> None:
+    have = model.config.layer_sizes[-1]
+    if hidden or n_out not in (None, have):
+        raise ValueError(
+            f"keep_head=True keeps the pretrained head of {have} outputs; leave hidden= and n_out= "
+            "out, or keep_head."
+        )

@@ -1,0 +1,154 @@
+"""What an export computes, in numpy arrays: preprocessing, layers with batch norm folded, link."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxmlp.activations import ACTIVATIONS
+from jaxmlp.data import Standardizer
+from jaxmlp.interchange.foreign import Dense, Norm, check_model, fold_after, known_activation
+from jaxmlp.losses import get_loss
+from jaxmlp.losses.base import identity_link
+from jaxmlp.losses.classification import sigmoid_link, softmax_link
+from jaxmlp.losses.regression import exp_link
+from jaxmlp.models.model_file import Model
+
+LINKS: dict[Callable[..., Any], str] = {
+    identity_link: "identity",
+    softmax_link: "softmax",
+    sigmoid_link: "sigmoid",
+    exp_link: "exp",
+}
+
+
+class Step(NamedTuple):
+    """h -> phi(h W + b), with W of shape (n_in, n_out), b of (n_out,)."""
+
+    W: np.ndarray
+    b: np.ndarray
+    activation: str
+
+
+class Scaling(NamedTuple):
+    """The center and the scale of each column, float64, (columns,) each."""
+
+    center: np.ndarray
+    scale: np.ndarray
+
+
+class Plan(NamedTuple):
+    """The steps from raw data to predictions.
+
+    Attributes:
+        inputs: x -> (x - center) / scale, or None.
+        steps: the layers.
+        link: "identity", "softmax", "sigmoid" or "exp", of the logits.
+        targets: y -> y * scale + center after the link, or None.
+        feature_names: of the inputs, or None.
+        class_names: of the classes, or None.
+    """
+
+    inputs: Scaling | None
+    steps: tuple[Step, ...]
+    link: str
+    targets: Scaling | None
+    feature_names: tuple[str, ...] | None
+    class_names: tuple[str, ...] | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the layers compute: float32 or float64."""
+        return self.steps[0].W.dtype
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of every layer, input and output included."""
+        return (self.steps[0].W.shape[0], *(step.W.shape[1] for step in self.steps))
+
+    @property
+    def decision(self) -> str | None:
+        """How a label follows from the logits: "argmax", "sign" (one logit), or None."""
+        if self.class_names is None or self.link not in ("softmax", "sigmoid"):
+            return None
+        if self.sizes[-1] == 1:
+            return "sign" if len(self.class_names) == 2 else None
+        return "argmax" if self.link == "softmax" else None  # sigmoids: several labels at once
+
+
+def plan_of(model: Model) -> Plan:
+    """Describe the inference of a model in numpy.
+
+    Args:
+        model: the model; `model._replace(preprocessing=None)` leaves that part out.
+
+    Returns:
+        The plan; batch normalization is folded into the layers in float64, rounded once.
+        A network that computes in bfloat16 becomes one in float32.
+
+    Raises:
+        TypeError: if it is no model.
+        ValueError: if params do not fit, or for preprocessing, an activation or a link which is not
+            of the library, so that no other program would know it.
+
+    Example:
+        >>> import jax, jaxmlp
+        >>> config = jaxmlp.MLPConfig((2, 3, 2), batch_norm=True)
+        >>> params = jaxmlp.init(config, jax.random.key(0))
+        >>> plan = plan_of(Model(config, params, jaxmlp.init_state(config)))
+        >>> plan.sizes, plan.link, [step.activation for step in plan.steps]
+        ((2, 3, 2), 'softmax', ['relu', 'identity'])
+    """
+    check_model(model)
+    loss = get_loss(model.loss)
+    if loss.link not in LINKS:
+        raise ValueError(
+            f"the link of loss {loss.name!r} is a function of your own, which cannot be exported; "
+            "export with loss='squared_error' for the logits."
+        )
+    config = model.config
+    dtype = np.float64 if config.dtype == "float64" else np.float32
+    steps = []
+    for l, (layer, phi) in enumerate(zip(model.params, config.activations, strict=True)):
+        name = known_activation(phi, ACTIVATIONS, "an export")
+        W, b, gamma, beta = (None if leaf is None else np.asarray(leaf) for leaf in layer)
+        dense = Dense(np.asarray(W), b)
+        if config.normalized[l]:
+            mean, var = (np.asarray(part) for part in model.state[l])
+            dense = fold_after(dense, Norm(gamma, beta, mean, var), config.batch_norm_eps)
+        steps.append(Step(dense.W.astype(dtype), np.asarray(dense.b).astype(dtype), name))
+    n_in, n_out = config.layer_sizes[0], config.layer_sizes[-1]
+    return Plan(
+        _scaling("preprocessing", model.preprocessing, n_in),
+        tuple(steps),
+        LINKS[loss.link],
+        _scaling("target_transform", model.target_transform, n_out),
+        _names("feature_names", model.feature_names, n_in),
+        model.class_names,
+    )
+
+
+def _scaling(field: str, record: Any, size: int) -> Scaling | None:
+    if record is None:
+        return None
+    if not isinstance(record, Standardizer):
+        also = ", feature_names=None" if field == "preprocessing" else ""
+        raise ValueError(
+            f"{field} is a {type(record).__name__}, which cannot be exported: export the network "
+            f"alone, of model._replace({field}=None{also}), and apply the transform yourself."
+        )
+    if record.n_features != size:
+        raise ValueError(
+            f"{field} has {record.n_features} columns, but the network {size}; use those that it "
+            "was trained with."
+        )
+    return Scaling(*(np.broadcast_to(part, (size,)) for part in (record.mean, record.scale)))
+
+
+def _names(field: str, names: tuple[str, ...] | None, size: int) -> tuple[str, ...] | None:
+    if names is not None and len(names) != size:
+        raise ValueError(
+            f"{field} has {len(names)} entries, but there are {size} inputs; give one for each, or "
+            "None."
+        )
+    return names

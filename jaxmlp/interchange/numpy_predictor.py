@@ -1,0 +1,279 @@
+"""Leave without JAX: a model as one Python file that needs numpy alone."""
+
+import base64
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from jaxmlp.files import write_atomically
+from jaxmlp.interchange.example_rows import ExampleRows, example_rows
+from jaxmlp.interchange.export_plan import Plan, plan_of
+from jaxmlp.models.model_file import Model
+
+# Source of each function that a predictor may need; others that it calls come before it.
+FUNCTIONS = {
+    "relu": ((), "return np.where(z <= 0, z.dtype.type(0), z)"),
+    "leaky_relu": ((), "return np.where(z > 0, z, {slope} * z)"),
+    "sigmoid": (
+        (),
+        "e = np.exp(-np.abs(z))  # at most 1: nothing overflows\n"
+        "return np.where(z >= 0, z.dtype.type(1), e) / (1 + e)",
+    ),
+    "tanh": ((), "return np.tanh(z)"),
+    "elu": ((), "return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))"),
+    "selu": (
+        (),
+        "return {selu_scale} * np.where(z > 0, z, {selu_alpha} * np.expm1(np.minimum(z, 0)))",
+    ),
+    "softplus": ((), "return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))"),
+    "gelu": (
+        ("sigmoid",),
+        "return z * sigmoid({gelu_factor} * z * (1 + {gelu_cubic} * z * z))",
+    ),
+    "gelu_exact": (
+        (),
+        "erfc = np.vectorize(math.erfc, otypes=[z.dtype])  # numpy has none\n"
+        "return 0.5 * z * erfc(-math.sqrt(0.5) * z)",
+    ),
+    "silu": (("sigmoid",), "return z * sigmoid(z)"),
+    "mish": (("softplus",), "return z * np.tanh(softplus(z))"),
+    "softmax": (
+        (),
+        "e = np.exp(z - z.max(axis=1, keepdims=True))\nreturn e / e.sum(axis=1, keepdims=True)",
+    ),
+    "exp": ((), "return np.exp(z)"),
+}
+CONSTANTS = {
+    "slope": repr(LEAKY_SLOPE),
+    "selu_scale": repr(SELU_SCALE),
+    "selu_alpha": repr(SELU_ALPHA),
+    "gelu_factor": repr(float(np.sqrt(8 / np.pi))),
+    "gelu_cubic": repr(GELU_CUBIC),
+}
+
+TEMPLATE = '''\
+"""{title}
+
+Needs numpy alone. Use it as a program or as a module:
+
+    python {file}              # checks itself
+    python {file} data.csv     # prints a prediction for each row
+
+    from {module} import predict{label_import}
+"""
+
+import base64
+import csv
+{math}import sys
+
+import numpy as np
+
+FEATURE_NAMES = {feature_names}
+CLASS_NAMES = {class_names}
+
+
+{functions}def array(text, shape, dtype="{dtype}"):
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
+
+
+def logits(x):
+    """Outputs of the network, (rows, {n_out}), for raw features x, (rows, {n_in})."""
+    x = np.asarray(x)
+    if x.ndim != 2 or x.shape[1] != {n_in}:
+        raise ValueError(f"x has shape {{x.shape}}, but must be (rows, {n_in}).")
+{preparation}
+    for W, b, activation in LAYERS:
+        h = activation(h @ W + b)
+    return h
+
+
+def predict(x):
+    """{predict_doc}"""
+    return {predict_code}
+
+
+{label}def self_check():
+    """Compare with what the trained network said about a few rows; returns the largest error."""
+    error = np.abs(logits(CHECK_X) - CHECK_LOGITS).max()
+    if not error <= {tolerance} * np.abs(CHECK_LOGITS).max():
+        raise SystemExit(f"self-check FAILED: logits differ by {{error:.1e}}")
+    return error
+
+
+def read_csv(path):
+    """Features of a CSV file; columns go by name if the first line has the names."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if not rows:
+        raise SystemExit(f"{{path}} is empty.")
+    columns = range(len(rows[0]))
+    try:
+        [float(cell) for cell in rows[0]]
+    except ValueError:
+        heading = rows.pop(0)
+        if FEATURE_NAMES is not None:
+            missing = [name for name in FEATURE_NAMES if name not in heading]
+            if missing:
+                raise SystemExit(f"{{path}} lacks the column {{missing[0]!r}}.")
+            columns = [heading.index(name) for name in FEATURE_NAMES]
+    try:
+        return np.array([[float(row[k]) for k in columns] for row in rows]).reshape(len(rows), -1)
+    except (ValueError, IndexError):
+        raise SystemExit(f"{{path}} holds something that is not a number.")
+
+
+def main(arguments):
+    if not arguments:
+        print(f"self-check passed: logits agree to {{self_check():.1e}}")
+        return
+    try:
+        x = read_csv(arguments[0])
+        outputs = {main_outputs}
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error))
+    for row in outputs:
+        print({main_print})
+
+
+{data}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+'''
+
+
+def to_numpy(model: Model, path: str | Path) -> str:
+    """Write a model as a Python program of numpy alone, weights included, readable and checked.
+
+    Args:
+        model: the model.
+        path: the file to write, such as predictor.py.
+
+    Returns:
+        Its source: functions `logits`, `predict` (linked) and, for classes with names,
+        `predict_label`; the weights as base64; rows with the logits that ours has for them, with
+        which `self_check` (run as a program without arguments) compares.
+
+    Raises:
+        OSError: if the file cannot be written.
+        ValueError: as `plan_of`.
+
+    Example:
+        >>> import jax, jaxmlp, runpy, tempfile
+        >>> config = jaxmlp.MLPConfig((2, 4, 3))
+        >>> model = Model(config, jaxmlp.init(config, jax.random.key(0)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = to_numpy(model, folder + "/predictor.py")
+        ...     names = runpy.run_path(folder + "/predictor.py")
+        >>> names["predict"](np.zeros((1, 2))).shape
+        (1, 3)
+
+    Differences: batch normalization is folded into the layers; weights in bfloat16 compute in
+        float32.
+    """
+    path = Path(path)
+    plan = plan_of(model)
+    source = TEMPLATE.format(
+        **_texts(plan, path), **_code(plan), data=_data(plan, example_rows(model, plan))
+    )
+    write_atomically(path, source.encode())
+    return source
+
+
+def _texts(plan: Plan, path: Path) -> dict[str, Any]:
+    sizes = "-".join(str(size) for size in plan.sizes)
+    return {
+        "title": f"A trained multilayer perceptron, {sizes}, written by jaxmlp.",
+        "file": path.name,
+        "module": path.stem,
+        "feature_names": _literal(plan.feature_names),
+        "class_names": _literal(plan.class_names),
+        "n_in": plan.sizes[0],
+        "n_out": plan.sizes[-1],
+        "dtype": plan.dtype.newbyteorder("<").str,
+        "tolerance": "1e-5" if plan.dtype == np.float32 else "1e-12",
+    }
+
+
+def _literal(names: tuple[str, ...] | None) -> str:
+    if names is None:
+        return "None"
+    texts = (json.dumps(name, ensure_ascii=False) for name in names)
+    return "[\n" + "".join(f"    {text},\n" for text in texts) + "]"
+
+
+def _code(plan: Plan) -> dict[str, str]:
+    links = {"softmax": "Probabilities of the classes", "sigmoid": "Probabilities"}
+    what = links.get(plan.link, "Rates" if plan.link == "exp" else "Predicted values")
+    predicted = "logits(x)" if plan.link == "identity" else f"{plan.link}(logits(x))"
+    if plan.targets is not None:
+        predicted = f"{predicted} * TARGET_SCALE + TARGET_CENTER"
+    prepared = f"    h = x.astype(np.{plan.dtype.name})"
+    if plan.inputs is not None:
+        prepared = (
+            "    x = x if x.dtype == np.float64 else x.astype(np.float32)\n"
+            "    h = ((x - CENTER) / SCALE).astype(x.dtype)  # in float64, rounded once\n"
+            f"    h = h.astype(np.{plan.dtype.name})"
+        )
+    choice = {
+        "argmax": "logits(x).argmax(axis=1)",
+        "sign": "(logits(x)[:, 0] > 0).astype(int)",
+        None: "",
+    }[plan.decision]
+    label = (
+        "def predict_label(x):\n"
+        '    """Name of the most probable class of each row."""\n'
+        f"    return [CLASS_NAMES[k] for k in {choice}]\n\n\n"
+    )
+    labels = plan.decision is not None
+    functions = _functions(plan)
+    return {
+        "functions": functions,
+        "math": "import math\n" if "math." in functions else "",
+        "preparation": prepared,
+        "predict_doc": f"{what}, (rows, {plan.sizes[-1]}).",
+        "predict_code": predicted,
+        "label": label if labels else "",
+        "label_import": ", predict_label" if labels else "",
+        "main_outputs": "predict_label(x)" if labels else "predict(x)",
+        "main_print": "row" if labels else '*(f"{value:.9g}" for value in row), sep=","',
+    }
+
+
+def _functions(plan: Plan) -> str:
+    """Source of all functions in use, each after those that it calls."""
+    wanted = {step.activation for step in plan.steps} | {plan.link}
+    wanted |= {needed for name in wanted & set(FUNCTIONS) for needed in FUNCTIONS[name][0]}
+    source = ""
+    for name, (_, body) in FUNCTIONS.items():
+        if name in wanted:
+            indented = textwrap.indent(body.format(**CONSTANTS), "    ")
+            source += f"def {name}(z):\n{indented}\n\n\n"
+    return source + "def identity(z):\n    return z\n\n\n"
+
+
+def _data(plan: Plan, rows: ExampleRows) -> str:
+    lines = []
+    for l, step in enumerate(plan.steps):
+        lines += [f"W{l} = {_array(step.W)}", f"b{l} = {_array(step.b)}"]
+    layers = (f"    (W{l}, b{l}, {step.activation}),\n" for l, step in enumerate(plan.steps))
+    lines.append(f"LAYERS = [\n{''.join(layers)}]")
+    if plan.inputs is not None:
+        lines += [f"CENTER = {_array(plan.inputs.center)}", f"SCALE = {_array(plan.inputs.scale)}"]
+    if plan.targets is not None:
+        for name, values in zip(("CENTER", "SCALE"), plan.targets, strict=True):
+            lines.append(f"TARGET_{name} = {_array(values.astype(plan.dtype))}")
+    lines += [f"CHECK_X = {_array(rows.x)}", f"CHECK_LOGITS = {_array(rows.logits)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _array(values: np.ndarray) -> str:
+    """The expression that decodes an array."""
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    text = base64.b64encode(little.tobytes()).decode()
+    wrapped = "\n".join(textwrap.wrap(text, 96))
+    return f'array("""\n{wrapped}\n""", {values.shape}, "{little.dtype.str}")'

@@ -1,0 +1,218 @@
+"""Models as ONNX graphs, from raw features to labels."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import jaxmlp.activations as ours
+from jaxmlp.files import write_atomically
+from jaxmlp.interchange.export_plan import Plan, plan_of
+from jaxmlp.models.model_file import Model
+
+OPSET = 17  # of 2022: everything is in it, and onnxruntime has read it since 1.12
+IR_VERSION = 8
+
+
+class Graph:
+    """The nodes and constants of a graph while it grows; an operation returns its value's name."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        """Start empty; `number` makes constants of this dtype."""
+        import onnx
+
+        self.helper, self.numpy_helper = onnx.helper, onnx.numpy_helper
+        self.types = onnx.TensorProto
+        self.dtype = dtype
+        self.nodes: list[Any] = []
+        self.constants: dict[str, np.ndarray] = {}
+
+    def __call__(self, op: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        """Add a node; its value has this name, or that of its operation with a number."""
+        name = name or f"{op}_{len(self.nodes)}"
+        self.nodes.append(self.helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        """Add an array under a name."""
+        self.constants[name] = value
+        return name
+
+    def number(self, value: float) -> str:
+        """Add a scalar, once for all its uses."""
+        return self.constant(f"number_{value!r}", np.array(value, self.dtype))
+
+
+def to_onnx(model: Model, path: str | Path | None = None) -> Any:
+    """Make an ONNX graph of a model: raw features in; logits, predictions and labels out.
+
+    Args:
+        model: the model; its standardization is computed in float64, as ours is.
+        path: also write it there, at once (.onnx).
+
+    Returns:
+        An `onnx.ModelProto` of opset 17 with the input `x` (batch, n_in), batch of any size, in the
+        dtype of the weights, and the outputs `logits` (batch, n_out), `predictions` (batch, n_out):
+        probabilities, rates or values in the units of the targets; and, for classes with names,
+        `label` (batch,), strings. `onnx.checker` has passed it. Names are in its metadata as JSON.
+
+    Raises:
+        ImportError: if onnx is not installed.
+        ValueError: as `plan_of`; also for "gelu_exact" in float64, for which onnxruntime has no
+            error function.
+
+    Example: (needs onnxruntime)
+        `session = onnxruntime.InferenceSession(to_onnx(model).SerializeToString())`
+        `logits, probabilities, labels = session.run(None, {"x": x})`
+
+    Differences: batch normalization is folded into the layers before it.
+
+    Reference: https://onnx.ai/onnx/operators (opset 17).
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            "this needs onnx, which is not installed. Install it with: "
+            "pip install 'jaxmlp[interop]'"
+        ) from error
+    plan = plan_of(model)
+    if plan.dtype == np.float64 and any(step.activation == "gelu_exact" for step in plan.steps):
+        raise ValueError(
+            "onnxruntime has no error function in float64, which the activation 'gelu_exact' "
+            "needs; export the model in float32."
+        )
+    graph = Graph(plan.dtype)
+    outputs = _network(graph, plan)
+    proto = _finish(graph, plan, outputs)
+    onnx.checker.check_model(proto, full_check=True)
+    if path is not None:
+        write_atomically(path, proto.SerializeToString(deterministic=True))
+    return proto
+
+
+def _network(graph: Graph, plan: Plan) -> list[tuple[str, int]]:
+    """Add all nodes; return the outputs' names, each with its number of columns (0: a vector)."""
+    h = "x"
+    if plan.inputs is not None:
+        wide = graph("Cast", h, name="x_float64", to=graph.types.DOUBLE)
+        center, scale = (np.array(part, np.float64) for part in plan.inputs)
+        shifted = graph("Sub", wide, graph.constant("center", center))
+        scaled = graph("Div", shifted, graph.constant("scale", scale))
+        h = graph("Cast", scaled, name="x_standardized", to=_type(graph))
+    for l, (W, b, activation) in enumerate(plan.steps):
+        last = l == len(plan.steps) - 1
+        parts = (graph.constant(f"W{l}", W), graph.constant(f"b{l}", b))
+        z = graph("Gemm", h, *parts, name="logits" if last else f"z{l}")
+        h = z if last else ACTIVATION_NODES[activation](graph, z)
+    n_out = plan.sizes[-1]
+    prediction = {
+        "identity": lambda: h,
+        "softmax": lambda: graph("Softmax", h, axis=1),
+        "sigmoid": lambda: graph("Sigmoid", h),
+        "exp": lambda: graph("Exp", h),
+    }[plan.link]()
+    if plan.targets is not None:
+        center, scale = (np.array(part, plan.dtype) for part in plan.targets)
+        scaled = graph("Mul", prediction, graph.constant("target_scale", scale))
+        prediction = graph("Add", scaled, graph.constant("target_center", center))
+    graph("Identity", prediction, name="predictions")
+    outputs = [("logits", n_out), ("predictions", n_out)]
+    if plan.decision is not None:
+        index = (
+            graph("ArgMax", h, axis=1, keepdims=0)
+            if plan.decision == "argmax"
+            else graph("Cast", _first_column(graph, h), to=graph.types.INT64)
+        )
+        names = graph.constant("class_names", np.array(plan.class_names, dtype=object))
+        graph("Gather", names, index, name="label")
+        outputs.append(("label", 0))
+    return outputs
+
+
+def _first_column(graph: Graph, logits: str) -> str:
+    """Whether the only logit is positive, (batch,)."""
+    positive = graph("Greater", logits, graph.number(0.0))
+    return graph("Squeeze", positive, graph.constant("axis_1", np.array([1], np.int64)))
+
+
+def _type(graph: Graph) -> int:
+    return graph.types.DOUBLE if graph.dtype == np.float64 else graph.types.FLOAT
+
+
+def _finish(graph: Graph, plan: Plan, outputs: Sequence[tuple[str, int]]) -> Any:
+    """Wrap nodes, constants, inputs and outputs into a model."""
+    helper, types = graph.helper, graph.types
+    used = {name for node in graph.nodes for name in node.input}
+    constants = [
+        graph.numpy_helper.from_array(value, name)
+        for name, value in graph.constants.items()
+        if name in used
+    ]
+    infos = [
+        helper.make_tensor_value_info(name, _type(graph), ["batch", n])
+        if n
+        else helper.make_tensor_value_info(name, types.STRING, ["batch"])
+        for name, n in (("x", plan.sizes[0]), *outputs)
+    ]
+    body = helper.make_graph(graph.nodes, "jaxmlp", infos[:1], infos[1:], constants)
+    opsets = [helper.make_opsetid("", OPSET)]
+    proto = helper.make_model(
+        body, opset_imports=opsets, ir_version=IR_VERSION, producer_name="jaxmlp"
+    )
+    names = {"feature_names": plan.feature_names, "class_names": plan.class_names}
+    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in names.items() if value}
+    helper.set_model_props(proto, texts)
+    return proto
+
+
+def _expm1_of_negative_part(g: Graph, z: str) -> str:
+    """exp(min(z, 0)) - 1; onnxruntime has no Elu in float64."""
+    return g("Sub", g("Exp", g("Min", z, g.number(0.0))), g.number(1.0))
+
+
+def _elu(g: Graph, z: str) -> str:
+    return g("Add", g("Relu", z), _expm1_of_negative_part(g, z))
+
+
+def _selu(g: Graph, z: str) -> str:
+    below = g("Mul", _expm1_of_negative_part(g, z), g.number(ours.SELU_ALPHA))
+    return g("Mul", g("Add", g("Relu", z), below), g.number(ours.SELU_SCALE))
+
+
+def _softplus(g: Graph, z: str) -> str:
+    """max(z, 0) + log(1 + exp(-|z|)); onnxruntime has no Softplus in float64."""
+    tail = g("Log", g("Add", g("Exp", g("Neg", g("Abs", z))), g.number(1.0)))
+    return g("Add", g("Relu", z), tail)
+
+
+def _gelu(g: Graph, z: str) -> str:
+    """z sigmoid(sqrt(8/pi) z (1 + 0.044715 z^2)), as ours."""
+    cubic = g("Mul", g("Mul", z, z), g.number(ours.GELU_CUBIC))
+    argument = g("Mul", g("Mul", z, g.number(math.sqrt(8 / math.pi))), g("Add", cubic, g.number(1)))
+    return g("Mul", z, g("Sigmoid", argument))
+
+
+def _gelu_exact(g: Graph, z: str) -> str:
+    erf = g("Erf", g("Mul", z, g.number(math.sqrt(0.5))))
+    return g("Mul", g("Mul", z, g.number(0.5)), g("Add", erf, g.number(1.0)))
+
+
+ACTIVATION_NODES: dict[str, Any] = {
+    "identity": lambda g, z: z,
+    "relu": lambda g, z: g("Relu", z),
+    "leaky_relu": lambda g, z: g("Max", z, g("Mul", z, g.number(ours.LEAKY_SLOPE))),
+    "sigmoid": lambda g, z: g("Sigmoid", z),
+    "tanh": lambda g, z: g("Tanh", z),
+    "elu": _elu,
+    "selu": _selu,
+    "softplus": _softplus,
+    "gelu": _gelu,
+    "gelu_exact": _gelu_exact,
+    "silu": lambda g, z: g("Mul", z, g("Sigmoid", z)),
+    "mish": lambda g, z: g("Mul", z, g("Tanh", _softplus(g, z))),
+}
+"""What each activation is made of, (graph, name of z) -> name of phi(z)."""

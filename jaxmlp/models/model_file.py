@@ -1,0 +1,251 @@
+"""A trained model in one .safetensors file: arrays, and all else as JSON in its metadata.
+
+Layout: tensors `layers.<l>.<W|b|gamma|beta>` and `state.<l>.<mean|var>`; one metadata entry,
+"jaxmlp", whose JSON holds `format_version`, `model` (config, loss, preprocessing, names, metrics)
+and `sha256` of both the model's JSON and the arrays. Nothing in it can run code.
+
+Format version 2 adds `target_transform` and `extra`; these and `preprocessing` may hold arrays,
+which are the tensors `<field>.<number>`, with `{"$tensor": name}` in their place in the JSON. Any
+record that `jaxmlp.data.register_preprocessing` knows can be the preprocessing.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmlp.checks import check_params, check_state
+from jaxmlp.config import MLPConfig
+from jaxmlp.data import preprocessing_from_dict, preprocessing_to_dict
+from jaxmlp.files import read_tensors, safetensors_module, write_atomically
+from jaxmlp.losses import get_loss
+from jaxmlp.models.packing import pack, unpack
+from jaxmlp.types import Layer, NormState, Params, State
+
+FORMAT_VERSION = 2
+
+
+class Model(NamedTuple):
+    """A trained network with all that a prediction from raw data needs.
+
+    Attributes:
+        config: the network.
+        params: its parameters.
+        state: running statistics of batch normalization.
+        loss: name of the loss it was trained with; its link turns logits into predictions.
+        preprocessing: what to do with raw data before the network sees them, or None; any
+            `jaxmlp.data.Preprocessing` that is registered.
+        feature_names: one for each column of the raw data, or None.
+        class_names: one for each class, or None for real targets.
+        metrics: what was measured, such as {"test_accuracy": 0.97}; finite numbers.
+        target_transform: a registered record whose `inverse_transform` leads from linked outputs
+            to the units of the targets, or None.
+        extra: whatever else belongs to the model: text, finite numbers, lists, dicts with text as
+            keys, and arrays (which `load` returns as numpy arrays, and tuples as lists).
+    """
+
+    config: MLPConfig
+    params: Params
+    state: State = ()
+    loss: str = "softmax_cross_entropy"
+    preprocessing: Any = None
+    feature_names: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] | None = None
+    metrics: Mapping[str, float] = {}
+    target_transform: Any = None
+    extra: Mapping[str, Any] = {}
+
+
+def save(path: str | Path, model: Model) -> None:
+    """Write a model to one .safetensors file, at once: a crash leaves the old file or the new.
+
+    Args:
+        path: the file; an existing one is replaced.
+        model: what to write.
+
+    Raises:
+        ImportError: if safetensors is not installed, with the command that installs it.
+        OSError: if the file cannot be written.
+        ValueError: if a part cannot be named in a file (a function of your own as activation,
+            initializer or loss; preprocessing that is not registered), does not fit the config, or
+            holds what JSON has not, such as a metric that is not finite.
+
+    Example:
+        >>> import jax, jaxmlp, tempfile
+        >>> config = MLPConfig((2, 3, 1))
+        >>> model = Model(config, jaxmlp.init(config, jax.random.key(0)), loss="squared_error")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(folder + "/model.safetensors", model)
+        ...     load(folder + "/model.safetensors").config == config
+        True
+
+    Reference: lecture, chapter VIII.
+    """
+    check_params(model.config.layer_sizes, model.config.normalized, model.params)
+    check_state(model.config.normalized, model.config.layer_sizes, model.state)
+    arrays = _arrays(model)
+    description = _describe(model, arrays)
+    header = {
+        "format_version": FORMAT_VERSION,
+        "model": description,
+        "sha256": _digest(FORMAT_VERSION, description, arrays),
+    }
+    metadata = {"jaxmlp": json.dumps(header, ensure_ascii=False)}
+    write_atomically(path, safetensors_module().numpy.save(arrays, metadata))
+
+
+def load(path: str | Path) -> Model:
+    """Read a model that `save` wrote, after checking that every byte is as it was.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The model, equal to what was saved.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ImportError: if safetensors is not installed, with the command that installs it.
+        ValueError: if the file is truncated, damaged, not a jaxmlp model, or written by a newer
+            version; or if it holds float64 while JAX runs without 64-bit types.
+
+    Example:
+        >>> load("no/such.safetensors")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: there is no model file no/such.safetensors.
+
+    Reference: lecture, chapter VIII (inference: load the model).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {path}.")
+    content = path.read_bytes()
+    header = _read_header(path, content)
+    arrays = read_tensors(path, content)
+    version, description = header.get("format_version"), header.get("model", {})
+    if header.get("sha256") != _digest(version, description, arrays):
+        raise ValueError(
+            f"{path} is damaged: its contents do not match their checksum. Restore a copy of it."
+        )
+    try:
+        return _build(description, arrays)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be loaded: {error}") from error
+
+
+def _arrays(model: Model) -> dict[str, np.ndarray]:
+    groups = (("layers", model.params), ("state", model.state))
+    return {
+        f"{group}.{l}.{field}": np.ascontiguousarray(leaf)
+        for group, entries in groups
+        for l, entry in enumerate(entries)
+        if entry is not None
+        for field, leaf in entry._asdict().items()
+        if leaf is not None
+    }
+
+
+def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """All of the model that is not an array, as JSON; arrays found on the way join the others."""
+    get_loss(model.loss)
+    for name, value in model.metrics.items():
+        if not math.isfinite(value):
+            raise ValueError(
+                f"the metric {name!r} is {value}; JSON has no such number: leave it out."
+            )
+    return {
+        "config": model.config.to_dict(),
+        "loss": model.loss,
+        "preprocessing": pack(preprocessing_to_dict(model.preprocessing), "preprocessing", arrays),
+        "feature_names": _listed(model.feature_names),
+        "class_names": _listed(model.class_names),
+        "metrics": {name: float(value) for name, value in model.metrics.items()},
+        "target_transform": pack(
+            preprocessing_to_dict(model.target_transform), "target_transform", arrays
+        ),
+        "extra": pack(model.extra, "extra", arrays),
+    }
+
+
+def _build(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+    config = MLPConfig.from_dict(description["config"])
+    params = tuple(Layer(**_group(arrays, f"layers.{l}.")) for l in range(config.n_layers))
+    state: State = ()
+    if any(config.normalized):
+        state = tuple(
+            NormState(**_group(arrays, f"state.{l}.")) if norm else None
+            for l, norm in enumerate(config.normalized)
+        )
+    check_params(config.layer_sizes, config.normalized, params)
+    check_state(config.normalized, config.layer_sizes, state)
+    get_loss(description["loss"])
+    description = unpack(description, arrays)
+    return Model(
+        config,
+        params,
+        state,
+        description["loss"],
+        preprocessing_from_dict(description["preprocessing"]),
+        _tupled(description["feature_names"]),
+        _tupled(description["class_names"]),
+        description["metrics"],
+        preprocessing_from_dict(description.get("target_transform")),  # not in version 1
+        description.get("extra", {}),
+    )
+
+
+def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, Any]:
+    return {
+        name.removeprefix(prefix): jnp.asarray(array)
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _listed(names: tuple[str, ...] | None) -> list[str] | None:
+    return None if names is None else list(names)
+
+
+def _tupled(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
+
+
+def _digest(version: Any, description: Any, arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of everything that the file means; the order of tensors in it does not matter."""
+    text = json.dumps([version, description], sort_keys=True)
+    sha256 = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        sha256.update(f"\n{name} {array.dtype.name} {array.shape}\n".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()
+
+
+def _read_header(path: Path, content: bytes) -> dict[str, Any]:
+    """Return our entry of the metadata: 8 bytes of length, then the header's JSON."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    if len(content) > 8 and content[8:9] != b"{":
+        raise ValueError(f"{path} is not a safetensors file, so not a jaxmlp model.")
+    if len(content) < max(end, 10):
+        raise ValueError(f"{path} is truncated: it ends after {len(content)} bytes.")
+    try:
+        metadata = json.loads(content[8:end]).get("__metadata__", {})
+        header = json.loads(metadata["jaxmlp"]) if "jaxmlp" in metadata else None
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: its header is unreadable.") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} is a safetensors file, but not a jaxmlp model.")
+    version = header.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"{path} is damaged: its format version is {version!r}.")
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}, but this jaxmlp reads up to {FORMAT_VERSION}. "
+            "Upgrade jaxmlp."
+        )
+    return header
