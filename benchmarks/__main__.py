@@ -2,10 +2,18 @@
 
 import sys
 
-import typer
+try:
+    import typer
 
-from benchmarks.command import bench
-from jaxmlp.cli.main import run
+    from benchmarks.command import bench
+    from jaxmlp.cli.main import run
+except ModuleNotFoundError as missing:
+    if str(missing.name).startswith(("benchmarks.", "jaxmlp.")):
+        raise  # a fault of ours
+    sys.exit(
+        f"error: the benchmarks find no module {missing.name!r}. Run python -m benchmarks at the "
+        "root of the repository, after python -m pip install -e '.[bench]'."
+    )
 
 app = typer.Typer(
     add_completion=False,

@@ -17,11 +17,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from benchmarks import RESULTS, ROOT
+
 NETWORKS = {(2, 16, 2): 256, (64, 128, 10): 64, (784, 128, 10): 64, (784, 512, 512, 10): 16}
 """Layer sizes and number of members a device."""
 LIMITS = (1_000, 20_000, 150_000, 1_000_000_000)  # parameters up to which a row of the table holds
 BATCHES = (64, 1_000_000)  # likewise for the rows of a batch; measured at 32 and 256
-TABLE = Path("jaxmlp/sweeps/executor_table.json")
+TABLE = ROOT / "jaxmlp" / "sweeps" / "executor_table.json"
 SECONDS = 0.5  # of work a measurement, at least an epoch
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     )
     parser.add_argument("--devices", type=int, default=os.cpu_count())
     parser.add_argument("--install", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/executors.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "executors.json")
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", options.devices)
     from benchmarks.harness.environment import environment

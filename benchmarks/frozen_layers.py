@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmlp
+from benchmarks import RESULTS
 from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.finetuning import finetune
 from jaxmlp.models import Model, Network, detach_head, infer
@@ -152,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/frozen_layers.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS / "frozen_layers.json")
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     flops = flops_table()

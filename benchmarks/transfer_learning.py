@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 import jaxmlp
+from benchmarks import RESULTS
 from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.data import Dataset, Standardizer, load_digits, load_idx, train_test_split
 from jaxmlp.finetuning import MODES, finetune
@@ -168,9 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("benchmarks/results/transfer_learning.json")
-    )
+    parser.add_argument("--out", type=Path, default=RESULTS / "transfer_learning.json")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--tasks", default=",".join(PARTS))
     options = parser.parse_args()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 
+from benchmarks import ROOT
 from benchmarks.harness import floor
 from benchmarks.harness.cold import measure_cold
 from benchmarks.harness.effort import Effort
@@ -104,8 +105,11 @@ def relaunch(arguments: Sequence[str], threads: int | None = None) -> int:
     """Run `python -m benchmarks` in a new process; return its exit code.
 
     OPENBLAS_CORETYPE, where it is set, holds numpy to another processor's kernels: it is dropped.
+    The child finds this package whichever folder it runs in.
     """
     variables = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
+    variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [sys.executable, "-m", "benchmarks", *arguments]
     if threads is None or not hasattr(os, "sched_setaffinity"):
         return subprocess.run(command, env=variables).returncode

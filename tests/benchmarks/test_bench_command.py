@@ -1,11 +1,16 @@
-"""`jaxmlp bench`: every workload in its quick form, files, pictures, and how it fails."""
+"""`python -m benchmarks`: every workload in its quick form, files, pictures, and how it fails."""
 
 import json
+import os
+import subprocess
+import sys
 
 import jax
 import pytest
 from matplotlib.image import imread
 
+from benchmarks import ROOT
+from benchmarks.__main__ import app
 from benchmarks.harness import read_results
 from benchmarks.harness.runner import ALL, TARGETS, WORKLOADS
 from jaxmlp.cli.main import run
@@ -21,7 +26,7 @@ def _session():
 
 def bench(tmp_path, workload, *options):
     path = tmp_path / "result.json"
-    assert run(["bench", workload, "--quick", "--out", str(path), *options]) == 0
+    assert run([workload, "--quick", "--out", str(path), *options], command=app) == 0
     results = read_results(path)
     assert results.rows
     assert all(row.value >= 0 for row in results.rows)
@@ -90,6 +95,24 @@ def test_one_thread_in_a_process_of_its_own(tmp_path):
     assert results.environment["threads"]["OMP_NUM_THREADS"] == "1"
 
 
+@pytest.mark.slow
+def test_the_command_in_another_folder(tmp_path):
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "benchmarks", "floor", "--quick", "--out", "floor.json"]
+    command += ["--threads", "1"]  # by a child, which must find the package too
+    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = read_results(tmp_path / "floor.json")
+    assert results.environment["command"].startswith("python -m benchmarks floor")
+
+
+def test_what_is_not_installed_gets_one_sentence(tmp_path):
+    command = [sys.executable, "-I", "-S", str(ROOT / "benchmarks")]  # -S: without site-packages
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the benchmarks find no module 'typer'. Run")
+
+
 def test_all_and_targets_know_every_workload():
     assert set(ALL) | set(TARGETS) == set(WORKLOADS)
     assert set(WORKLOADS) - set(ALL) == {"fit-digits", "fit-images"}
@@ -99,9 +122,9 @@ def test_a_picture_and_a_table_of_a_file(tmp_path, capsys):
     bench(tmp_path, "floor")
     capsys.readouterr()
     path = str(tmp_path / "result.json")
-    assert run(["bench", "plot", path]) == 0
+    assert run(["plot", path], command=app) == 0
     assert imread(tmp_path / "result-floor.png").size
-    assert run(["bench", "table", path]) == 0
+    assert run(["table", path], command=app) == 0
     assert "bandwidth" in capsys.readouterr().out
 
 
@@ -117,5 +140,5 @@ def test_a_picture_and_a_table_of_a_file(tmp_path, capsys):
     ],
 )
 def test_bad_input_gets_one_sentence(arguments, message, capsys):
-    assert run(["bench", *arguments]) == 2
+    assert run(arguments, command=app) == 2
     assert message in capsys.readouterr().err
