@@ -42,6 +42,7 @@ from jaxmlp.types import Layer as Layer
 from jaxmlp.types import Params as Params
 
 if TYPE_CHECKING:
+    from jaxmlp import testing as testing
     from jaxmlp.diagnostics import Diagnostics as Diagnostics
     from jaxmlp.diagnostics import Finding as Finding
     from jaxmlp.diagnostics import FindingKind as FindingKind
@@ -82,6 +83,7 @@ _LATER = {
         "per_example_grad_norms",
     ),
     "sweeps": ("cross_validate", "ensemble", "successive_halving", "sweep"),
+    "testing": (),
     "verification": ("assert_gradients", "check_gradients"),
 }
 

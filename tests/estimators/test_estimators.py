@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from jaxmlp import models
 from jaxmlp.estimators import MLPClassifier, MLPRegressor
-from jaxmlp.estimators.training import _run_epochs, capacity
+from jaxmlp.estimators.training import capacity
+from jaxmlp.testing import assert_compiles
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -59,11 +60,11 @@ def test_kept_in_files(classifier: MLPClassifier, tmp_path: Path, way: str) -> N
 
 def test_rows_share_a_program(classifier: MLPClassifier) -> None:
     """However many rows there are, up to the capacity, and whatever the numbers."""
-    before = _run_epochs._cache_size()
-    for n_rows in (33, 47, 64):
-        x = rng.normal(size=(n_rows, 4))
-        MLPClassifier(**{**SMALL, "random_state": 1, "max_iter": 3}, alpha=0.1).fit(x, x[:, 0] > 0)
-    assert _run_epochs._cache_size() == before
+    options = {**SMALL, "random_state": 1, "max_iter": 3}
+    with assert_compiles(0):
+        for n_rows in (33, 47, 64):
+            x = rng.normal(size=(n_rows, 4))
+            MLPClassifier(**options, alpha=0.1).fit(x, x[:, 0] > 0)
     assert all(n <= capacity(n) <= max(32, 2 * n) for n in range(1, 3000, 7))
 
 

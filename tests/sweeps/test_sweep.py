@@ -11,7 +11,8 @@ import pytest
 from scipy.stats import loguniform
 
 import jaxmlp
-from jaxmlp.sweeps import Executor, engine, member_keys, sample
+from jaxmlp.sweeps import Executor, member_keys, sample
+from jaxmlp.testing import assert_compiles
 from jaxmlp.training import EarlyStopping, FitStatus
 
 CONFIG = jaxmlp.MLPConfig((3, 8, 2), "tanh")
@@ -78,20 +79,15 @@ def test_neighbours_do_not_matter(calm):
 
 
 def test_one_compilation_for_all_numbers():
-    before = engine._run._cache_size()
     rates = np.geomspace(1e-4, 1e-1, 64)
-    result = sweep(grid={"learning_rate": rates, "seed": range(8)}, epochs=2, validation_data=None)
+    options = {"validation_data": None}
+    with assert_compiles(1, "_run"):
+        result = sweep(grid={"learning_rate": rates, "seed": range(8)}, epochs=2, **options)
     assert len(result) == 512
     assert result.n_programs == 1
-    assert engine._run._cache_size() == before + 1
-    sweep(
-        grid={"learning_rate": rates / 2, "seed": range(8, 16)},
-        epochs=3,
-        l2=0.1,
-        data=make_data(40, 3),
-        validation_data=None,
-    )
-    assert engine._run._cache_size() == before + 1
+    grid = {"learning_rate": rates / 2, "seed": range(8, 16)}
+    with assert_compiles(0):
+        sweep(grid=grid, epochs=3, l2=0.1, data=make_data(40, 3), **options)
 
 
 @pytest.mark.parametrize(
@@ -263,9 +259,10 @@ def test_two_devices_train_the_same():
         import sys, numpy as np, jax
         jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
         sys.path.insert(0, "tests/sweeps")
-        from test_sweep import engine, sweep
-        result = sweep(grid={"learning_rate": [1e-3, 3e-3, 1e-2], "seed": [0]}, epochs=4)
-        assert engine._run._cache_size() == 1  # members lie from the start where results will
+        from test_sweep import assert_compiles, sweep
+        grid = {"learning_rate": [1e-3, 3e-3, 1e-2], "seed": [0]}
+        with assert_compiles(1, "_run"):  # members lie from the start where results will
+            result = sweep(grid=grid, epochs=4)
         print(result.executor.split(":")[0], "|", *[repr(float(s)) for s in result.scores])
     """
     lines = [
