@@ -280,7 +280,8 @@ class _Autodiff:
     fn: Callable[[Values], Values]
 
     def __call__(self, z: Values) -> Values:
-        return jax.grad(lambda z: jnp.sum(self.fn(z)))(z)
+        derivative: Values = jax.grad(lambda z: jnp.sum(self.fn(z)))(z)
+        return derivative
 
 
 def _check_elementwise(name: str, function: Callable[[Values], Values]) -> None:

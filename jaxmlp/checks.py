@@ -37,15 +37,15 @@ def as_array(name: str, value: object) -> jax.Array:
         try:
             value = np.asarray(value)
         except jax.errors.TracerArrayConversionError:  # a list of traced numbers
-            value = jnp.asarray(value)  # type: ignore[arg-type]
+            value = jnp.asarray(value)
         except (TypeError, ValueError):
             value = np.asarray(None)
-    dtype = value.dtype  # type: ignore[attr-defined]
+    dtype = value.dtype
     if not (jnp.issubdtype(dtype, np.number) or dtype == np.dtype(bool)):
         raise TypeError(f"{name} does not hold numbers; pass a numeric array.")
     if jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError(f"{name} is complex ({dtype}); pass real numbers.")
-    return jnp.asarray(value)  # type: ignore[arg-type]
+    return jnp.asarray(value)
 
 
 def check_key(key: object) -> None:

@@ -217,7 +217,7 @@ def _check_dtype(field: str, dtype: Any) -> str | None:
     if dtype is None and field == "compute_dtype":
         return None
     try:
-        name = jnp.dtype(dtype).name
+        name = str(jnp.dtype(dtype).name)
     except TypeError:
         name = str(dtype)
     if name not in DTYPES:

@@ -294,7 +294,8 @@ def get_initializer(initializer: str | Initializer) -> Initializer:
         if initializer not in INITIALIZERS:
             raise unknown_name("initializer", initializer, INITIALIZERS)
         return INITIALIZERS[initializer]
-    if any(initializer is factory for factory in (normal, uniform, orthogonal, constant)):
+    factories: tuple[object, ...] = (normal, uniform, orthogonal, constant)
+    if any(initializer is factory for factory in factories):
         name = initializer.__name__
         raise TypeError(
             f"initializer is the function {name}, which makes one: call it, as in {name}()."

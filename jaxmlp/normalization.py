@@ -176,9 +176,10 @@ def fold_statistics(running: NormState, batch: NormState, momentum: float) -> No
         >>> [round(float(s[0]), 3) for s in fold_statistics(old, new, 0.9)]
         [0.1, 0.9]
     """
-    return jax.tree.map(
+    folded: NormState = jax.tree.map(
         lambda old, new: (momentum * old + (1 - momentum) * new).astype(old.dtype), running, batch
     )
+    return folded
 
 
 def dropout_forward(

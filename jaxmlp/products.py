@@ -21,4 +21,5 @@ def rows_product(
     if d_z.shape[1] > min(h.shape[1], SKINNY):
         return jnp.matmul(h.T, d_z, preferred_element_type=dtype)
     product = jnp.matmul(d_z.T, h, preferred_element_type=dtype)
-    return jax.lax.optimization_barrier(product).T
+    written: Array = jax.lax.optimization_barrier(product)
+    return written.T

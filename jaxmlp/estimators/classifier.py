@@ -1,6 +1,7 @@
 """MLPClassifier: scikit-learn's, and what its users have asked for."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         **options.CONSTRAINTS,
         "loss": [StrOptions({"log_loss"}), Loss],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
-        "label_smoothing": [Interval(options.Real, 0, 1, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(

@@ -62,7 +62,8 @@ def apply_updates(params: Params, updates: Params) -> Params:
 
     Reference: lecture, chapter V (the update step).
     """
-    return jax.tree.map(lambda p, u: p + u.astype(p.dtype), params, updates)
+    updated: Params = jax.tree.map(lambda p, u: p + u.astype(p.dtype), params, updates)
+    return updated
 
 
 def chain(*optimizers: Any) -> Optimizer:
@@ -200,7 +201,7 @@ def complement(value: Any) -> Any:
 
 def next_count(count: Int[Array, ""]) -> Int[Array, ""]:
     """Count a step; stays at the largest int32 rather than wrapping around."""
-    return jnp.where(count < jnp.iinfo(jnp.int32).max, count + 1, count)
+    return jnp.where(count < np.iinfo(np.int32).max, count + 1, count)
 
 
 def zeros_like(params: PyTree) -> PyTree:
