@@ -18,9 +18,40 @@ from jaxtyping import Array, Float
 
 from jaxmlp.checks import unknown_name
 
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Values",
+    "d_elu",
+    "d_gelu",
+    "d_gelu_exact",
+    "d_identity",
+    "d_leaky_relu",
+    "d_mish",
+    "d_relu",
+    "d_selu",
+    "d_sigmoid",
+    "d_silu",
+    "d_softplus",
+    "d_tanh",
+    "elu",
+    "gelu",
+    "gelu_exact",
+    "get_activation",
+    "identity",
+    "leaky_relu",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
+]
+
 Values: TypeAlias = Float[Array, "*shape"]
-Residual: TypeAlias = Literal["output", "preactivation"]
-InitializerName: TypeAlias = Literal["he_normal", "xavier_normal", "lecun_normal"]
+_Residual: TypeAlias = Literal["output", "preactivation"]
+_InitializerName: TypeAlias = Literal["he_normal", "xavier_normal", "lecun_normal"]
 
 LEAKY_SLOPE = 0.01
 SELU_SCALE = 1.0507009873554804934
@@ -201,9 +232,9 @@ class Activation:
     name: str
     fn: Callable[[Values], Values]
     derivative: Callable[[Values], Values]
-    residual: Residual
+    residual: _Residual
     gain: float
-    initializer: InitializerName
+    initializer: _InitializerName
     by_hand: bool = True
 
     def __post_init__(self) -> None:
@@ -233,9 +264,9 @@ class Activation:
         fn: Callable[[Values], Values],
         derivative: Callable[[Values], Values] | None = None,
         *,
-        residual: Residual = "preactivation",
+        residual: _Residual = "preactivation",
         gain: float = 1.0,
-        initializer: InitializerName = "he_normal",
+        initializer: _InitializerName = "he_normal",
     ) -> "Activation":
         """Make an activation of your own.
 

@@ -15,7 +15,7 @@ from jaxmlp.initializers import get_initializer
 DTYPES = ("float32", "float64", "bfloat16")
 
 ActivationLike = str | Activation
-InitializerLike = str | Callable[..., Any]
+_InitializerLike = str | Callable[..., Any]
 
 
 @jax.tree_util.register_static
@@ -57,7 +57,7 @@ class MLPConfig:
 
     layer_sizes: tuple[int, ...]
     activation: ActivationLike | tuple[ActivationLike, ...] = "relu"
-    weight_init: InitializerLike | tuple[InitializerLike, ...] = "auto"
+    weight_init: _InitializerLike | tuple[_InitializerLike, ...] = "auto"
     bias_init: float = 0.0
     batch_norm: bool | tuple[bool, ...] = False
     dropout: bool | tuple[bool, ...] = False

@@ -17,11 +17,17 @@ from jaxtyping import Array, Float
 from jaxmlp.checks import unknown_name
 from jaxmlp.types import Key, wide_dtype
 
-Shape: TypeAlias = tuple[int, int]
-Initializer: TypeAlias = Callable[[Key, Shape, Any], Float[Array, "n_in n_out"]]
+__all__ = [
+    "INITIALIZERS", "Initializer", "constant", "get_initializer", "he_normal", "he_uniform",
+    "lecun_normal", "normal", "orthogonal", "uniform", "xavier_normal", "xavier_uniform",
+    "zeros",
+]  # fmt: skip
+
+_Shape: TypeAlias = tuple[int, int]
+Initializer: TypeAlias = Callable[[Key, _Shape, Any], Float[Array, "n_in n_out"]]
 
 
-def xavier_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
+def xavier_normal(key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
     """Draw W ~ N(0, s^2) with s = sqrt(2 / (n_in + n_out)).
 
     A compromise: n_in s^2 = 1 would keep the variance of the signals, n_out s^2 = 1 that of the
@@ -50,7 +56,7 @@ def xavier_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Arr
     return _scaled_normal(key, shape, dtype, 2 / (n_in + n_out))
 
 
-def xavier_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
+def xavier_uniform(key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
     """Draw W ~ U(-a, a) with a = sqrt(6 / (n_in + n_out)), of the variance of `xavier_normal`.
 
     Reference: lecture, chapter VI; Glorot & Bengio, 2010.
@@ -59,7 +65,7 @@ def xavier_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Ar
     return _scaled_uniform(key, shape, dtype, 2 / (n_in + n_out))
 
 
-def he_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
+def he_normal(key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
     """Draw W ~ N(0, 2 / n_in): ReLU halves the mean square, the 2 makes up for it.
 
     Reference: lecture, chapter VI; He et al., 2015.
@@ -68,7 +74,7 @@ def he_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, 
     return _scaled_normal(key, shape, dtype, 2 / n_in)
 
 
-def he_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
+def he_uniform(key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
     """Draw W ~ U(-a, a) with a = sqrt(6 / n_in), of the variance of `he_normal`.
 
     Reference: lecture, chapter VI; He et al., 2015.
@@ -77,7 +83,7 @@ def he_uniform(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array,
     return _scaled_uniform(key, shape, dtype, 2 / n_in)
 
 
-def lecun_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
+def lecun_normal(key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
     """Draw W ~ N(0, 1 / n_in), which keeps the variance where the activation does (selu).
 
     Reference: LeCun et al., 1998; Klambauer et al., 2017.
@@ -86,7 +92,7 @@ def lecun_normal(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Arra
     return _scaled_normal(key, shape, dtype, 1 / n_in)
 
 
-def zeros(key: Key, shape: Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
+def zeros(key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Float[Array, "n_in n_out"]:
     """Return W = 0, for a last layer; hidden units would stay alike, as under `constant`."""
     del key
     return jnp.zeros(shape, dtype)
@@ -195,7 +201,7 @@ def constant(value: float) -> Initializer:
 class _Normal:
     stddev: float
 
-    def __call__(self, key: Key, shape: Shape, dtype: Any = jnp.float32) -> Array:
+    def __call__(self, key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Array:
         return self.stddev * _standard_normal(key, shape, dtype)
 
 
@@ -203,7 +209,7 @@ class _Normal:
 class _Uniform:
     scale: float
 
-    def __call__(self, key: Key, shape: Shape, dtype: Any = jnp.float32) -> Array:
+    def __call__(self, key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Array:
         return _symmetric_uniform(key, shape, dtype, self.scale)
 
 
@@ -211,7 +217,7 @@ class _Uniform:
 class _Orthogonal:
     gain: float
 
-    def __call__(self, key: Key, shape: Shape, dtype: Any = jnp.float32) -> Array:
+    def __call__(self, key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Array:
         n_in, n_out = _fans(shape)
         tall = (max(shape), min(shape))
         qr_dtype = wide_dtype(dtype)  # there is no QR in bfloat16
@@ -225,7 +231,7 @@ class _Orthogonal:
 class _Constant:
     value: float
 
-    def __call__(self, key: Key, shape: Shape, dtype: Any = jnp.float32) -> Array:
+    def __call__(self, key: Key, shape: _Shape, dtype: Any = jnp.float32) -> Array:
         return jnp.full(shape, self.value, dtype)
 
 
@@ -235,26 +241,26 @@ def _positive(name: str, value: float) -> float:
     return float(value)
 
 
-def _fans(shape: Shape) -> Shape:
+def _fans(shape: _Shape) -> _Shape:
     if len(shape) != 2:
         raise ValueError(f"shape is {shape}, but weights have the shape (n_in, n_out).")
     return shape
 
 
-def _standard_normal(key: Key, shape: Shape, dtype: Any) -> Array:
+def _standard_normal(key: Key, shape: _Shape, dtype: Any) -> Array:
     """Numbers as drawn in this shape; drawn flat, they compile in a third of the time."""
     return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 
 
-def _symmetric_uniform(key: Key, shape: Shape, dtype: Any, limit: float) -> Array:
+def _symmetric_uniform(key: Key, shape: _Shape, dtype: Any, limit: float) -> Array:
     return jax.random.uniform(key, (math.prod(shape),), dtype, -limit, limit).reshape(shape)
 
 
-def _scaled_normal(key: Key, shape: Shape, dtype: Any, variance: float) -> Array:
+def _scaled_normal(key: Key, shape: _Shape, dtype: Any, variance: float) -> Array:
     return math.sqrt(variance) * _standard_normal(key, shape, dtype)
 
 
-def _scaled_uniform(key: Key, shape: Shape, dtype: Any, variance: float) -> Array:
+def _scaled_uniform(key: Key, shape: _Shape, dtype: Any, variance: float) -> Array:
     limit = math.sqrt(3 * variance)  # U(-a, a) has variance a^2 / 3
     return _symmetric_uniform(key, shape, dtype, limit)
 

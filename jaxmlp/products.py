@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-SKINNY = 32  # outputs up to which `rows_product` turns its product round
+_SKINNY = 32  # outputs up to which `rows_product` turns its product round
 
 
 def rows_product(
@@ -18,7 +18,7 @@ def rows_product(
     20 us for 128 x 128 x 10 on a CPU, and 4 times in an ensemble. The barrier keeps the compiler
     from turning it back. With many outputs, writing the transpose costs more than that.
     """
-    if d_z.shape[1] > min(h.shape[1], SKINNY):
+    if d_z.shape[1] > min(h.shape[1], _SKINNY):
         return jnp.matmul(h.T, d_z, preferred_element_type=dtype)
     product = jnp.matmul(d_z.T, h, preferred_element_type=dtype)
     written: Array = jax.lax.optimization_barrier(product)

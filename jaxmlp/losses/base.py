@@ -16,7 +16,7 @@ from jaxmlp.types import ScalarLike
 Logits: TypeAlias = Float[Array, "batch n_out"]
 Targets: TypeAlias = Float[Array, "batch n_out"] | Float[Array, " batch"]
 ValuesAndGrad: TypeAlias = tuple[Float[Array, " batch"], Float[Array, "batch n_out"]]
-Task: TypeAlias = Literal["classification", "regression"]
+_Task: TypeAlias = Literal["classification", "regression"]
 
 
 def identity_link(logits: Logits) -> Logits:
@@ -56,7 +56,7 @@ class Loss:
     name: str
     value_and_grad: Callable[..., ValuesAndGrad]
     link: Callable[[Logits], Array]
-    task: Task
+    task: _Task
     options: tuple[tuple[str, float], ...] = ()
     by_hand: bool = True
 
@@ -77,7 +77,7 @@ class Loss:
         value_fn: Callable[..., Float[Array, " batch"]],
         link: Callable[[Logits], Array] = identity_link,
         *,
-        task: Task = "regression",
+        task: _Task = "regression",
         options: tuple[tuple[str, float], ...] = (),
     ) -> "Loss":
         """Make a loss of your own from its values; `jax.grad` makes the gradient.

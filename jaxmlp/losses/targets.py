@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Num
 from jaxmlp.checks import as_array
 from jaxmlp.types import ScalarLike, wide_dtype
 
-Pair = tuple[Float[Array, "batch n_out"], Float[Array, "batch n_out"]]
+_Pair = tuple[Float[Array, "batch n_out"], Float[Array, "batch n_out"]]
 
 
 def at_least_float32(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -20,7 +20,7 @@ def at_least_float32(logits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return logits.astype(wide_dtype(logits.dtype))
 
 
-def real_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) -> Pair:
+def real_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) -> _Pair:
     """Return logits and targets of one dtype and shape; (batch,) becomes a column."""
     o = at_least_float32(_check_logits(logits))
     y = as_array("targets", targets)
@@ -28,7 +28,7 @@ def real_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) -
     return o, y.astype(o.dtype).reshape(o.shape)
 
 
-def class_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) -> Pair:
+def class_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) -> _Pair:
     """Return logits and soft labels of one dtype; integer labels become one-hot rows."""
     o = at_least_float32(_check_logits(logits))
     y = as_array("targets", targets)
