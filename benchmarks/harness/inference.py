@@ -15,8 +15,8 @@ from benchmarks.harness.peers.problem import Problem
 from benchmarks.harness.problems import DIGITS, IMAGES
 from benchmarks.harness.results import Row
 from benchmarks.harness.timing import Timing, interleave
+from jaxmlp.blocks import BLOCK_ROWS, map_blocks
 
-BLOCK = 4096  # rows; as `jaxmlp.evaluate` takes them
 MANY = 100_000
 OWN, SKLEARN, TORCH = "jaxmlp", "scikit-learn", "PyTorch"
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -81,15 +81,7 @@ def _own(sizes: tuple[int, ...], weights: Weights) -> Predict:
     jitted = jax.jit(lambda params, x: jax.nn.softmax(jaxmlp.predict(config, params, x)))
 
     def predict(x: np.ndarray) -> np.ndarray:
-        if len(x) <= BLOCK:
-            return np.asarray(jitted(params, x))
-        blocks = []
-        for start in range(0, len(x), BLOCK):
-            block = x[start : start + BLOCK]
-            if len(block) < BLOCK:
-                block = np.concatenate([block, np.zeros((BLOCK - len(block), x.shape[1]), x.dtype)])
-            blocks.append(jitted(params, block))
-        return np.concatenate([np.asarray(block) for block in blocks])[: len(x)]
+        return map_blocks(partial(jitted, params), x, size=min(len(x), BLOCK_ROWS))
 
     return predict
 

@@ -1,20 +1,19 @@
 """Predictions in blocks of a few fixed shapes, so that no number of rows compiles anew."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxmlp.blocks import block_size, map_blocks
 from jaxmlp.config import MLPConfig
-from jaxmlp.estimators.training import pad_rows
 from jaxmlp.losses import Loss
 from jaxmlp.network import forward, predict
 from jaxmlp.types import Params, State
 
-BLOCK_ROWS = 4096
 LEAST_ROWS = 32
 
 
@@ -36,24 +35,18 @@ def linked_outputs(
         numbers in the network's dtype.
     """
     with jax.enable_x64(True):  # the logits stay in the network's dtype
-        blocks = [_linked(config, loss, members, params, state, b) for b in _blocks(config, x)]
-        outputs = _joined(blocks, len(x))
+        outputs = _in_blocks(partial(_linked, config, loss, members, params, state), config, x)
     return outputs if loss.task == "classification" else outputs.astype(config.dtype)
 
 
 def hidden_values(config: MLPConfig, params: Params, state: State, x: np.ndarray) -> np.ndarray:
     """Return the values h^(L-1) of the last hidden layer, (n, units)."""
-    return _joined((_hidden(config, params, state, b) for b in _blocks(config, x)), len(x))
+    return _in_blocks(partial(_hidden, config, params, state), config, x)
 
 
-def _blocks(config: MLPConfig, x: np.ndarray) -> Any:
-    size = min(BLOCK_ROWS, 1 << (max(len(x), LEAST_ROWS) - 1).bit_length())
-    for start in range(0, len(x), size):
-        yield pad_rows(x[start : start + size].astype(config.dtype, copy=False), size)
-
-
-def _joined(blocks: Any, n_rows: int) -> np.ndarray:
-    return np.concatenate([np.asarray(block) for block in blocks])[:n_rows]
+def _in_blocks(compute: Callable[[Array], Array], config: MLPConfig, x: np.ndarray) -> np.ndarray:
+    x = x.astype(config.dtype, copy=False)
+    return map_blocks(compute, x, size=block_size(len(x), least=LEAST_ROWS))
 
 
 @partial(jax.jit, static_argnames=("loss", "members"))

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxmlp.blocks import BLOCK_ROWS, stream_blocks
 from jaxmlp.checks import check_features, unknown_name
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import Standardizer
@@ -27,7 +28,6 @@ from jaxmlp.models.surgery import features, hidden_layer
 from jaxmlp.network import predict
 from jaxmlp.types import Params, State
 
-BLOCK_ROWS = 4096  # large enough for products at full speed, small enough for any memory
 OUTPUTS = ("probabilities", "logits", "embeddings")
 
 
@@ -243,17 +243,14 @@ def infer_blocks(
         raise unknown_name("output", output, OUTPUTS)
     if output == "embeddings":
         layer = hidden_layer(model.config, layer)
-    compute = partial(_compute, model.config, model.params, model.state)
-    for block in blocks:
-        for start in range(0, len(block), block_rows):
-            rows = block[start : start + block_rows]
-            size = min(block_rows, 1 << (len(rows) - 1).bit_length())
-            padded = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
-            found = compute(padded, loss=model.loss, output=output, layer=layer)
-            outputs = np.asarray(found)[: len(rows)]
-            if output == "probabilities" and model.target_transform is not None:
-                outputs = model.target_transform.inverse_transform(outputs)
-            yield outputs
+    compute = partial(
+        _compute, model.config, model.params, model.state,
+        loss=model.loss, output=output, layer=layer,
+    )  # fmt: skip
+    for outputs in stream_blocks(compute, blocks, block_rows=block_rows):
+        if output == "probabilities" and model.target_transform is not None:
+            outputs = model.target_transform.inverse_transform(outputs)
+        yield outputs
 
 
 @partial(jax.jit, static_argnames=("loss", "output", "layer"))

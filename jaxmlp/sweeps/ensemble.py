@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxmlp.blocks import map_blocks
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import LOSSES, Loss, get_loss
 from jaxmlp.network import predict
@@ -18,8 +19,6 @@ from jaxmlp.sweeps.results import SweepResult
 from jaxmlp.sweeps.sweep import sweep
 from jaxmlp.training.stopping import FitStatus
 from jaxmlp.types import Key, Params, State
-
-BLOCK_ROWS = 4096
 
 
 class Prediction(NamedTuple):
@@ -73,14 +72,8 @@ class Ensemble:
         arXiv 1710.07283 (the decomposition of the entropy).
         """
         x = np.asarray(x, self.config.dtype)
-        parts = []
-        for start in range(0, max(len(x), 1), BLOCK_ROWS):
-            block = x[start : start + BLOCK_ROWS]
-            size = min(BLOCK_ROWS, 1 << max(len(block) - 1, 0).bit_length())  # few shapes
-            padded = np.concatenate([block, np.repeat(block[:1], size - len(block), axis=0)])
-            found = _predict_block(self.config, self.loss, self.params, self.state, padded)
-            parts.append([np.asarray(array)[: len(block)] for array in found])
-        return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        compute = partial(_predict_block, self.config, self.loss, self.params, self.state)
+        return Prediction(*map_blocks(compute, x))
 
 
 def ensemble(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.blocks import BLOCK_ROWS, block_size, row_blocks
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.network import predict
@@ -22,8 +23,6 @@ from jaxmlp.training.metrics import (
 )
 from jaxmlp.training.preparation import prepare_data
 from jaxmlp.types import Params, ScalarLike, State, wide_dtype
-
-BLOCK_ROWS = 4096  # large enough for products at full speed, small enough for any memory
 
 
 def evaluate(
@@ -65,15 +64,11 @@ def evaluate(
     """
     loss = get_loss(loss)
     ready = prepare_data(config, loss, data, sample_weight)
-    n_rows = len(ready.x)
-    size = min(BLOCK_ROWS, 1 << (n_rows - 1).bit_length())  # few shapes, few compilations
     options = {**dict(loss.options), **(loss_options or {})}
+    arrays = (ready.x, ready.y, ready.weight)
     sums: Any = None
-    for start in range(0, n_rows, size):
-        block = jax.tree.map(lambda a, s=start: _pad(a[s : s + size], size), (ready.x, ready.y))
-        weight = None if ready.weight is None else _pad(ready.weight[start : start + size], size)
-        n_real = np.int32(min(size, n_rows - start))
-        part = TrainData(block[0], block[1], weight, None, n_real, ready.spread)
+    for (x, y, weight), n_real in row_blocks(arrays, size=block_size(len(ready.x))):
+        part = TrainData(x, y, weight, None, np.int32(n_real), ready.spread)
         found = jax.device_get(_block_sums(config, loss, params, state, part, options))
         found = jax.tree.map(np.float64, found)
         sums = found if sums is None else jax.tree.map(np.add, sums, found)
@@ -120,9 +115,3 @@ def data_sums(
 
 
 _block_sums = jax.jit(data_sums, static_argnums=1)
-
-
-def _pad(rows: Any, size: int) -> Any:
-    """Repeat the first row until there are `size`."""
-    rows = np.asarray(rows)
-    return np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])

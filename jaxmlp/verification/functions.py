@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.blocks import map_blocks
 from jaxmlp.types import Layer, PyTree
 
 MAX_CHUNK = 2**22  # doubles in one batch of parameter vectors: 32 MiB
@@ -208,11 +209,7 @@ class ManyPoints:
         return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *results)
 
     def _in_batches(self, vectors: np.ndarray) -> PyTree:
-        results = []
-        for start in range(0, len(vectors), self.rows):
-            batch = vectors[start : start + self.rows]
-            missing = self.rows - len(batch)
-            padded = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
-            found = self.compiled(self.point.stacked_tree(padded))
-            results.append(jax.tree.map(np.asarray, found))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(vectors)], *results)
+        def compute(batch: np.ndarray) -> PyTree:
+            return self.compiled(self.point.stacked_tree(batch))
+
+        return map_blocks(compute, vectors, size=self.rows)
