@@ -3,7 +3,7 @@
     JAXMLP_DATA_DIR=data python -m benchmarks.diagnostics_overhead [--seconds 90]
 
 Digits: 64-128-10, batch 64, 200 epochs. Fashion-MNIST: 784-256-10, batch 128, 20 epochs (left out
-where the data are not at hand). With is `fit(diagnostics=Diagnostics())`: the monitor every 100
+where the data are not at hand). With is `fit(diagnostics=Diagnostics())`: the probe every 100
 steps, and a look at the units at the start, at the end and every 20 epochs at most. Runs with and
 without take turns, so that both meet the same neighbours on the machine. The overhead is that of
 the processor time, all threads together, median of the pairs: on a busy machine the clock on the

@@ -68,25 +68,23 @@ def main() -> None:
 def measure(sizes: tuple[int, ...], batch_size: int, n_members: int) -> dict[int, float]:
     """Return microseconds of a member's step for each chunk, the least of three."""
     import jaxmlp
-    from jaxmlp.sweeps import Executor, MemberRun
-    from jaxmlp.sweeps.plan import Group, make_task
+    from jaxmlp.sweeps import Executor
+    from jaxmlp.sweeps.spec import ShapeGroup, check_sweep
 
     rng = np.random.default_rng(0)
     x = rng.random((batch_size * 45, sizes[0]), np.float32)  # digits: 1,437 rows by 32
     y = rng.integers(0, sizes[-1], len(x))
-    task = make_task(
-        jaxmlp.MLPConfig(sizes), (x, y), loss="softmax_cross_entropy", epochs=1,
-        key=jax.random.key(0), optimizer=jaxmlp.adam, batch_size=batch_size, validation_data=None,
-        early_stopping=None, sample_weight=None, l2=0.0, dropout_rate=0.5, loss_options=None,
-        gradient="manual", frozen=(), shared_batches=False,
+    spec = check_sweep(
+        jaxmlp.sweep, jaxmlp.MLPConfig(sizes), (x, y), loss="softmax_cross_entropy", epochs=1,
+        key=jax.random.key(0), options={"batch_size": batch_size},
     )  # fmt: skip
-    group, devices = Group(task, task.config, batch_size), jax.local_device_count()
-    members = group.members([{"seed": seed} for seed in range(n_members)])
+    group, devices = ShapeGroup(spec, spec.training.config, batch_size), jax.local_device_count()
+    points = [{"seed": seed} for seed in range(n_members)]
     times = {}
     for chunk in (2**i for i in range(8)):
         if chunk * devices > n_members // 2:
             break
-        run = MemberRun(group.program, Executor(chunk, devices), members, group.shared)
+        run = group.run(points, Executor(chunk, devices))
         run.advance(1)
         best = run.microseconds
         epochs = max(1, int(SECONDS / (best * 1e-6 * n_members * run.steps_per_epoch)))

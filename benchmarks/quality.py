@@ -41,7 +41,7 @@ def jaxmlp_defaults(split: Split, seed: int, **changes: Any) -> float:
     config = make_config(options, problem.train.x.shape[1], n_outputs(problem))
     batch_size = min(options.batch_size, len(problem.train.x))
     optimizer = make_optimizer(options, options.epochs * -(-len(problem.train.x) // batch_size))
-    result = fit_problem(options, problem, config, optimizer, batch_size, monitored=False)
+    result = fit_problem(options, problem, config, optimizer, batch_size, observed=False)
     model, _ = measure_model(problem, config, result, importance=False)
     return model.metrics.get("test_accuracy", model.metrics.get("test_rmse", np.nan))
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from jaxmlp.diagnostics import FindingKind as FindingKind
     from jaxmlp.diagnostics import diagnose as diagnose
     from jaxmlp.diagnostics import hvp as hvp
-    from jaxmlp.diagnostics import monitor_layers as monitor_layers
+    from jaxmlp.diagnostics import probe_layers as probe_layers
     from jaxmlp.lecture import explain_backward as explain_backward
     from jaxmlp.lecture import fit_perceptron as fit_perceptron
     from jaxmlp.lecture import threshold_unit as threshold_unit
@@ -73,7 +73,7 @@ _LATER = {
         "FindingKind",
         "diagnose",
         "hvp",
-        "monitor_layers",
+        "probe_layers",
     ),
     "lecture": ("explain_backward", "fit_perceptron", "threshold_unit"),
     "per_example": (

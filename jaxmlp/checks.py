@@ -31,8 +31,8 @@ def check_dtype_available(dtype: Any, what: str) -> None:
         )
 
 
-def as_array(name: str, value: object) -> jax.Array:
-    """Turn numbers into an array, refusing what has none."""
+def check_numbers(name: str, value: object) -> Any:
+    """Return an array, on the host or the device, refusing one without real numbers."""
     if not isinstance(value, jax.Array | jax.core.Tracer):
         try:
             value = np.asarray(value)
@@ -45,7 +45,12 @@ def as_array(name: str, value: object) -> jax.Array:
         raise TypeError(f"{name} does not hold numbers; pass a numeric array.")
     if jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError(f"{name} is complex ({dtype}); pass real numbers.")
-    return jnp.asarray(value)
+    return value
+
+
+def as_array(name: str, value: object) -> jax.Array:
+    """Turn numbers into an array on the device, refusing what has none."""
+    return jnp.asarray(check_numbers(name, value))
 
 
 def check_key(key: object) -> None:
@@ -59,23 +64,29 @@ def check_key(key: object) -> None:
 
 def check_features(layer_sizes: tuple[int, ...], x: object) -> jax.Array:
     """Return x as an array of shape (batch, n_in), or say how it should look."""
-    array, n_in = as_array("x", x), layer_sizes[0]
-    if array.ndim != 2:
+    array = as_array("x", x)
+    check_feature_shape(layer_sizes, array.shape)
+    return array
+
+
+def check_feature_shape(layer_sizes: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Refuse a shape of x other than (batch, n_in), saying how to make it one."""
+    n_in = layer_sizes[0]
+    if len(shape) != 2:
         fix = (
             f"x[None, :] makes a batch of one, of shape (1, {n_in})"
-            if array.ndim == 1
+            if len(shape) == 1
             else (f"flatten each example, as in x.reshape(len(x), {n_in})")
         )
-        raise ValueError(f"x has shape {array.shape}, but must be (batch, {n_in}): {fix}.")
-    if array.shape[1] != n_in:
+        raise ValueError(f"x has shape {shape}, but must be (batch, {n_in}): {fix}.")
+    if shape[1] != n_in:
         raise ValueError(
-            f"x has {array.shape[1]} features, but config.layer_sizes starts with {n_in}. Pass x "
-            f"of shape (batch, {n_in}), or build the config with layer_sizes=({array.shape[1]}, "
+            f"x has {shape[1]} features, but config.layer_sizes starts with {n_in}. Pass x "
+            f"of shape (batch, {n_in}), or build the config with layer_sizes=({shape[1]}, "
             "...)."
         )
-    if array.shape[0] == 0:
+    if shape[0] == 0:
         raise ValueError("x has no rows; pass at least one example.")
-    return array
 
 
 def check_rows(name: str, value: object, shape: tuple[int, ...]) -> jax.Array:

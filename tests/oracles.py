@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmlp
+from jaxmlp.diagnostics import NonFinite
 
 
 def make_targets(rng, loss, batch, n_out):
@@ -60,3 +61,34 @@ def gradient_errors(config, loss, params, x, y, **options):
 def worst(errors):
     """The largest error of any leaf."""
     return max(jax.tree.leaves(errors))
+
+
+def by_a_loop(config, params, x, y, rate):
+    """Gradient descent with jax.grad on a linear network; (step, layer, tensor) of an overflow."""
+    J = jaxmlp.objective(config, "squared_error")
+
+    def finite(*arrays):
+        return all(bool(jnp.isfinite(a).all()) for a in arrays)
+
+    for step in range(100):
+        h = x
+        for l, layer in enumerate(params):
+            for name, array in (("W", layer.W), ("b", layer.b)):
+                if not finite(array):
+                    return NonFinite(step, l, name)
+            h = h @ layer.W + layer.b[None]
+            if not finite(h):
+                return NonFinite(step, l, "outputs")
+        if not finite(J(params, x, y)):
+            return NonFinite(step, 1, "loss")
+        grads = jax.grad(J)(params, x, y)
+        for l in (1, 0):
+            for name in ("W", "b"):
+                if not finite(getattr(grads[l], name)):
+                    return NonFinite(step, l, f"gradient of {name}")
+        for l in (0, 1):
+            for name in ("W", "b"):
+                if not finite(rate * getattr(grads[l], name)):
+                    return NonFinite(step, l, f"update of {name}")
+        params = jax.tree.map(lambda p, g: p - rate * g, params, grads)
+    return None

@@ -262,11 +262,12 @@ def _best_model(problem: Problem, result: SweepResult) -> Model:
 
 def _write(folder: Path, result: SweepResult, model: Model | None, more: dict[str, Any]) -> None:
     """Write the table, the best model and what they were made with."""
-    direction = "largest" if higher_is_better(result.watched) else "smallest"
+    direction = "largest" if higher_is_better(result.best_metric) else "smallest"
     best = {name: str(value) for name, value in result.best.setting.items()}
     description = {
         "executor": result.executor, "programs": result.n_programs, "members": len(result),
-        "best": {"setting": best, "by": f"{direction} {result.watched}"}, **more, **environment(),
+        "best": {"setting": best, "by": f"{direction} {result.best_metric}"}, **more,
+        **environment(),
     }  # fmt: skip
     with whole_folder(folder) as temporary:
         result.table.to_csv(temporary / "sweep.csv", index=False)

@@ -148,7 +148,7 @@ def fit_problem(
     batch_size: int,
     callbacks: tuple[Any, ...] = (),
     *,
-    monitored: bool = True,
+    observed: bool = True,
 ) -> training.FitResult:
     """Train the network of a run."""
     stopping = None
@@ -172,7 +172,7 @@ def fit_problem(
         dropout_rate=options.dropout,
         loss_options=loss_options(options, problem.loss),
         callbacks=callbacks,
-        diagnostics=Diagnostics(every=every) if monitored else None,
+        diagnostics=Diagnostics(every=every) if observed else None,
     )
 
 

@@ -22,8 +22,8 @@ from jaxmlp.network import backward, forward, predict
 from jaxmlp.normalization import init_state
 from jaxmlp.optimizers import as_optimizer
 from jaxmlp.training import FitResult
-from jaxmlp.training.batches import Batch, TrainData
-from jaxmlp.training.preparation import prepare_data, prepare_settings
+from jaxmlp.training.data import Batch, TrainData, all_positive, prepare_data
+from jaxmlp.training.options import prepare_settings
 from jaxmlp.training.stopping import EarlyStopping
 from jaxmlp.types import Key, Params, ScalarLike, State, wide_dtype
 
@@ -133,10 +133,11 @@ def examine(
     train = _without_absent_rows(prepare_data(config, loss, data, sample_weight))
     key = jax.random.key(0) if key is None else key
     forever = EarlyStopping(patience=1)
-    options = prepare_settings(loss, key, l2, 0.0, loss_options, forever).loss_options
+    numbers = prepare_settings(loss, key, stopping=forever, l2=l2, loss_options=loss_options)
+    options = numbers.loss_options
     sample = draw_sample(train)
     value, flags, flow, inputs = jax.device_get(
-        probe(config, loss, params, sample, state, options, frozen)
+        probe_sample(config, loss, params, sample, state, options, frozen)
     )
     targets = target_matrix(sample.y, config.layer_sizes[-1])
     labels = sample.y.ndim == 1 and config.layer_sizes[-1] > 1
@@ -171,7 +172,8 @@ def examine(
 
 def draw_sample(train: TrainData) -> Batch:
     """Take at most 1024 rows, evenly spaced."""
-    rows = np.linspace(0, len(train.x) - 1, min(SAMPLE_ROWS, len(train.x))).astype(np.int32)
+    n = int(train.n_rows)
+    rows = np.linspace(0, n - 1, min(SAMPLE_ROWS, n)).astype(np.int32)
     return _take_rows(train.x, train.y, train.weight, rows)
 
 
@@ -183,7 +185,7 @@ def _take_rows(x: Array, y: Array, weight: Array | None, rows: Array) -> Batch:
 
 def _without_absent_rows(train: TrainData) -> TrainData:
     """Leave out rows of weight 0, which are as good as not there."""
-    if train.weight is None or bool(jnp.all(train.weight > 0)):
+    if all_positive(train.weight):
         return train
     rows = np.flatnonzero(np.asarray(train.weight) > 0)
     x, y, weight = (part[rows] for part in (train.x, train.y, train.weight))
@@ -207,7 +209,7 @@ def _before_loss(config: MLPConfig, flags: Any) -> tuple[int, str]:
 
 
 @partial(jax.jit, static_argnames=("loss", "frozen"))
-def probe(
+def probe_sample(
     config: MLPConfig,
     loss: Loss,
     params: Params,

@@ -1,6 +1,5 @@
 """The first value that is not finite: its step, layer and tensor."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -9,17 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxmlp.checks import check_frozen
-from jaxmlp.config import MLPConfig
-from jaxmlp.losses import Loss, get_loss
-from jaxmlp.normalization import init_state
-from jaxmlp.optimizers import Optimizer, as_optimizer
-from jaxmlp.training import EarlyStopping, FitResult, Program, initial_carry
-from jaxmlp.training.loop import copy_tree, run_steps
-from jaxmlp.training.observation import RunParts
-from jaxmlp.training.preparation import check_batch_size, prepare_data, prepare_settings
-from jaxmlp.training.program import Carry
-from jaxmlp.types import Cache, Key, Params, PyTree, ScalarLike, State
+from jaxmlp.training.program import Carry, Program
+from jaxmlp.training.runner import Runner, copy_tree, run_chunk
+from jaxmlp.types import Cache, Params, PyTree
 
 FORWARD = ("inputs", "W", "b", "outputs")
 BACKWARD = ("gradient of W", "gradient of b")
@@ -79,8 +70,8 @@ def tensor_flags(
 
 
 @dataclass(frozen=True)
-class _FiniteMonitor:
-    """A monitor that looks at every tensor of a step."""
+class _FiniteProbe:
+    """A probe that looks at every tensor of a step."""
 
     frozen: tuple[int, ...] = ()
 
@@ -119,88 +110,15 @@ def first_non_finite(flags: Flags) -> tuple[int, str] | None:
     return None
 
 
-def locate_non_finite(
-    config: MLPConfig,
-    params: Params,
-    data: tuple[Any, Any],
-    result: FitResult,
-    *,
-    loss: str | Loss,
-    optimizer: Optimizer,
-    key: Key,
-    batch_size: int | None = 64,
-    l2: ScalarLike = 0.0,
-    gradient: str = "manual",
-    frozen: Iterable[int] = (),
-    state: State | None = None,
-    optimizer_state: PyTree = None,
-    sample_weight: Any = None,
-    dropout_rate: ScalarLike = 0.5,
-    loss_options: Mapping[str, ScalarLike] | None = None,
-    shuffle: bool = True,
-) -> NonFinite | None:
-    """Find the step, layer and tensor in which a diverged run first left the finite numbers.
-
-    The run is replayed by the same compiled program up to the step before the recorded one; that
-    step and the next then run with every tensor looked at. (An infinite gradient or update leaves
-    the loss of its own step finite: it shows in the next one.)
-
-    Args:
-        config: the network.
-        params: where the run *started*.
-        data: as given to `fit`.
-        result: what `fit` returned.
-        loss: as given to `fit`, and so are all further arguments.
-        optimizer: the update rule.
-        key: random key of shuffling and dropout.
-        batch_size: rows a step.
-        l2: weight of the penalty.
-        gradient: "manual" or "autodiff".
-        frozen: layers that do not train.
-        state: running statistics at the start.
-        optimizer_state: moments at the start.
-        sample_weight: of the examples.
-        dropout_rate: probability to drop.
-        loss_options: of the loss.
-        shuffle: whether epochs have orders of their own.
-
-    Returns:
-        Where it happened; None if the run did not diverge, or if the replay did not (then the
-        arguments are not those of the run).
-
-    Example:
-        >>> from jaxmlp import fit, init, sgd
-        >>> config = MLPConfig((1, 1))
-        >>> params = init(config, jax.random.key(0))
-        >>> data = np.array([[1.0], [2.0]]), np.array([[1.0], [2.0]])
-        >>> options = dict(loss="squared_error", optimizer=sgd(1e20), key=jax.random.key(1))
-        >>> result = fit(config, params, data, epochs=9, **options)
-        >>> print(locate_non_finite(config, params, data, result, **options))
-        step 1, layer 0: update of W
-    """
-    stopped_at = int(result.carry.stopped_at)
-    if stopped_at < 0:
-        return None
-    loss, optimizer = get_loss(loss), as_optimizer(optimizer)
-    train = prepare_data(config, loss, data, sample_weight)
-    frozen = check_frozen(config.n_layers, frozen)
-    size = check_batch_size(config, batch_size, len(train.x), frozen)
-    program = Program(config, loss, size, gradient, frozen, shuffle=bool(shuffle))
-    forever = EarlyStopping(patience=np.iinfo(np.int32).max)
-    settings = prepare_settings(loss, key, l2, dropout_rate, loss_options, forever)
-    state = init_state(config) if state is None else state
-    carry = initial_carry(program, optimizer, params, state, train)
-    if optimizer_state is not None:
-        carry = carry._replace(optimizer_state=optimizer_state)
-    parts = RunParts(program, optimizer, train, None, settings, -(-len(train.x) // size))
-    return replay(parts, carry, 0, stopped_at)
-
-
-def replay(parts: RunParts, carry: Carry, first: int, stopped_at: int) -> NonFinite | None:
+def replay(run: Runner, carry: Carry, first: int, stopped_at: int) -> NonFinite | None:
     """Take the last steps of a diverged run again, and look at every tensor of them.
 
+    The same compiled program goes up to the step before the recorded one; that step and the next
+    then run with every tensor looked at. (An infinite gradient or update leaves the loss of its own
+    step finite: it shows in the next one.)
+
     Args:
-        parts: of the run.
+        run: the run.
         carry: where it stood before step `first`.
         first: a step before `stopped_at`, or 0.
         stopped_at: the step whose loss was not finite.
@@ -209,29 +127,25 @@ def replay(parts: RunParts, carry: Carry, first: int, stopped_at: int) -> NonFin
         Where it happened, or None if the replay stayed finite.
     """
 
-    def run(program: Program, carry: Carry, first: int, n_steps: int) -> Any:
-        numbers = (np.uint32(n) for n in (parts.steps_per_epoch, first, n_steps))
-        return run_steps(
-            program, parts.optimizer, carry, parts.train, parts.validation, parts.settings, *numbers
-        )
+    def take_steps(program: Program, carry: Carry, first: int, n_steps: int) -> Any:
+        numbers = tuple(np.uint32(n) for n in (run.steps_per_epoch, first, n_steps))
+        return run_chunk(program, None, carry, run.members, run.shared, numbers)
 
     carry = copy_tree(carry)  # the steps are donated what they are given
-    program, step, before = parts.program, first, max(stopped_at - 1, first)
-    epochs = program.history_rows * parts.steps_per_epoch
-    records = program.monitor_rows * program.monitor_every
+    program, step, before = run.program, first, max(stopped_at - 1, first)
+    epochs = program.history_rows * run.steps_per_epoch
+    readings = program.probe_rows * program.probe_every
     while step < before:
-        n_steps = min(before - step, epochs - step % parts.steps_per_epoch)
-        if program.monitor is not None:
-            n_steps = min(n_steps, records - step % program.monitor_every)
-        carry, _ = run(program, carry, step, n_steps)
+        n_steps = min(before - step, epochs - step % run.steps_per_epoch)
+        if program.probe is not None:
+            n_steps = min(n_steps, readings - step % program.probe_every)
+        carry, _ = take_steps(program, carry, step, n_steps)
         step += n_steps
     # Two calls of one step: the second must see what the first made of the parameters.
-    watching = replace(
-        program, monitor=_FiniteMonitor(program.frozen), monitor_every=1, monitor_rows=1
-    )
+    looking = replace(program, probe=_FiniteProbe(program.frozen), probe_every=1, probe_rows=1)
     for step in range(before, stopped_at + 1):
-        carry, seen = run(watching, carry, step, 1)
-        flags = jax.tree.map(lambda rows: rows[0], jax.device_get(seen.monitored))
+        carry, seen = take_steps(looking, carry, step, 1)
+        flags = jax.tree.map(lambda rows: rows[0], jax.device_get(seen.probed))
         if step == stopped_at and flags.forward.all():
             return NonFinite(step, program.config.n_layers - 1, "loss")
         found = first_non_finite(flags)

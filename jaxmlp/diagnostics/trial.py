@@ -13,7 +13,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.network import value_and_grad
 from jaxmlp.optimizers import Optimizer, apply_updates
-from jaxmlp.training.batches import TrainData
+from jaxmlp.training.data import TrainData
 from jaxmlp.training.program import merge, trainable
 from jaxmlp.types import Key, Params, ScalarLike, State
 

@@ -24,10 +24,10 @@ from jaxmlp.data import TablePreprocessor
 from jaxmlp.estimators import options
 from jaxmlp.estimators.callbacks import CallbackSupportMixin, EpochReports
 from jaxmlp.estimators.exchange import model_of, restore
-from jaxmlp.estimators.fitting import train
 from jaxmlp.estimators.inference import hidden_values, linked_outputs
-from jaxmlp.estimators.task import Outcome, Task
-from jaxmlp.estimators.training import Rows
+from jaxmlp.estimators.job import FitJob, FitOutcome
+from jaxmlp.estimators.rows import Rows
+from jaxmlp.estimators.train import train
 from jaxmlp.estimators.weights import (
     draw_weights,
     from_attributes,
@@ -171,9 +171,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, **how: Any) -> Any:
         """Train; `how` are the keywords of `_prepare`."""
         with self._arithmetic():
-            task = self._prepare(X, y, sample_weight, **how)
-            task = task._replace(reports=EpochReports(self, X, y, sample_weight))
-            self._remember(task, train(task))
+            job = self._prepare(X, y, sample_weight, **how)
+            job = job._replace(reports=EpochReports(self, X, y, sample_weight))
+            self._remember(job, train(job))
         return self
 
     def _prepare(
@@ -186,7 +186,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         validation: tuple[Any, Any, Any] = (None, None, None),
         initial: tuple[Any, Any] = (None, None),
         places: np.ndarray | None = None,
-    ) -> Task:
+    ) -> FitJob:
         """Check and encode everything that training needs."""
         self._validate_params()
         if incremental and self.n_ensemble > 1:
@@ -201,7 +201,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         data = data._replace(rows=data.rows._replace(places=places))
         if self.early_stopping and data.validation is None and self.solver != "lbfgs":
             data = self._split(data.rows)
-        return Task(
+        return FitJob(
             self,
             config,
             get_loss(self._find_loss()),
@@ -252,7 +252,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             starts = [from_attributes(self, config)]
         return [(replace_initial(config, params, *initial), state) for params, state in starts]
 
-    def _remember(self, task: Task, outcomes: list[Outcome]) -> None:
+    def _remember(self, job: FitJob, outcomes: list[FitOutcome]) -> None:
         """Keep what training found, under scikit-learn's names."""
         single = len(outcomes) == 1
         params, state = (outcomes[0] if single else stack([o[:2] for o in outcomes]))[:2]
@@ -261,15 +261,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if self.solver == "lbfgs":
             self.loss_ = float(np.mean([outcome.loss for outcome in outcomes]))
         else:
-            self._remember_curves(task, outcomes)
+            self._remember_curves(job, outcomes)
         leaves = (leaf for layers in (self.coefs_, self.intercepts_) for leaf in layers)
         if not all(np.isfinite(leaf).all() for leaf in leaves) or any(o.lost for o in outcomes):
             raise ValueError(NOT_FINITE)
 
-    def _remember_curves(self, task: Task, outcomes: list[Outcome]) -> None:
-        self.t_ += self.n_iter_ * len(task.rows.x)
+    def _remember_curves(self, job: FitJob, outcomes: list[FitOutcome]) -> None:
+        self.t_ += self.n_iter_ * len(job.rows.x)
         table = mean_table([outcome.table for outcome in outcomes])
-        history = dict(zip(task.columns, table.T, strict=True))
+        history = dict(zip(job.columns, table.T, strict=True))
         self.loss_curve_ += history["train_loss"].tolist()
         self.loss_ = self.loss_curve_[-1]
         past: dict[str, np.ndarray] = getattr(self, "history_", {})
@@ -279,7 +279,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             self.history_ = {name: np.concatenate([past[name], history[name]]) for name in past}
         else:
             self.history_ = history
-        if task.validation is not None:
+        if job.validation is not None:
             score = "accuracy" if self._task == "classification" else "r2"
             for attribute, column in (("scores", score), ("loss_curve", "loss")):
                 curve = getattr(self, f"validation_{attribute}_") or []

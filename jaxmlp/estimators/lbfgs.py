@@ -11,9 +11,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from jaxmlp.config import MLPConfig
-from jaxmlp.estimators.training import Rows, capacity, pad_rows
+from jaxmlp.estimators.rows import Rows
 from jaxmlp.losses import Loss
 from jaxmlp.network import value_and_grad
+from jaxmlp.training.data import bucket, pad_rows
 from jaxmlp.types import Params
 
 
@@ -58,7 +59,7 @@ def minimize(
 
     with jax.enable_x64(True):
         wide = config.replace(dtype="float64")
-        size = capacity(len(rows.x))
+        size = bucket(len(rows.x))
         weight = np.ones(len(rows.x)) if rows.weight is None else rows.weight
         data = [jnp.asarray(pad_rows(_wide(array), size)) for array in (rows.x, rows.y, weight)]
         flat, unravel = ravel_pytree(jax.tree.map(_wide, params))

@@ -5,18 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import joblib  # type: ignore[import-untyped]
 import numpy as np
-from jaxtyping import Array
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import _safe_indexing, indexable
 
 from jaxmlp.estimators.base import BaseMLP
-from jaxmlp.estimators.fitting import at_once, train_together
+from jaxmlp.estimators.rows import device_features
 from jaxmlp.estimators.stochastic import StochasticRun
-from jaxmlp.estimators.training import capacity, pad_rows
+from jaxmlp.estimators.train import at_once, fits_with, train_together
+from jaxmlp.training.data import TrainData
 
 MEMBERS_AT_ONCE = 256  # more would only need more memory
 
@@ -172,12 +171,12 @@ def _train_all(
             ]
             key = _fingerprint(member, *parts)
             try:
-                task = member._prepare(*parts, places=np.asarray(rows))
-                run = StochasticRun(task, *task.starts[0], features)
+                job = member._prepare(*parts, places=np.asarray(rows))
+                run = StochasticRun(job, *job.starts[0], features)
             except Exception as error:
                 trained[key] = error
                 continue
-            groups[run.run.fits_with(), task.last_epoch].append((key, run))
+            groups[fits_with(run.run), job.last_epoch].append((key, run))
         for group in groups.values():
             for start in range(0, len(group), MEMBERS_AT_ONCE):
                 _train_group(group[start : start + MEMBERS_AT_ONCE], trained)
@@ -201,18 +200,18 @@ def _members(estimator: BaseMLP, candidates: Any, folds: Any) -> Iterator[tuple[
                 yield member, train_rows
 
 
-def _shared_features(estimator: BaseMLP, X: Any) -> Array:
+def _shared_features(estimator: BaseMLP, X: Any) -> TrainData:
     """Put all rows on the device once; each fold reads its own."""
     x = np.asarray(X)
     with np.errstate(over="ignore"):
-        return jnp.asarray(pad_rows(x.astype(estimator.dtype, copy=False), capacity(len(x))))
+        return device_features(x.astype(estimator.dtype, copy=False))
 
 
 def _train_group(group: list[tuple[str, StochasticRun]], trained: Trained) -> None:
     outcomes = train_together([run for _, run in group])
     for (key, run), outcome in zip(group, outcomes, strict=True):
         try:
-            run.estimator._remember(run.task, [outcome])
+            run.estimator._remember(run.job, [outcome])
             trained[key] = run.estimator
         except ValueError as error:
             trained[key] = error

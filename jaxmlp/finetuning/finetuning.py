@@ -202,9 +202,9 @@ def _train(
             optimizer=optimizer, validation_data=validation, **options,
         )  # fmt: skip
         return Network(network.config, result.params, result.state), result
-    if options.get("monitor") is not None:
+    if options.get("probe") is not None:
         raise ValueError(
-            "a monitor sees only the layers above the cached features; pass cache=False to have "
+            "a probe sees only the layers above the cached features; pass cache=False to have "
             "the whole network run in every step."
         )
     whole = Model(*network)

@@ -73,8 +73,8 @@ def run_report(
             chart = curve(history, metric, result.best_epoch, chance)
             caption = f"The {metric} on the data it learns from, and on data it never sees."
             sections["Learning"].append(Chart(f"curve-{metric}", chart, caption))
-    if result.monitored is not None and len(result.monitor_steps):
-        sections["Gradient flow"] = flow_charts(result.monitor_steps, result.monitored)
+    if result.probed is not None and len(result.probe_steps):
+        sections["Gradient flow"] = flow_charts(result.probe_steps, result.probed)
     if model.config.n_layers > 1:
         sections["Units"] = unit_charts(model, result, train[0])
     if outcome is not None:
@@ -142,11 +142,11 @@ def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
             f"Units that are dead (off for every training example), by layer: {dead}.",
         )
     ]
-    if result.monitored is not None and len(result.monitor_steps):
-        readings = result.monitored
+    if result.probed is not None and len(result.probe_steps):
+        readings = result.probed
         flat = np.maximum(readings.dead_fraction, readings.saturated_fraction)[:, :-1]
         title = "share of dead units, or of saturated outputs, in a batch"
-        figure = by_layer(result.monitor_steps, flat, title, log=False)
+        figure = by_layer(result.probe_steps, flat, title, log=False)
         charts.append(Chart("flat", figure, "What is flat passes no gradient on."))
     return charts
 

@@ -1,9 +1,8 @@
 """Deep ensembles: the same network from several starts, and what their disagreement says."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,8 @@ from jaxmlp.blocks import map_blocks
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import LOSSES, Loss, get_loss
 from jaxmlp.network import predict
-from jaxmlp.optimizers import Optimizer, adam
 from jaxmlp.sweeps.results import SweepResult
+from jaxmlp.sweeps.spec import SweepOptions
 from jaxmlp.sweeps.sweep import sweep
 from jaxmlp.training.stopping import FitStatus
 from jaxmlp.types import Key, Params, State
@@ -84,8 +83,7 @@ def ensemble(
     n_members: int = 10,
     epochs: int,
     key: Key,
-    optimizer: Callable[..., Any] | Optimizer = adam,
-    **options: Any,
+    **options: Unpack[SweepOptions],
 ) -> Ensemble:
     """Train several networks that differ in their initial weights and their batches.
 
@@ -96,8 +94,7 @@ def ensemble(
         n_members: how many.
         epochs: passes over the data.
         key: random key.
-        optimizer: a rule, or a factory, which is called without arguments.
-        options: those of `sweep`, such as validation_data, early_stopping, executor, progress.
+        options: as in `sweep`; an optimizer's factory is called without arguments.
 
     Returns:
         The ensemble, without members that diverged.
@@ -106,19 +103,21 @@ def ensemble(
         ValueError: if all members diverged, and as `sweep`.
 
     Example:
+        >>> import jaxmlp
         >>> x = np.random.default_rng(0).normal(size=(64, 2))
         >>> found = ensemble(MLPConfig((2, 8, 1)), (x, (x[:, 0] > 0).astype(int)), epochs=20,
         ...                  loss="sigmoid_binary_cross_entropy", key=jax.random.key(0),
-        ...                  n_members=6, optimizer=adam(0.05))
+        ...                  n_members=6, optimizer=jaxmlp.adam(0.05))
         >>> prediction = found.predict([[3.0, 0.0], [0.0, 0.0]])
         >>> bool(prediction.mean[0, 0] > 0.9), bool(np.all(np.diff(prediction.entropy) > 0))
         (True, True)
 
     Reference: Lakshminarayanan et al., 2017, arXiv 1612.01474.
     """
+    kept: SweepOptions = {**options, "keep": "all"}
     result = sweep(
         config, data, loss=loss, grid={"seed": range(n_members)}, epochs=epochs, key=key,
-        optimizer=optimizer, keep="all", **options,
+        **kept,
     )  # fmt: skip
     sound = [
         i

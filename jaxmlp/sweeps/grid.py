@@ -12,7 +12,8 @@ from jaxmlp.checks import unknown_name
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 
-Setting = dict[str, Any]
+GridPoint = dict[str, Any]
+"""Hyperparameters by name: what one member of a sweep is trained with."""
 Grid = Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
 SWEPT = ("l2", "dropout_rate", "init_scale", "seed")
 CONFIG_NAMES = (
@@ -22,7 +23,7 @@ CONFIG_NAMES = (
 SHAPES = (*CONFIG_NAMES, "batch_size")  # what makes another program
 
 
-def expand(grid: Grid) -> list[Setting]:
+def expand(grid: Grid) -> list[GridPoint]:
     """List the settings of a grid: every combination of a mapping's values, or the list itself.
 
     Args:
@@ -55,7 +56,7 @@ def expand(grid: Grid) -> list[Setting]:
 
 def sample(
     space: Mapping[str, Any], n: int, *, seed: int = 0, method: str = "random"
-) -> list[Setting]:
+) -> list[GridPoint]:
     """Draw settings from a space of distributions.
 
     Args:
@@ -115,7 +116,7 @@ def optimizer_names(factory: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
-def check_names(settings: list[Setting], factory: Callable[..., Any], loss: Loss) -> None:
+def check_names(settings: list[GridPoint], factory: Callable[..., Any], loss: Loss) -> None:
     """Refuse names that nothing would read, and settings that do not name the same things."""
     options = tuple(name for name, _ in loss.options)
     known = (*optimizer_names(factory), *SWEPT, *options, *SHAPES)
@@ -130,7 +131,7 @@ def check_names(settings: list[Setting], factory: Callable[..., Any], loss: Loss
             )
 
 
-def with_shape(config: MLPConfig, batch_size: int | None, setting: Setting) -> tuple[Any, Any]:
+def with_shape(config: MLPConfig, batch_size: int | None, setting: GridPoint) -> tuple[Any, Any]:
     """Return the config and the batch size that a setting asks for."""
     changes = {name: setting[name] for name in CONFIG_NAMES if name in setting}
     if "hidden_layer_sizes" in changes:

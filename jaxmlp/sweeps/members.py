@@ -1,67 +1,19 @@
-"""What differs between networks that train in one program, and what they share."""
+"""Putting networks side by side: their inputs stacked, selected, and brought onto devices."""
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
-from jaxmlp.optimizers import Optimizer
-from jaxmlp.training import Settings
-from jaxmlp.training.batches import TrainData
+from jaxmlp.training.data import TrainData, bucket
+from jaxmlp.training.executor import Executor
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.training.program import Program
-from jaxmlp.types import Key, Params, PyTree, State, wide_dtype
-
-
-class Fold(NamedTuple):
-    """The rows of the shared data that a member sees; with a leading axis, those of each member.
-
-    Attributes:
-        rows: row numbers, padded at the end, (members, capacity).
-        n_rows: how many of them are real, (members,).
-        spread: variance of each target over these rows, for R2, (members, n_out).
-    """
-
-    rows: Int[Array, "members capacity"]
-    n_rows: Int[Array, " members"]
-    spread: Float[Array, "members n_out"]
-
-
-class Members(NamedTuple):
-    """Everything that differs between members; every leaf has a leading axis (members,).
-
-    Attributes:
-        params: initial parameters.
-        state: initial running statistics, or ().
-        optimizer: update rules, of one kind; their hyperparameters differ.
-        settings: keys, penalties, rates; the key is None where all share one.
-        train: the rows that each trains on; None for all of them.
-        validation: the rows that each is measured on; None for all of the validation data.
-    """
-
-    params: Params
-    state: State
-    optimizer: Optimizer
-    settings: Settings
-    train: Fold | None = None
-    validation: Fold | None = None
-
-
-class Shared(NamedTuple):
-    """What all members have in common.
-
-    Attributes:
-        train: the training examples.
-        validation: the validation examples, or None; folds select rows of `train` instead.
-        key: random key of shuffling and dropout where all share it (the same batches for all), or
-            None.
-    """
-
-    train: TrainData
-    validation: TrainData | None
-    key: Key | None
+from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs, first_carry
+from jaxmlp.types import Params, PyTree, State, wide_dtype
 
 
 def n_members(tree: PyTree) -> int:
@@ -93,7 +45,7 @@ def _stack_leaves(*leaves: Any) -> Any:
     return jnp.stack(leaves) if on_device else np.stack(leaves)
 
 
-def make_folds(program: Program, data: TrainData, tables: list[Any]) -> Fold:
+def fold_tables(program: Program, data: TrainData, tables: list[Any]) -> TrainData:
     """Turn lists of row numbers into one padded table, with the spread of the targets in each.
 
     Args:
@@ -102,9 +54,10 @@ def make_folds(program: Program, data: TrainData, tables: list[Any]) -> Fold:
         tables: row numbers, one sequence a member.
 
     Returns:
-        The table.
+        What differs in the data of each member: rows (members, capacity), n_rows (members,) and
+        spread (members, n_out).
     """
-    capacity = max(len(table) for table in tables)
+    capacity = bucket(max(len(table) for table in tables))
     rows = np.zeros((len(tables), capacity), np.int32)
     for row, table in zip(rows, tables, strict=True):
         row[: len(table)] = table
@@ -113,13 +66,82 @@ def make_folds(program: Program, data: TrainData, tables: list[Any]) -> Fold:
     spread = [
         target_spread(program.loss, y[t], None if weight is None else weight[t]) for t in tables
     ]
-    wide = wide_dtype(data.x.dtype)
     counts = np.array([len(table) for table in tables], np.int32)
-    return Fold(jnp.asarray(rows), jnp.asarray(counts), jnp.asarray(np.stack(spread), wide))
+    return own_data(
+        rows=jnp.asarray(rows),
+        n_rows=jnp.asarray(counts),
+        spread=jnp.asarray(np.stack(spread), wide_dtype(data.x.dtype)),
+    )
 
 
-def select_rows(data: TrainData, fold: Fold | None) -> TrainData:
-    """Return the data as a member sees them."""
-    if fold is None:
-        return data
-    return data._replace(rows=fold.rows, n_rows=fold.n_rows, spread=fold.spread)
+def own_data(**fields: Any) -> TrainData:
+    """Return the fields of the data that are a member's own; the others are None."""
+    return TrainData(*(fields.get(name) for name in TrainData._fields))
+
+
+@partial(jax.jit, static_argnames="executor")
+def _place(executor: Executor, members: PyTree, rows: Any = None) -> PyTree:
+    """The members of these numbers, or all, each on its device; one program for the whole tree."""
+    return executor.place(members if rows is None else take_members(members, rows))
+
+
+def start_members(
+    program: Program,
+    executor: Executor,
+    start: tuple[Params, State],
+    members: MemberInputs,
+    shared: SharedInputs,
+) -> Runner:
+    """Put members at the start, in the shape that the executor wants.
+
+    Args:
+        program: the static part, equal for all.
+        executor: how they run together.
+        start: initial parameters and running statistics, with an axis (members,).
+        members: what else differs.
+        shared: what does not.
+
+    Returns:
+        The runner, its members padded to whole chunks.
+    """
+    size = n_members(start)
+    everything = (start, members)
+    if executor.devices > 1:  # numpy slices without compiling for each shape
+        everything = jax.device_get(everything)
+    padding = _padding(executor, size) if executor.padded(size) > size else None
+    (params, state), members = _place(executor, everything, padding)
+    carry = first_carry(program, executor, members.optimizer, params, state)
+    counts = shared.train.n_rows if members.train is None else members.train.n_rows
+    steps_per_epoch = -(-int(np.max(counts)) // program.batch_size)
+    return Runner(program, members, shared, carry, steps_per_epoch, executor, size)
+
+
+def select_members(run: Runner, indices: Any, executor: Executor) -> Runner:
+    """Return a run of some of the members, which goes on where these stand."""
+    chosen = np.asarray(indices)
+    rows = chosen[_padding(executor, len(chosen))]
+    members, carry = _place(executor, (run.members, run.carry), rows)
+    return Runner(
+        run.program, members, run.shared, carry, run.steps_per_epoch, executor, len(chosen),
+        metrics=run.metrics[chosen], n_steps=run.n_steps, last_step=run.last_step,
+    )  # fmt: skip
+
+
+def _padding(executor: Executor, size: int) -> np.ndarray:
+    """Members 0 .. size - 1, the last one repeated up to whole chunks."""
+    return np.minimum(np.arange(executor.padded(size)), size - 1)
+
+
+def learnt(run: Runner, keep_best: bool) -> tuple[Params, State]:
+    """Return the best parameters of members where these count, the last ones of the others."""
+    use_best, carry = run.best_wanted(keep_best), run.carry
+    best, last = (carry.best.params, carry.best.state), (carry.params, carry.state)
+    if use_best.all() or not use_best.any():
+        found = jax.device_get(best if use_best.all() else last)
+        return jax.tree.map(lambda leaf: leaf[: run.size], found)
+
+    def choose(best: np.ndarray, last: np.ndarray) -> np.ndarray:
+        which = use_best.reshape(-1, *([1] * (best.ndim - 1)))
+        return np.where(which, best[: run.size], last[: run.size])
+
+    return jax.tree.map(choose, *jax.device_get((best, last)))

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from jaxmlp.training.runner import Runner
 
 
 class SweepProgress(NamedTuple):
@@ -64,8 +67,23 @@ def reporter(progress: bool | OnProgress, members: int, epochs: int) -> Iterator
         )
 
 
-def counting(
-    report: OnProgress, done: int, training: int, members: int, epochs: int
-) -> Callable[[int], Any]:
-    """Return a function of the epochs that the members in training have ended."""
-    return lambda epoch: report(SweepProgress(done, training, members, epoch, epochs))
+@dataclass(frozen=True)
+class Counting:
+    """Listens to members in training, and reports how far the whole sweep is."""
+
+    report: OnProgress
+    members_done: int
+    members_training: int
+    members: int
+    epochs: int
+
+    def before_chunk(self, run: Runner) -> None:
+        """Nothing to note."""
+
+    def after_chunk(self, run: Runner) -> None:
+        """Report the epochs that have ended."""
+        self.report(
+            SweepProgress(
+                self.members_done, self.members_training, self.members, run.n_epochs, self.epochs
+            )
+        )

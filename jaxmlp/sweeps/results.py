@@ -8,14 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.config import MLPConfig
+from jaxmlp.sweeps.grid import GridPoint
 from jaxmlp.training.history import History
 from jaxmlp.training.stopping import FitStatus, higher_is_better
 from jaxmlp.types import Params, State
 
-Setting = dict[str, Any]
 
-
-class Member(NamedTuple):
+class TrainedMember(NamedTuple):
     """One network of a sweep, in ordinary form.
 
     Attributes:
@@ -25,10 +24,10 @@ class Member(NamedTuple):
         state: running statistics, or ().
         metrics: by name, at the epoch that `params` are from.
         status: how its run ended.
-        best_epoch: the epoch with the best watched metric, from 1.
+        best_epoch: the epoch with the best metric, from 1.
     """
 
-    setting: Setting
+    setting: GridPoint
     config: MLPConfig
     params: Params
     state: State
@@ -47,22 +46,22 @@ class SweepResult:
         columns: names of the metrics.
         metrics: one row an epoch, NaN after a run's end, (members, epochs, columns).
         status: how each run ended.
-        best_epoch: the epoch with the best watched metric, from 1, (members,).
+        best_epoch: the epoch with the best metric, from 1, (members,).
         epoch: the epoch whose parameters were kept, from 1, (members,).
-        watched: the metric that decides which member is best.
+        best_metric: the metric that decides which member is best.
         executor: which way the members ran, and how fast.
         microseconds: time of one step of one member, without compilation.
         n_programs: how many programs were compiled; one a shape.
     """
 
-    settings: list[Setting]
+    settings: list[GridPoint]
     configs: list[MLPConfig]
     columns: tuple[str, ...]
     metrics: np.ndarray = field(repr=False)
     status: list[FitStatus] = field(repr=False)
     best_epoch: np.ndarray = field(repr=False)
     epoch: np.ndarray = field(repr=False)
-    watched: str
+    best_metric: str
     executor: str
     microseconds: float
     n_programs: int
@@ -76,7 +75,7 @@ class SweepResult:
         """Say how many, how they ran, and which was best."""
         return (
             f"SweepResult({len(self)} members, {self.n_programs} programs, {self.executor}; best "
-            f"{self.watched} {self.scores[self.best_index]:.4g} with "
+            f"{self.best_metric} {self.scores[self.best_index]:.4g} with "
             f"{self.settings[self.best_index]})"
         )
 
@@ -91,21 +90,21 @@ class SweepResult:
 
     @property
     def scores(self) -> np.ndarray:
-        """The watched metric of each member, (members,)."""
-        return self.final[:, self.columns.index(self.watched)]
+        """The best metric of each member, (members,)."""
+        return self.final[:, self.columns.index(self.best_metric)]
 
     @property
     def best_index(self) -> int:
         """Index of the best member; of the first one if none has a finite score."""
-        sign = -1.0 if higher_is_better(self.watched) else 1.0
+        sign = -1.0 if higher_is_better(self.best_metric) else 1.0
         return int(np.argmin(np.where(np.isfinite(self.scores), sign * self.scores, np.inf)))
 
     @property
-    def best(self) -> Member:
+    def best(self) -> TrainedMember:
         """The best member."""
         return self.member(self.best_index)
 
-    def member(self, index: int) -> Member:
+    def member(self, index: int) -> TrainedMember:
         """Return one member as an ordinary network.
 
         Args:
@@ -124,7 +123,7 @@ class SweepResult:
             )
         params, state = jax.tree.map(jnp.asarray, self.learnt[index])
         metrics = dict(zip(self.columns, map(float, self.final[index]), strict=True))
-        return Member(
+        return TrainedMember(
             self.settings[index],
             self.configs[index],
             params,
@@ -175,8 +174,8 @@ class SweepResult:
             found[f"{column}_mean"] = means[column].to_numpy()
             found[f"{column}_std"] = stds[column].to_numpy()
         found["members"] = groups.size().to_numpy()
-        ascending = not higher_is_better(self.watched)
-        return found.sort_values(f"{self.watched}_mean", ascending=ascending, ignore_index=True)
+        ascending = not higher_is_better(self.best_metric)
+        return found.sort_values(f"{self.best_metric}_mean", ascending=ascending, ignore_index=True)
 
 
 def _pandas() -> Any:

@@ -7,67 +7,64 @@ import numpy as np
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.config import MLPConfig
-from jaxmlp.sweeps.engine import MemberRun, Outcome
-from jaxmlp.sweeps.executors import Executor
-from jaxmlp.sweeps.grid import Setting, check_names
-from jaxmlp.sweeps.plan import Group, Task, by_shape
-from jaxmlp.sweeps.progress import OnProgress, counting, reporter
+from jaxmlp.sweeps.grid import GridPoint, check_names
+from jaxmlp.sweeps.members import learnt
+from jaxmlp.sweeps.progress import Counting, reporter
 from jaxmlp.sweeps.results import SweepResult
+from jaxmlp.sweeps.spec import SweepSpec, by_shape
+from jaxmlp.training.runner import Runner
 from jaxmlp.training.stopping import FitStatus, higher_is_better
 from jaxmlp.types import Params, State
 
-MEMORY_LIMIT = 2 << 30  # bytes
 
-
-def run_settings(
-    task: Task,
-    settings: list[Setting],
-    executor: str | Executor | None = None,
-    keep: str | None = None,
-    memory_limit: int = MEMORY_LIMIT,
-    progress: bool | OnProgress = False,
-) -> SweepResult:
-    """Train every setting: shape after shape, and of each as many at once as memory allows."""
-    check_names(
-        [{k: v for k, v in s.items() if k != "fold"} for s in settings], task.factory, task.loss
-    )
-    if keep not in (None, "all", "best"):
-        raise unknown_name("keep", keep, ("all", "best"))
-    collected = Collected(settings, task)
-    with reporter(progress, len(settings), task.epochs) as report:
-        for shape, indices in by_shape(task, settings).items():
-            group = Group(task, *shape)
+def run_points(spec: SweepSpec, points: list[GridPoint]) -> SweepResult:
+    """Train every point: shape after shape, and of each as many at once as memory allows."""
+    check_points(spec, points)
+    if spec.keep not in (None, "all", "best"):
+        raise unknown_name("keep", spec.keep, ("all", "best"))
+    collected = Collected(points, spec, spec.keep)
+    with reporter(spec.progress, len(points), spec.epochs) as report:
+        for group, indices in by_shape(spec, points).items():
             collected.n_programs += 1
-            way = group.executor(executor, [settings[i] for i in indices])
-            size = group.members_at_once(way, len(indices), memory_limit)
+            executor = group.executor([points[i] for i in indices])
+            size = group.members_at_once(executor, len(indices))
             for start in range(0, len(indices), size):
                 turn = indices[start : start + size]
                 # The last turn is filled up, so that it runs the program of the others.
                 filled = turn + [turn[-1]] * (min(size, len(indices)) - len(turn))
-                run = group.run([settings[i] for i in filled], way)
+                run = group.run([points[i] for i in filled], executor)
                 done = collected.n_done
-                count = counting(report, done, len(turn), len(settings), task.epochs)
-                run.advance(task.epochs, count)
-                collected.add(turn, group.config, run, keep, memory_limit)
-                if run.interrupted:
+                counting = Counting(report, done, len(turn), len(points), spec.epochs)
+                run.advance(spec.epochs, [counting])
+                collected.add(turn, group.config, run)
+                if run.stopped:
                     return collected.result()
     return collected.result()
 
 
+def check_points(spec: SweepSpec, points: list[GridPoint]) -> None:
+    """Refuse names that nothing reads."""
+    named = [{k: v for k, v in point.items() if k != "fold"} for point in points]
+    check_names(named, spec.factory, spec.training.loss)
+
+
 @dataclass
 class Collected:
-    """What has been learnt so far."""
+    """What has been learnt so far; `keep` says whose parameters are kept, as `sweep` has it."""
 
-    settings: list[Setting]
-    task: Task
+    points: list[GridPoint]
+    spec: SweepSpec
+    keep: str | None
     indices: list[int] = field(default_factory=list)
-    outcomes: list[tuple[Outcome, MLPConfig]] = field(default_factory=list)
+    metrics: list[np.ndarray] = field(default_factory=list)
+    status: list[np.ndarray] = field(default_factory=list)
+    best_epoch: list[np.ndarray] = field(default_factory=list)
     configs: dict[int, MLPConfig] = field(default_factory=dict)
     learnt: dict[int, tuple[Params, State]] = field(default_factory=dict)
     best_score: float = float("inf")
     columns: tuple[str, ...] = ()
-    watched: str = ""
-    ways: list[str] = field(default_factory=list)
+    best_metric: str = ""
+    executors: list[str] = field(default_factory=list)
     seconds: float = 0.0
     member_steps: int = 0
     n_programs: int = 0
@@ -78,73 +75,97 @@ class Collected:
         """Members that have ended."""
         return len(self.indices)
 
-    def add(
-        self, turn: list[int], config: MLPConfig, run: MemberRun, keep: str | None, limit: int
-    ) -> None:
-        """Take in the members of one turn."""
-        outcome = run.outcome(self.task.keep_best)
-        outcome = jax.tree.map(lambda leaf: leaf[: len(turn)], outcome)
-        self.columns, self.watched = run.columns, run.columns[run.program.watched]
+    def add(self, turn: list[int], config: MLPConfig, run: Runner) -> None:
+        """Take in the members of one turn; a run may have more, by which it was filled up."""
+        keep_best, n = self.spec.training.keep_best, len(turn)
+        self.columns, self.best_metric = run.columns, run.program.best_metric
+        if str(run.executor) not in self.executors:
+            self.executors.append(str(run.executor))
+        self.add_time(run)
+        self.indices += turn
+        self.metrics.append(_filled(run, self.spec.epochs)[:n])
+        self.status.append(run.status[:n])
+        self.best_epoch.append(np.asarray(run.carry.best.epoch)[:n])
+        self._keep(turn, config, learnt(run, keep_best), _scores(run, keep_best)[:n])
+
+    def add_time(self, run: Runner) -> None:
+        """Add up the time that members took."""
         self.seconds += run.seconds
         self.member_steps += run.member_steps
-        if str(run.executor) not in self.ways:
-            self.ways.append(str(run.executor))
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves((outcome.params, outcome.state)))
-        keeps_all = keep == "all" or (keep is None and 2 * (self.kept_bytes + size) <= limit)
-        sign = -1.0 if higher_is_better(self.watched) else 1.0
-        for place, index in enumerate(turn):
-            self.configs[index] = config
-            score = sign * _watched_score(outcome, place, run, self.task.keep_best)
-            is_best = score < self.best_score or not self.learnt
-            if keeps_all or is_best:
-                if not keeps_all:
-                    self.learnt = {}
-                self.learnt[index] = jax.tree.map(
-                    lambda leaf, p=place: leaf[p].copy(), (outcome.params, outcome.state)
-                )
-            self.best_score = min(self.best_score, score) if np.isfinite(score) else self.best_score
+
+    def _keep(
+        self, turn: list[int], config: MLPConfig, found: tuple[Params, State], scores: np.ndarray
+    ) -> None:
+        """Keep the parameters of all, or of the best so far."""
+        found = jax.tree.map(lambda leaf: leaf[: len(turn)], found)
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(found))
+        fits = 2 * (self.kept_bytes + size) <= self.spec.memory_limit
+        keeps_all = self.keep == "all" or (self.keep is None and fits)
         self.kept_bytes += size if keeps_all else 0
-        self.indices += turn
-        self.outcomes.append((outcome._replace(params=(), state=()), config))
+        for place, (index, score) in enumerate(zip(turn, scores.tolist(), strict=True)):
+            self.configs[index] = config
+            is_best = score < self.best_score or not self.learnt
+            if is_best and not keeps_all:
+                self.learnt = {}
+            if is_best or keeps_all:
+                self.learnt[index] = jax.tree.map(lambda leaf, p=place: leaf[p].copy(), found)
+            self.best_score = min(self.best_score, score)
 
     def result(self) -> SweepResult:
-        """Put the members into the order of their settings."""
-        metrics = _concatenate([outcome.metrics for outcome, _ in self.outcomes])
-        status = np.concatenate([outcome.status for outcome, _ in self.outcomes])
-        best_epoch = np.concatenate([outcome.best_epoch for outcome, _ in self.outcomes])
+        """Put the members into the order of their points."""
+        metrics = _stacked(self.metrics)
+        status, best_epoch = np.concatenate(self.status), np.concatenate(self.best_epoch)
         order = np.argsort(np.array(self.indices), kind="stable")
         done = [self.indices[i] for i in order]
         ended = np.isfinite(metrics[..., 0]).sum(axis=1)
         use_best = (status == FitStatus.DIVERGED) | (status == FitStatus.INTERRUPTED)
-        epoch = np.where(use_best | self.task.keep_best, best_epoch, ended)
+        epoch = np.where(use_best | self.spec.training.keep_best, best_epoch, ended)
         microseconds = self.seconds / max(self.member_steps, 1) * 1e6
         return SweepResult(
-            [self.settings[i] for i in done],
+            [self.points[i] for i in done],
             [self.configs[i] for i in done],
             self.columns,
             metrics[order],
             [FitStatus(int(s)) for s in status[order]],
             best_epoch[order],
             epoch[order],
-            self.watched,
-            f"{' and '.join(self.ways)}: {_rounded(microseconds)} us per member-step",
+            self.best_metric,
+            f"{' and '.join(self.executors)}: {_rounded(microseconds)} us per member-step",
             microseconds,
             self.n_programs,
-            {done.index(i): learnt for i, learnt in self.learnt.items() if i in self.configs},
+            {done.index(i): learnt for i, learnt in self.learnt.items()},
         )
 
 
-def _watched_score(outcome: Outcome, place: int, run: MemberRun, keep_best: bool) -> float:
-    rows = outcome.metrics[place, :, run.program.watched]
-    finite = np.flatnonzero(np.isfinite(rows))
-    if not len(finite):
-        return float("inf")
-    use_best = keep_best or outcome.status[place] in (FitStatus.DIVERGED, FitStatus.INTERRUPTED)
-    at = int(outcome.best_epoch[place]) - 1 if use_best else finite[-1]
-    return float(rows[at])
+def _scores(run: Runner, keep_best: bool) -> np.ndarray:
+    """The best metric of each member where its parameters are from; smaller is better."""
+    rows = _signed_rows(run)
+    last = np.array([(np.flatnonzero(np.isfinite(row))[-1:] + 1).sum() for row in rows])
+    use_best = keep_best | np.isin(run.status, (FitStatus.DIVERGED, FitStatus.INTERRUPTED))
+    epoch = np.where(use_best, np.asarray(run.carry.best.epoch)[: run.size], last)
+    padded = np.concatenate([np.full((run.size, 1), np.inf), rows], axis=1)  # epoch 0: no score
+    return np.nan_to_num(padded[np.arange(run.size), epoch], nan=np.inf)
 
 
-def _concatenate(parts: list[np.ndarray]) -> np.ndarray:
+def best_scores(run: Runner) -> np.ndarray:
+    """The best that each member has reached so far, smaller is better; inf where it has nothing."""
+    rows = _signed_rows(run)
+    return np.min(np.where(np.isfinite(rows), rows, np.inf), axis=1, initial=np.inf)
+
+
+def _signed_rows(run: Runner) -> np.ndarray:
+    """The best metric of each member and epoch, with the sign that makes smaller better."""
+    sign = -1.0 if higher_is_better(run.program.best_metric) else 1.0
+    return sign * run.metrics[:, :, run.columns.index(run.program.best_metric)]
+
+
+def _filled(run: Runner, epochs: int) -> np.ndarray:
+    """The metrics, with rows of NaN for the epochs that no member needed."""
+    missing = 0 if run.stopped else max(0, epochs - run.n_epochs)
+    return np.pad(run.metrics, ((0, 0), (0, missing), (0, 0)), constant_values=np.nan)
+
+
+def _stacked(parts: list[np.ndarray]) -> np.ndarray:
     """Stack turns; one that was interrupted has fewer epochs."""
     epochs = max(part.shape[1] for part in parts)
     padded = [

@@ -1,19 +1,21 @@
-"""`sweep`: many networks with different hyperparameters, trained in one program a shape."""
+"""Many networks with different hyperparameters or folds, trained in one program a shape."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from math import floor, log
+from typing import Any, Unpack
+
+import numpy as np
 
 from jaxmlp.config import MLPConfig
-from jaxmlp.losses import Loss
-from jaxmlp.optimizers import Optimizer, adam
-from jaxmlp.sweeps.executors import Executor
+from jaxmlp.losses import Loss, get_loss
+from jaxmlp.sweeps.folds import Folds, make_pairs
 from jaxmlp.sweeps.grid import Grid, expand
-from jaxmlp.sweeps.plan import make_task
-from jaxmlp.sweeps.progress import OnProgress
+from jaxmlp.sweeps.members import select_members
+from jaxmlp.sweeps.progress import Counting, reporter
 from jaxmlp.sweeps.results import SweepResult
-from jaxmlp.sweeps.runs import MEMORY_LIMIT, run_settings
-from jaxmlp.training.stopping import EarlyStopping
-from jaxmlp.types import Key, ScalarLike
+from jaxmlp.sweeps.runs import Collected, best_scores, check_points, run_points
+from jaxmlp.sweeps.spec import ShapeGroup, SweepOptions, by_shape, check_sweep
+from jaxmlp.training.runner import Runner
+from jaxmlp.types import Key
 
 
 def sweep(
@@ -24,23 +26,9 @@ def sweep(
     grid: Grid,
     epochs: int,
     key: Key,
-    optimizer: Callable[..., Any] | Optimizer = adam,
-    batch_size: int | None = 64,
-    validation_data: tuple[Any, Any] | None = None,
-    early_stopping: EarlyStopping | None = None,
-    sample_weight: Any = None,
-    l2: ScalarLike = 0.0,
-    dropout_rate: ScalarLike = 0.5,
-    loss_options: Mapping[str, ScalarLike] | None = None,
-    gradient: str = "manual",
-    frozen: Iterable[int] = (),
-    shared_batches: bool = False,
-    executor: str | Executor | None = None,
-    keep: str | None = None,
-    memory_limit: int = MEMORY_LIMIT,
-    progress: bool | OnProgress = False,
+    **options: Unpack[SweepOptions],
 ) -> SweepResult:
-    """Train a network for every setting of a grid, in one compiled program for each shape.
+    """Train a network for every point of a grid, in one compiled program for each shape.
 
     Member m starts from `init(config, k1)` and trains as `fit(..., key=k2)` would, where
     k1, k2 = `member_keys(key, seed)`: what a member learns does not depend on its neighbours, and
@@ -50,30 +38,16 @@ def sweep(
         config: the network.
         data: (x, y): features (n, n_in), and targets as the loss takes them, (n,) or (n, n_out).
         loss: name of a loss, or a `Loss`.
-        grid: name -> values to try (all combinations), or a list of settings, such as `sample`
+        grid: name -> values to try (all combinations), or a list of points, such as `sample`
             makes. Names: the optimizer's ("learning_rate", "b1", ...), "l2", "dropout_rate", the
             loss's options ("label_smoothing"), "init_scale" (times the initial weights), "seed";
             those of the config ("activation", "hidden_layer_sizes", ...) and "batch_size" make
             another program for each value.
         epochs: passes over the data.
         key: random key; a member's own comes from it and from its "seed".
-        optimizer: a factory such as `jaxmlp.adam`, called with a setting's values; or one rule.
-        batch_size: rows a step; None takes all.
-        validation_data: (x, y), measured after every epoch.
-        early_stopping: when a member stops; each stops on its own.
-        sample_weight: non-negative weights of the examples, (n,).
-        l2: weight of the penalty, where the grid does not say.
-        dropout_rate: probability to drop, where the grid does not say.
-        loss_options: of the loss, where the grid does not say.
-        gradient: "manual" or "autodiff".
-        frozen: indices of layers that do not train.
-        shared_batches: give all members the same batches and masks (common random numbers): less
-            noise between them, and one product for all first layers.
-        executor: "vmap", "chunks of 16", "one", "measure" (try them); None asks the table.
-        keep: "all" keeps every member's parameters, "best" the best one's; None keeps all that fit
-            into half of `memory_limit`.
-        memory_limit: bytes for members in training; more members than fit train in turns.
-        progress: True shows a bar, or a function is called with a `SweepProgress`.
+        options: those of every training (documented in `TrainingOptions`; they count where the
+            grid does not say otherwise), and those of `SweepOptions`, such as optimizer, executor
+            and progress.
 
     Returns:
         The result; `result.table`, `result.summary()`, `result.best.params`.
@@ -93,10 +67,181 @@ def sweep(
 
     Reference: Bergstra & Bengio, JMLR 2012 (why to sample rather than to grid).
     """
-    task = make_task(
-        config, data, loss=loss, epochs=epochs, key=key, optimizer=optimizer,
-        batch_size=batch_size, validation_data=validation_data, early_stopping=early_stopping,
-        sample_weight=sample_weight, l2=l2, dropout_rate=dropout_rate, loss_options=loss_options,
-        gradient=gradient, frozen=frozen, shared_batches=shared_batches,
+    spec = check_sweep(sweep, config, data, loss=loss, epochs=epochs, key=key, options=options)
+    return run_points(spec, expand(grid))
+
+
+def cross_validate(
+    config: MLPConfig,
+    data: tuple[Any, Any],
+    *,
+    loss: str | Loss,
+    epochs: int,
+    key: Key,
+    grid: Grid = ({},),
+    folds: Folds = 5,
+    **options: Unpack[SweepOptions],
+) -> SweepResult:
+    """Train every point on every fold, points x folds networks in one program.
+
+    Each member reads its rows of the one shared data through an index table, in the order in which
+    `fit` on these rows alone would; "validation_..." are its metrics on the rows left out.
+
+    Args:
+        config: the network.
+        data: (x, y), as in `sweep`.
+        loss: name of a loss, or a `Loss`.
+        epochs: passes over the training rows.
+        key: random key; folds of the same "seed" start from the same parameters.
+        grid: points to compare, as in `sweep`; none by default.
+        folds: how many, cut at random, by class where there are classes; or pairs of row numbers
+            (train, test), such as `splitter.split(x, y)` of scikit-learn gives.
+        options: as in `sweep`, but for validation_data: the folds are it.
+
+    Returns:
+        A `SweepResult` with a name "fold" in its settings; `result.summary()` has mean and
+        deviation over folds and seeds, the best point first.
+
+    Raises:
+        ValueError: for folds that are empty, overlap, or name rows that do not exist; and as
+            `sweep`.
+
+    Example:
+        >>> import jax
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> result = cross_validate(MLPConfig((2, 8, 1)), (x, (x[:, 0] > 0).astype(int)), epochs=5,
+        ...                         loss="sigmoid_binary_cross_entropy", key=jax.random.key(0),
+        ...                         grid={"learning_rate": [1e-1, 1e-5]}, folds=3)
+        >>> len(result), result.best.setting["learning_rate"]
+        (6, 0.1)
+
+    Reference: Stone, "Cross-validatory choice", 1974; Hastie et al., chapter 7.10.
+    """
+    if options.get("validation_data") is not None:
+        raise ValueError("the folds are the validation data; leave validation_data out.")
+    pairs = make_pairs(folds, data, get_loss(loss).task)
+    spec = check_sweep(
+        cross_validate, config, data, loss=loss, epochs=epochs, key=key, options=options,
+        folds=pairs,
     )  # fmt: skip
-    return run_settings(task, expand(grid), executor, keep, memory_limit, progress)
+    return run_points(spec, [{**p, "fold": i} for p in expand(grid) for i in range(len(pairs))])
+
+
+def successive_halving(
+    config: MLPConfig,
+    data: tuple[Any, Any],
+    *,
+    loss: str | Loss,
+    grid: Grid,
+    epochs: int,
+    key: Key,
+    factor: int = 3,
+    min_epochs: int | None = None,
+    **options: Unpack[SweepOptions],
+) -> SweepResult:
+    """Compare many points at the cost of a few: after each rung only 1/factor of them go on.
+
+    Rung r trains every member that is left to min_epochs factor^r epochs in all, going on where it
+    stood; then the best 1/factor by the best metric stay. A loser costs nothing any more.
+
+    Args:
+        config: the network.
+        data: (x, y), as in `sweep`.
+        loss: name of a loss, or a `Loss`.
+        grid: points, as in `sweep`; `sample` draws them from a space.
+        epochs: passes over the data of those that stay to the end.
+        key: random key.
+        factor: the share that goes on is 1/factor, at least 2.
+        min_epochs: epochs of the first rung; None starts so that the last rung has few members.
+        options: as in `sweep`; validation_data are what members should be compared by, and
+            early_stopping names the metric. All parameters are kept.
+
+    Returns:
+        A `SweepResult` with all members; the status of one that lost is INTERRUPTED.
+
+    Raises:
+        ValueError: for a factor below 2, or more epochs in the first rung than in all.
+
+    Example:
+        >>> import jax
+        >>> x = np.random.default_rng(0).normal(size=(64, 2))
+        >>> y = (x[:, 0] > 0).astype(int)
+        >>> result = successive_halving(
+        ...     MLPConfig((2, 8, 1)), (x, y), loss="sigmoid_binary_cross_entropy", epochs=9,
+        ...     key=jax.random.key(0),
+        ...     grid={"learning_rate": [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]})
+        >>> result.epoch.tolist()[-1], result.best.setting
+        (9, {'learning_rate': 0.1})
+
+    Reference: Jamieson & Talwalkar, 2016, arXiv 1502.07943.
+    """
+    if isinstance(factor, bool) or factor < 2:
+        raise ValueError(f"factor is {factor}; give a whole number >= 2.")
+    spec = check_sweep(
+        successive_halving, config, data, loss=loss, epochs=epochs, key=key, options=options
+    )
+    points = expand(grid)
+    check_points(spec, points)
+    rungs = _rungs(len(points), epochs, factor, min_epochs)
+    collected = Collected(points, spec, "all")
+    runs: list[_GroupRun] = []
+    for group, indices in by_shape(spec, points).items():
+        chosen = [points[i] for i in indices]
+        runs.append((indices, group, group.run(chosen, group.executor(chosen))))
+        collected.n_programs += 1
+    with reporter(spec.progress, len(points), epochs) as report:
+        for r, end in enumerate(rungs):
+            left = sum(len(indices) for indices, _, _ in runs)
+            counting = Counting(report, collected.n_done, left, len(points), epochs)
+            for _, _, run in runs:
+                run.advance(end - run.n_steps // run.steps_per_epoch, [counting])
+            if any(run.stopped for _, _, run in runs):
+                break
+            if r + 1 < len(rungs):
+                runs = _halve(runs, collected, factor)
+    for indices, group, run in runs:
+        collected.add(indices, group.config, run)
+    return collected.result()
+
+
+_GroupRun = tuple[list[int], ShapeGroup, Runner]
+"""Indices of points of one shape, what serves them, and their members in training."""
+
+
+def _rungs(n: int, epochs: int, factor: int, min_epochs: int | None) -> list[int]:
+    """Numbers of epochs at which members are compared; the last is the end.
+
+    >>> _rungs(27, 27, 3, None), _rungs(4, 10, 2, 3)
+    ([1, 3, 9, 27], [3, 6, 10])
+    """
+    halvings = max(floor(log(n, factor) + 1e-9), 0) if n > 1 else 0
+    first = max(1, epochs // factor**halvings) if min_epochs is None else min_epochs
+    if not 1 <= first <= epochs:
+        raise ValueError(f"min_epochs is {min_epochs}; give 1 to the {epochs} epochs in all.")
+    rungs = [first]
+    while rungs[-1] * factor < epochs and len(rungs) < halvings:
+        rungs.append(rungs[-1] * factor)
+    return rungs if rungs[-1] == epochs else [*rungs, epochs]
+
+
+def _halve(runs: list[_GroupRun], collected: Collected, factor: int) -> list[_GroupRun]:
+    """Let the best 1/factor go on; collect the others."""
+    scores = np.concatenate([best_scores(run) for _, _, run in runs])
+    rank = np.argsort(np.argsort(scores, kind="stable"), kind="stable")
+    stays_all = rank < max(1, len(scores) // factor)
+    kept, start = [], 0
+    for indices, group, run in runs:
+        stays = stays_all[start : start + len(indices)]
+        start += len(indices)
+        collected.add_time(run)
+        if not stays.all():
+            gone = [i for i, s in zip(indices, stays, strict=True) if not s]
+            lost = select_members(run, np.flatnonzero(~stays), group.usual_executor(len(gone)))
+            lost.stopped = True
+            collected.add(gone, group.config, lost)
+        if stays.any():
+            rest = [i for i, s in zip(indices, stays, strict=True) if s]
+            executor = group.usual_executor(len(rest))
+            kept.append((rest, group, select_members(run, np.flatnonzero(stays), executor)))
+    return kept

@@ -1,9 +1,12 @@
 """Training: shuffled mini-batches, compiled chunks of steps, early stopping, evaluation."""
 
 from jaxmlp.training.evaluation import evaluate as evaluate
+from jaxmlp.training.executor import Executor as Executor
+from jaxmlp.training.fit import FitOptions as FitOptions
+from jaxmlp.training.fit import fit as fit
 from jaxmlp.training.history import History as History
-from jaxmlp.training.loop import fit as fit
 from jaxmlp.training.observation import Observer as Observer
+from jaxmlp.training.options import TrainingOptions as TrainingOptions
 from jaxmlp.training.program import Program as Program
 from jaxmlp.training.program import Settings as Settings
 from jaxmlp.training.program import initial_carry as initial_carry

@@ -11,7 +11,7 @@ from jaxmlp.blocks import BLOCK_ROWS, block_size, row_blocks
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.network import predict
-from jaxmlp.training.batches import TrainData, capacity, take_batch
+from jaxmlp.training.data import TrainData, capacity, prepare_data, take_batch
 from jaxmlp.training.metrics import (
     METRICS,
     MetricSums,
@@ -21,7 +21,6 @@ from jaxmlp.training.metrics import (
     total,
     zero_sums,
 )
-from jaxmlp.training.preparation import prepare_data
 from jaxmlp.types import Params, ScalarLike, State, wide_dtype
 
 

@@ -1,7 +1,7 @@
 """The parts of a compiled training run: what is static, what is a number, what is carried."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -11,13 +11,12 @@ from jaxtyping import Array, Float, Int
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.optimizers import Optimizer
-from jaxmlp.training.batches import TrainData
 from jaxmlp.training.metrics import METRICS, MetricSums, zero_sums
 from jaxmlp.training.stopping import FitStatus
-from jaxmlp.types import Cache, Key, Params, PyTree, Scalar, ScalarLike, State, wide_dtype
+from jaxmlp.types import Absent, Cache, Key, Params, PyTree, Scalar, ScalarLike, State, wide_dtype
 
-Monitor = Callable[[Params, Cache, Params, Params], PyTree]
-"""f(params, cache, grads, updates) -> arrays, recorded every `Program.monitor_every` steps."""
+Probe = Callable[[Params, Cache, Params, Params], PyTree]
+"""f(params, cache, grads, updates) -> arrays, recorded every `Program.probe_every` steps."""
 
 
 @jax.tree_util.register_static
@@ -31,18 +30,20 @@ class Program:
         batch_size: rows a step, at most the number of rows.
         gradient: "manual" or "autodiff".
         frozen: layers that do not train.
-        watched: index of the metric that decides which epoch was best.
+        best_metric: the column that decides which epoch was best.
         history_rows: epochs that one call can record.
         shuffle: whether each epoch has its own order.
         empty_batches: whether a batch may consist of rows of weight 0, which is then no step.
-        monitor: a function to record while training, or None.
-        monitor_every: its cadence in steps.
-        monitor_rows: records that one call can keep.
+        probe: a function whose readings are recorded while training, or None.
+        probe_every: steps from one reading to the next.
+        probe_rows: readings that one call can keep.
         shared_penalty: divide the penalty of each step by the sum of its batch's weights, as
             scikit-learn does; the recorded "train_loss" is then the objective, with the penalty.
         gains_add_up: whether improvements below min_delta add up until they count as one (then
             only these move the best epoch); else each epoch must gain min_delta over the very
             best so far, which is scikit-learn's rule.
+        keep_last: whether a run that is over keeps its last parameters beside others that go on
+            (a choice of all arrays an epoch); else only its best ones are kept.
     """
 
     config: MLPConfig
@@ -50,31 +51,28 @@ class Program:
     batch_size: int
     gradient: str = "manual"
     frozen: tuple[int, ...] = ()
-    watched: int = 0
+    best_metric: str = "train_loss"
     history_rows: int = 256
     shuffle: bool = True
     empty_batches: bool = False
-    monitor: Monitor | None = None
-    monitor_every: int = 1
-    monitor_rows: int = 256
+    probe: Probe | None = None
+    probe_every: int = 1
+    probe_rows: int = 256
     shared_penalty: bool = False
     gains_add_up: bool = True
+    keep_last: bool = False
 
     def columns(self, validated: bool) -> tuple[str, ...]:
         """Return the names of the recorded metrics, in order."""
         parts = ("train", "validation") if validated else ("train",)
         return tuple(f"{part}_{name}" for part in parts for name in METRICS[self.loss.task])
 
-    def watching(self, column: int) -> "Program":
-        """Return the same program with another metric deciding which epoch was best."""
-        return replace(self, watched=column)
-
 
 class Settings(NamedTuple):
     """The numbers of a training run; every one may be traced, and vmapped over.
 
     Attributes:
-        key: random key of shuffling and dropout.
+        key: random key of shuffling and dropout; None where many runs share one.
         l2: weight of the penalty.
         dropout_rate: probability to drop.
         loss_options: of the loss, by name.
@@ -82,7 +80,7 @@ class Settings(NamedTuple):
         min_delta: the least improvement that counts.
     """
 
-    key: Key
+    key: Key | Absent
     l2: ScalarLike
     dropout_rate: ScalarLike
     loss_options: dict[str, ScalarLike]
@@ -91,7 +89,7 @@ class Settings(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The best epoch so far: its watched value, its number from 1, and what it had learnt."""
+    """The best epoch so far: its metric, its number from 1, and what had been learnt by then."""
 
     value: Scalar
     epoch: Int[Array, ""]
@@ -132,16 +130,14 @@ class Records(NamedTuple):
 
     Attributes:
         metrics: one row an epoch that ended, (history_rows, columns); NaN elsewhere.
-        monitored: the monitor's arrays with a leading axis of (monitor_rows,), or None.
+        probed: the probe's arrays with a leading axis of (probe_rows,), or None.
     """
 
     metrics: Float[Array, "history_rows columns"]
-    monitored: PyTree
+    probed: PyTree
 
 
-def initial_carry(
-    program: Program, optimizer: Optimizer, params: Params, state: State, data: TrainData
-) -> Carry:
+def initial_carry(program: Program, optimizer: Optimizer, params: Params, state: State) -> Carry:
     """Return the carry before the first step.
 
     Args:
@@ -149,12 +145,11 @@ def initial_carry(
         optimizer: the update rule.
         params: initial parameters.
         state: running statistics, or ().
-        data: the training examples (for their dtype only).
 
     Returns:
         The carry.
     """
-    dtype = wide_dtype(data.x.dtype)
+    dtype = wide_dtype(program.config.dtype)
     n_out = program.config.layer_sizes[-1]
     zero = jnp.zeros((), jnp.int32)
     return Carry(

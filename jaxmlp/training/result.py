@@ -20,11 +20,11 @@ class FitResult:
         state: running statistics that belong to `params`, or ().
         history: one row an epoch.
         status: how the run ended.
-        best_epoch: the epoch, from 1, with the best watched metric; 0 if none ended.
+        best_epoch: the epoch, from 1, with the best metric; 0 if none ended.
         n_steps: steps taken, those of earlier calls included.
         carry: where the run stands; its `stopped_at` is the step at which it diverged.
-        monitored: what the monitor returned, stacked along a leading axis; None without one.
-        monitor_steps: number of steps taken up to each of its records, (records,).
+        probed: what the probe read, stacked along a leading axis; None without one.
+        probe_steps: number of steps taken up to each reading, (readings,).
         diagnostics: what `fit(diagnostics=...)` saw; None without.
     """
 
@@ -36,8 +36,8 @@ class FitResult:
     n_steps: int
     steps_per_epoch: int
     carry: Carry = field(repr=False)
-    monitored: PyTree = field(default=None, repr=False)
-    monitor_steps: Any = field(default=None, repr=False)
+    probed: PyTree = field(default=None, repr=False)
+    probe_steps: Any = field(default=None, repr=False)
     diagnostics: Any = field(default=None, repr=False)
 
     @property

@@ -17,7 +17,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.network import forward, objective, value_and_grad
 from jaxmlp.normalization import fold_statistics
 from jaxmlp.optimizers import Optimizer, apply_updates
-from jaxmlp.training.batches import TrainData, capacity, take_batch
+from jaxmlp.training.data import TrainData, capacity, take_batch
 from jaxmlp.training.evaluation import data_sums
 from jaxmlp.training.metrics import add_sums, finish, metric_sums, total
 from jaxmlp.training.program import Best, Carry, Program, Records, Settings, merge, trainable
@@ -70,34 +70,34 @@ def fit_steps(
     in_order = jnp.arange(length, dtype=jnp.int32)
 
     def run_segment(loop: tuple[Array, Carry, Records]) -> tuple[Array, Carry, Records]:
-        """Steps up to the end of the epoch, of the call, or to the next record of the monitor."""
+        """Steps up to the end of the epoch, of the call, or to the next reading of the probe."""
         step, carry, records = loop
         epoch = step // spe
         begin = step - epoch * spe
         stop = jnp.minimum(spe, begin + end - step)
         order = shuffled_rows(words, train.n_rows, length, epoch) if program.shuffle else in_order
-        if program.monitor is not None:
-            every = program.monitor_every
+        if program.probe is not None:
+            every = program.probe_every
             stop = jnp.minimum(stop, begin + every - (step % every))
             due = (epoch * spe + stop) % every == 0
-        n_plain = stop if program.monitor is None else stop - due.astype(stop.dtype)
+        n_plain = stop if program.probe is None else stop - due.astype(stop.dtype)
 
         def take_step(position: Array, carry: Carry) -> Carry:
             return step_fn(carry, order, position, epoch * spe + position)[0]
 
-        def take_watched_step(_: Array, loop: tuple[Carry, Records]) -> tuple[Carry, Records]:
+        def take_probed_step(_: Array, loop: tuple[Carry, Records]) -> tuple[Carry, Records]:
             carry, records = loop
-            carry, seen = step_fn(carry, order, n_plain, epoch * spe + n_plain, watch=True)
+            carry, seen = step_fn(carry, order, n_plain, epoch * spe + n_plain, probed=True)
             at = (epoch * spe + n_plain) // every - first // every
-            monitored = jax.tree.map(partial(_set_row, at), records.monitored, seen)
-            return carry, records._replace(monitored=monitored)
+            probed = jax.tree.map(partial(_set_row, at), records.probed, seen)
+            return carry, records._replace(probed=probed)
 
         carry = jax.lax.fori_loop(begin, n_plain, take_step, carry)
-        if program.monitor is not None:
+        if program.probe is not None:
             # A loop of one turn or none: around a branch, the compiler copies parameters and
             # moments at every step (65 instead of 43 us for 64-128-10).
             carry, records = jax.lax.fori_loop(
-                jnp.uint32(0), due.astype(jnp.uint32), take_watched_step, (carry, records)
+                jnp.uint32(0), due.astype(jnp.uint32), take_probed_step, (carry, records)
             )
         carry = _note_divergence(carry, epoch * spe + stop)
         row = epoch - first // spe
@@ -108,6 +108,8 @@ def fit_steps(
             carry,
         )
         records = records._replace(metrics=_set_row(row, records.metrics, metrics))
+        if program.keep_last:
+            carry = _select(loop[1].status == FitStatus.RUNNING, carry, loop[1])
         return epoch * spe + stop, carry, records
 
     _, carry, records = jax.lax.while_loop(
@@ -150,7 +152,7 @@ def _make_step(
         gradient = jax.value_and_grad(J, has_aux=True)
 
     def step_fn(
-        carry: Carry, order: Array, position: Array, step: Array, watch: bool = False
+        carry: Carry, order: Array, position: Array, step: Array, probed: bool = False
     ) -> tuple[Carry, PyTree]:
         batch = take_batch(train, order, position * program.batch_size, program.batch_size)
         options = {
@@ -188,7 +190,7 @@ def _make_step(
         # A sum that is not finite stays so: this counts the steps since then.
         bad = ~jnp.isfinite(new.sums.loss)
         advanced = new._replace(bad_steps=carry.bad_steps + bad.astype(jnp.int32))
-        if not watch or program.monitor is None:
+        if not probed or program.probe is None:
             return advanced, None
         # The same forward pass as the gradient's: the compiler computes it once.
         _, cache = forward(config, carry.params, batch.x, frozen=frozen, **options)
@@ -196,7 +198,7 @@ def _make_step(
         # are spread over threads, which takes longer than they do.
         seen = (carry.params, cache, grads, updates)
         advanced, seen = jax.lax.optimization_barrier((advanced, seen))
-        return advanced, program.monitor(*seen)
+        return advanced, program.probe(*seen)
 
     return step_fn
 
@@ -230,8 +232,9 @@ def _end_epoch(
         sums = data_sums(config, loss, carry.params, carry.state, validation, settings.loss_options)
         metrics = jnp.concatenate([metrics, finish(loss, sums, validation.spread)])
     running = carry.status == FitStatus.RUNNING
-    value = metrics[program.watched]
-    if higher_is_better(program.columns(validation is not None)[program.watched]):
+    columns = program.columns(validation is not None)
+    value = metrics[columns.index(program.best_metric)]
+    if higher_is_better(program.best_metric):
         value = -value
     best, epoch = carry.best, epoch.astype(jnp.int32) + 1
     finite = jnp.isfinite(value) & _all_finite(carry.params)
@@ -260,13 +263,13 @@ def _empty_records(
     metrics = jnp.full(
         (program.history_rows, len(program.columns(validated))), jnp.nan, carry.sums.loss.dtype
     )
-    if program.monitor is None:
+    if program.probe is None:
         return Records(metrics, None)
     order = jnp.zeros((length,), jnp.int32)
-    seen = jax.eval_shape(lambda: step_fn(carry, order, first, first, watch=True)[1])
+    seen = jax.eval_shape(lambda: step_fn(carry, order, first, first, probed=True)[1])
     return Records(
         metrics,
-        jax.tree.map(lambda s: jnp.zeros((program.monitor_rows, *s.shape), s.dtype), seen),
+        jax.tree.map(lambda s: jnp.zeros((program.probe_rows, *s.shape), s.dtype), seen),
     )
 
 

@@ -11,7 +11,7 @@ from jaxmlp.training.metrics import HIGHER_IS_BETTER
 class FitStatus(enum.IntEnum):
     """How a run stands; inside compiled code, an int32.
 
-    RUNNING only while it trains; COMPLETED after the last epoch; EARLY_STOPPED when the watched
+    RUNNING only while it trains; COMPLETED after the last epoch; EARLY_STOPPED when the best
     metric stopped improving; DIVERGED when the loss was not finite; INTERRUPTED by Ctrl-C or a
     callback.
     """
@@ -29,7 +29,7 @@ class EarlyStopping:
 
     Args:
         monitor: a column of the history, such as "validation_loss" or "validation_accuracy";
-            None watches the validation loss, or the training loss without validation data.
+            None is the validation loss, or the training loss without validation data.
         patience: epochs without an improvement before training stops, at least 1.
         min_delta: an improvement smaller than this is none, >= 0.
 
@@ -55,11 +55,11 @@ class EarlyStopping:
             raise ValueError(f"min_delta is {self.min_delta}; give a finite number >= 0.")
 
 
-def watched_column(monitor: str | None, columns: tuple[str, ...]) -> int:
-    """Return the index of the metric that decides which epoch was best.
+def best_metric(monitor: str | None, columns: tuple[str, ...]) -> str:
+    """Return the name of the metric that decides which epoch was best.
 
-    >>> watched_column(None, ("train_loss", "train_accuracy"))
-    0
+    >>> best_metric(None, ("train_loss", "train_accuracy"))
+    'train_loss'
     """
     if monitor is None:
         monitor = "validation_loss" if "validation_loss" in columns else "train_loss"
@@ -68,11 +68,11 @@ def watched_column(monitor: str | None, columns: tuple[str, ...]) -> int:
             c.startswith("validation") for c in columns
         ):
             raise ValueError(
-                f"early stopping watches {monitor!r}, but there is no validation data: pass "
-                "validation_data=(x, y), or watch 'train_loss'."
+                f"early stopping monitors {monitor!r}, but there is no validation data: pass "
+                "validation_data=(x, y), or monitor 'train_loss'."
             )
         raise unknown_name("metric to monitor", monitor, columns)
-    return columns.index(monitor)
+    return monitor
 
 
 def higher_is_better(column: str) -> bool:

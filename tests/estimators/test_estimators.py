@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from jaxmlp import models
 from jaxmlp.estimators import MLPClassifier, MLPRegressor
-from jaxmlp.estimators.training import capacity
 from jaxmlp.testing import assert_compiles
+from jaxmlp.training.data import bucket
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -65,7 +65,7 @@ def test_rows_share_a_program(classifier: MLPClassifier) -> None:
         for n_rows in (33, 47, 64):
             x = rng.normal(size=(n_rows, 4))
             MLPClassifier(**options, alpha=0.1).fit(x, x[:, 0] > 0)
-    assert all(n <= capacity(n) <= max(32, 2 * n) for n in range(1, 3000, 7))
+    assert all(n <= bucket(n) <= max(32, 2 * n) for n in range(1, 3000, 7))
 
 
 def test_tables_of_pandas_and_polars(classifier: MLPClassifier) -> None:

@@ -81,7 +81,7 @@ def test_numbers_share_a_program() -> None:
     model = MLPRegressor(hidden_layer_sizes=(6,), max_iter=2, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        with assert_compiles(1, "_run_epochs"):
+        with assert_compiles(1, "run_chunk"):
             MLPSearchCV(model, RATES, cv=FOLDS, refit=False).fit(X, Y)
         other = {"learning_rate_init": [1e-4, 2e-3, 0.5], "alpha": [1e-3, 1e-2]}
         with assert_compiles(0):

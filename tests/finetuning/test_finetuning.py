@@ -197,7 +197,7 @@ def test_layers_by_index_name_and_rule():
         ({"mode": "fine"}, ValueError, "Did you mean 'finetune'"),
         ({"mode": "features", "frozen": 0}, ValueError, "leave frozen= out"),
         ({"learning_rate": 1, "optimizer": jaxmlp.adam()}, ValueError, "own learning rate"),
-        ({"mode": "features", "monitor": lambda *a: 0}, ValueError, "pass cache=False"),
+        ({"mode": "features", "probe": lambda *a: 0}, ValueError, "pass cache=False"),
         ({"layer": 3}, ValueError, "hidden layers are 0 to 2"),
         ({"frozen": "all"}, ValueError, "all layers are frozen"),
         ({"data": X}, TypeError, "pass a pair"),

@@ -81,7 +81,7 @@ def test_neighbours_do_not_matter(calm):
 def test_one_compilation_for_all_numbers():
     rates = np.geomspace(1e-4, 1e-1, 64)
     options = {"validation_data": None}
-    with assert_compiles(1, "_run"):
+    with assert_compiles(1, "run_chunk"):
         result = sweep(grid={"learning_rate": rates, "seed": range(8)}, epochs=2, **options)
     assert len(result) == 512
     assert result.n_programs == 1
@@ -261,7 +261,7 @@ def test_two_devices_train_the_same():
         sys.path.insert(0, "tests/sweeps")
         from test_sweep import assert_compiles, sweep
         grid = {"learning_rate": [1e-3, 3e-3, 1e-2], "seed": [0]}
-        with assert_compiles(1, "_run"):  # members lie from the start where results will
+        with assert_compiles(1, "run_chunk"):  # members lie from the start where results will
             result = sweep(grid=grid, epochs=4)
         print(result.executor.split(":")[0], "|", *[repr(float(s)) for s in result.scores])
     """

@@ -287,15 +287,13 @@ def global_norm(params, cache, grads, updates):
 
 
 @pytest.mark.slow
-def test_the_monitor_records_at_its_cadence():
-    result = run(optimizer=sgd(0.1), monitor=global_norm, monitor_every=3)
-    assert result.monitor_steps.tolist() == [3, 6, 9, 12, 15, 18, 21, 24]
-    assert result.monitored["mean"].shape == (8, 2)
-    np.testing.assert_allclose(
-        result.monitored["updates"], 0.1 * result.monitored["grads"], rtol=1e-5
-    )
-    every = run(optimizer=sgd(0.1), monitor=global_norm, monitor_every=1)
-    np.testing.assert_allclose(result.monitored["grads"], every.monitored["grads"][2::3], rtol=1e-5)
+def test_the_probe_records_at_its_cadence():
+    result = run(optimizer=sgd(0.1), probe=global_norm, probe_every=3)
+    assert result.probe_steps.tolist() == [3, 6, 9, 12, 15, 18, 21, 24]
+    assert result.probed["mean"].shape == (8, 2)
+    np.testing.assert_allclose(result.probed["updates"], 0.1 * result.probed["grads"], rtol=1e-5)
+    every = run(optimizer=sgd(0.1), probe=global_norm, probe_every=1)
+    np.testing.assert_allclose(result.probed["grads"], every.probed["grads"][2::3], rtol=1e-5)
     assert_same_bits(every.params, result.params)
 
 

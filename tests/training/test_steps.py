@@ -10,7 +10,7 @@ import pytest
 import jaxmlp
 from jaxmlp.optimizers import adam, sgd
 from jaxmlp.training import FitStatus, Program, Settings, fit_steps, initial_carry
-from jaxmlp.training.preparation import prepare_data
+from jaxmlp.training.data import prepare_data
 
 CONFIG = jaxmlp.MLPConfig((3, 8, 2), "tanh", dropout=True)
 PROGRAM = Program(CONFIG, jaxmlp.LOSSES["softmax_cross_entropy"], batch_size=16)
@@ -32,7 +32,7 @@ def settings(seed=0, l2=0.0):
 
 def first_carry(optimizer, seed=0, data=None):
     params = jaxmlp.init(CONFIG, jax.random.key(seed))
-    return initial_carry(PROGRAM, optimizer, params, (), data or make_data())
+    return initial_carry(PROGRAM, optimizer, params, ())
 
 
 run_steps = jax.jit(fit_steps)
@@ -48,7 +48,7 @@ def test_calls_can_be_split_anywhere(every):
     data, optimizer = make_data(), adam(1e-2)
     program = PROGRAM
     if every:
-        program = replace(PROGRAM, monitor=weight_sizes, monitor_every=every)
+        program = replace(PROGRAM, probe=weight_sizes, probe_every=every)
 
     def steps(carry, first, n):
         arguments = (optimizer, carry, data, None, settings(), STEPS_PER_EPOCH, first, n)
@@ -60,13 +60,13 @@ def test_calls_can_be_split_anywhere(every):
         carry, part = steps(carry, at, n)
         rows.append(part.metrics[: (at + n) // STEPS_PER_EPOCH - at // STEPS_PER_EPOCH])
         if every:
-            seen.append(part.monitored[: (at + n) // every - at // every])
+            seen.append(part.probed[: (at + n) // every - at // every])
         at += n
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(carry), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(np.concatenate(rows), records.metrics[:3])
     if every:
-        np.testing.assert_array_equal(np.concatenate(seen), records.monitored[:4])
+        np.testing.assert_array_equal(np.concatenate(seen), records.probed[:4])
 
 
 def members(rates, seeds, data):
@@ -75,7 +75,7 @@ def members(rates, seeds, data):
     def member(rate, seed, key, l2):
         optimizer = adam(rate)
         params = jaxmlp.init(CONFIG, key)
-        carry = initial_carry(PROGRAM, optimizer, params, (), data)
+        carry = initial_carry(PROGRAM, optimizer, params, ())
         numbers = settings()._replace(key=key, l2=l2)
         return fit_steps(PROGRAM, optimizer, carry, data, None, numbers, STEPS_PER_EPOCH, 0, 20)
 

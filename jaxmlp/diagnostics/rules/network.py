@@ -50,12 +50,12 @@ def non_finite(exam: Examination) -> list[Finding]:
 
 
 def _diverged(result: FitResult) -> Finding:
-    """A run that ended with a loss that was not finite, and where that began, if it was watched."""
+    """A run whose loss was not finite in the end, and where that began, if it was observed."""
     evidence = f"The run ended at step {int(result.carry.stopped_at)}: its loss was not finite."
     remedy = "Lower the learning rate or clip the gradient's global norm"
     origin = getattr(result.diagnostics, "non_finite", None)
     if origin is None:
-        remedy += "; diagnostics.locate_non_finite names the layer and tensor"
+        remedy += "; train with diagnostics=jaxmlp.Diagnostics() to learn the layer and tensor"
         return _finding(FindingKind.NON_FINITE, None, Severity.CRITICAL, evidence, f"{remedy}.")
     evidence += f" The first NaN or infinity was in {origin.tensor} (step {origin.step})."
     return _finding(FindingKind.NON_FINITE, origin.layer, Severity.CRITICAL, evidence, f"{remedy}.")

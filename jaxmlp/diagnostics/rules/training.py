@@ -7,7 +7,7 @@ import numpy as np
 from jaxmlp.diagnostics.curvature import curvature
 from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
-from jaxmlp.diagnostics.monitor import LayerReadings
+from jaxmlp.diagnostics.probe import LayerReadings
 
 # Differences of losses count from a tenth of the chance level on, that is a tenth of all there is
 # to be learnt. (The trials share their batches, so that noise is far below that.)
@@ -130,11 +130,11 @@ def _history_rises(exam: Examination) -> str:
 
 
 def _weights_jump(exam: Examination) -> str:
-    """Only for a run that was monitored and cannot be tried."""
-    monitored = None if exam.result is None else exam.result.monitored
-    if exam.trial is not None or not isinstance(monitored, LayerReadings):
+    """Only for a run that was probed and cannot be tried."""
+    probed = None if exam.result is None else exam.result.probed
+    if exam.trial is not None or not isinstance(probed, LayerReadings):
         return ""
-    ratios = np.median(monitored.update_ratio, axis=0)
+    ratios = np.median(probed.update_ratio, axis=0)
     if not ratios.max() > JUMPY:
         return ""
     return (

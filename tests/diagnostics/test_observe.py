@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import by_a_loop
 
 import jaxmlp
-from jaxmlp.diagnostics import Diagnostics, NonFinite, diagnose, layer_activity, locate_non_finite
+from jaxmlp.diagnostics import Diagnostics, NonFinite, diagnose, layer_activity
 
 X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
 Y = np.arange(12, dtype=np.int32) % 2
@@ -28,7 +29,7 @@ def test_records_and_looks_at_their_cadences(watched):
     seen = watched.diagnostics
     assert seen.steps.tolist() == [2, 4, 6, 8, 10, 12, 14]
     assert seen.layers.gradient_norm.shape == (7, 3)
-    assert seen.layers is watched.monitored
+    assert seen.layers is watched.probed
     assert seen.epochs == (0, 2, 4, 5)
     before, after = (layer_activity(CONFIG, params, X) for params in (PARAMS, watched.carry.params))
     np.testing.assert_allclose(seen.activity[0][0].mean, before[0].mean, rtol=1e-5)
@@ -73,7 +74,7 @@ def test_what_is_no_diagnostics_is_refused():
     with pytest.raises(ValueError, match="one or the other"):
         jaxmlp.fit(
             CONFIG, PARAMS, (X, Y), epochs=1, diagnostics=Diagnostics(),
-            monitor=jaxmlp.monitor_layers(CONFIG), **RUN,
+            probe=jaxmlp.probe_layers(CONFIG), **RUN,
         )  # fmt: skip
     with pytest.raises(ValueError, match="every_epochs is 0"):
         Diagnostics(every_epochs=0)
@@ -96,11 +97,10 @@ def test_the_origin_of_a_divergence_is_found_and_told(cadence):
         "loss": "squared_error", "optimizer": jaxmlp.sgd(1e3), "key": jax.random.key(1),
         "batch_size": None,
     }  # fmt: skip
-    plain = jaxmlp.fit(config, params, (X, y), epochs=100, **options)
-    expected = locate_non_finite(config, params, (X, y), plain, **options)
     result = jaxmlp.fit(config, params, (X, y), epochs=100, diagnostics=cadence, **options)
     assert result.status is jaxmlp.FitStatus.DIVERGED
-    assert result.diagnostics.non_finite == expected
+    expected = result.diagnostics.non_finite
+    assert expected == by_a_loop(config, params, X, y, 1e3)
     finding = diagnose(config, result, (X, y), loss="squared_error")[0]
     assert finding.layer == expected.layer
     assert f"first NaN or infinity was in {expected.tensor} (step {expected.step})" in str(finding)

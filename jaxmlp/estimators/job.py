@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.estimators.callbacks import EpochReports
-from jaxmlp.estimators.training import Rows
+from jaxmlp.estimators.rows import Rows
 from jaxmlp.losses import Loss
 from jaxmlp.training import Program
 from jaxmlp.types import Params, State
@@ -25,7 +25,7 @@ class Solver:
         self.learning_rate, self.leaves = learning_rate, leaves
 
 
-class Task(NamedTuple):
+class FitJob(NamedTuple):
     """What is to be trained: `starts` holds the initial weights of each member."""
 
     estimator: Any
@@ -61,7 +61,7 @@ class Task(NamedTuple):
         return {**dict(self.loss.options), **given}
 
 
-class Outcome(NamedTuple):
+class FitOutcome(NamedTuple):
     """What training found.
 
     Attributes:

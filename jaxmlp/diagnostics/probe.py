@@ -1,4 +1,4 @@
-"""What is measured inside the compiled run: a pure function for `fit(monitor=...)`."""
+"""What is measured inside the compiled run: a pure function for `fit(probe=...)`."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -37,8 +37,8 @@ class LayerReadings(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LayerMonitor:
-    """The monitor of `monitor_layers`; equal networks make equal monitors, hence one program."""
+class LayerProbe:
+    """The probe of `probe_layers`; equal networks make equal probes, hence one program."""
 
     config: MLPConfig
     frozen: tuple[int, ...] = ()
@@ -68,8 +68,8 @@ class LayerMonitor:
         return LayerReadings(*(jnp.stack(column) for column in zip(*rows, strict=True)))
 
 
-def monitor_layers(config: MLPConfig, frozen: tuple[int, ...] = ()) -> LayerMonitor:
-    """Make the monitor that `fit` records: gradient flow, weights and activations of each layer.
+def probe_layers(config: MLPConfig, frozen: tuple[int, ...] = ()) -> LayerProbe:
+    """Make the probe that `fit` records: gradient flow, weights and activations of each layer.
 
     Args:
         config: the network.
@@ -86,13 +86,13 @@ def monitor_layers(config: MLPConfig, frozen: tuple[int, ...] = ()) -> LayerMoni
         >>> x, y = np.eye(2, dtype=np.float32), np.array([[0.0], [1.0]])
         >>> result = fit(config, init(config, jax.random.key(0)), (x, y), loss="squared_error",
         ...              optimizer=sgd(0.1), epochs=30, key=jax.random.key(1),
-        ...              monitor=monitor_layers(config), monitor_every=10)
-        >>> result.monitored.gradient_norm.shape, result.monitor_steps.tolist()
+        ...              probe=probe_layers(config), probe_every=10)
+        >>> result.probed.gradient_norm.shape, result.probe_steps.tolist()
         ((3, 2), [10, 20, 30])
 
-    Reference: lecture, chapter VI; Glorot & Bengio, 2010 (what to watch, and why).
+    Reference: lecture, chapter VI; Glorot & Bengio, 2010 (what to look at, and why).
     """
-    return LayerMonitor(config, tuple(frozen))
+    return LayerProbe(config, tuple(frozen))
 
 
 def _norm(array: Float[Array, "..."]) -> Float[Array, ""]:

@@ -1,4 +1,4 @@
-"""What the monitor and the looks at all units measure, against numpy and jax.grad."""
+"""What the probe and the looks at all units measure, against numpy and jax.grad."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 
 import jaxmlp
 from jaxmlp.activations import ACTIVATIONS
-from jaxmlp.diagnostics import layer_activity, monitor_layers
+from jaxmlp.diagnostics import layer_activity, probe_layers
 from jaxmlp.diagnostics.flatness import is_flat, slopes
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
@@ -23,10 +23,10 @@ def test_readings_of_every_step_against_a_loop_of_jax_grad():
     params = (params[0], params[1]._replace(W=20 * params[1].W), params[2])
     result = jaxmlp.fit(
         config, params, (X, Y), loss=LOSS, optimizer=jaxmlp.sgd(0.1), epochs=3, batch_size=None,
-        key=jax.random.key(1), monitor=monitor_layers(config), monitor_every=1,
+        key=jax.random.key(1), probe=probe_layers(config), probe_every=1,
     )  # fmt: skip
-    seen = result.monitored
-    assert result.monitor_steps.tolist() == [1, 2, 3]
+    seen = result.probed
+    assert result.probe_steps.tolist() == [1, 2, 3]
     gradient = jax.grad(jaxmlp.objective(config, LOSS))
     for step in range(3):
         grads = gradient(params, X, Y)
@@ -56,26 +56,26 @@ def test_frozen_layers_do_not_move():
     result = jaxmlp.fit(
         config, jaxmlp.init(config, jax.random.key(0)), (X, Y), loss=LOSS, frozen=(1,),
         optimizer=jaxmlp.sgd(0.1), epochs=2, key=jax.random.key(1),
-        monitor=monitor_layers(config, frozen=(1,)), monitor_every=2,
+        probe=probe_layers(config, frozen=(1,)), probe_every=2,
     )  # fmt: skip
-    assert (result.monitored.update_ratio > 0).tolist() == [[True, False, True]]
+    assert (result.probed.update_ratio > 0).tolist() == [[True, False, True]]
 
 
 @pytest.mark.slow
-def test_monitor_leaves_the_run_as_it_is():
+def test_the_probe_leaves_the_run_as_it_is():
     """Also with batch normalization, dropout and a ragged last batch, at any cadence."""
     config = jaxmlp.MLPConfig((3, 5, 4, 2), batch_norm=(True, False), dropout=(False, True))
     params = jaxmlp.init(config, jax.random.key(0))
     losses = []
-    for monitor in (None, monitor_layers(config)):
+    for probe in (None, probe_layers(config)):
         result = jaxmlp.fit(
             config, params, (X, Y), loss=LOSS, optimizer=jaxmlp.adam(0.01), epochs=4, batch_size=4,
-            key=jax.random.key(1), monitor=monitor, monitor_every=3,
+            key=jax.random.key(1), probe=probe, probe_every=3,
         )  # fmt: skip
         losses.append(result.history["train_loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-    assert result.monitored.gradient_norm.shape == (2, 3)
-    assert np.isfinite(jax.tree.leaves(result.monitored)).all()
+    assert result.probed.gradient_norm.shape == (2, 3)
+    assert np.isfinite(jax.tree.leaves(result.probed)).all()
 
 
 def test_which_activations_saturate_and_which_can_die():

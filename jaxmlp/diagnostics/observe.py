@@ -1,4 +1,4 @@
-"""`Diagnostics`: the health of a run, watched while it trains and kept in its result."""
+"""`Diagnostics`: the health of a run, observed while it trains and kept in its result."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ from jaxtyping import Int
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.chance import chance_level
 from jaxmlp.diagnostics.examine import draw_sample
-from jaxmlp.diagnostics.monitor import LayerMonitor, LayerReadings, monitor_layers
 from jaxmlp.diagnostics.nonfinite import NonFinite, replay
+from jaxmlp.diagnostics.probe import LayerProbe, LayerReadings, probe_layers
 from jaxmlp.diagnostics.units import UnitActivity, layer_activity
 from jaxmlp.network import objective
-from jaxmlp.training.loop import copy_tree
-from jaxmlp.training.observation import RunParts
+from jaxmlp.training.data import real_rows
 from jaxmlp.training.program import Carry
+from jaxmlp.training.runner import Runner, copy_tree
 
 ACTIVITY_ROWS = 4096  # shares to a standard error of 0.8%, for 1/20 of the cost of 60,000 rows
 
@@ -80,7 +80,7 @@ _HEADING = _line(("layer", "gradient norm", "update/weight", "dead units", "satu
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Switch on what watches a run: `fit(..., diagnostics=Diagnostics())`.
+    """Switch on what observes a run: `fit(..., diagnostics=Diagnostics())`.
 
     Every `every` steps, inside the compiled program: gradient norm, update/weight ratio, weight
     norm, activations, dead and saturated units of each layer on the batch at hand. At the start, at
@@ -123,48 +123,48 @@ class Diagnostics:
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} is {value!r}; give a whole number >= 1.")
 
-    def monitor(self, config: MLPConfig, frozen: tuple[int, ...]) -> LayerMonitor:
-        """Make the monitor that is recorded inside the compiled run; called by `fit`."""
-        return monitor_layers(config, frozen)
+    def probe(self, config: MLPConfig, frozen: tuple[int, ...]) -> LayerProbe:
+        """Make the probe whose readings are recorded in the compiled run; called by `fit`."""
+        return probe_layers(config, frozen)
 
-    def watch(self, parts: RunParts, carry: Carry, step: int, earlier: Any) -> "_Watch":
+    def observe(self, run: Runner, earlier: RunDiagnostics | None) -> "_Observation":
         """Begin with a run; called by `fit`."""
-        return _Watch(self, parts, carry, step, earlier)
+        return _Observation(self, run, earlier)
 
 
-class _Watch:
+class _Observation:
     """One run under observation."""
 
-    def __init__(
-        self, cadence: Diagnostics, parts: RunParts, carry: Carry, step: int, earlier: Any
-    ) -> None:
-        self.cadence, self.parts = cadence, parts
+    def __init__(self, cadence: Diagnostics, run: Runner, earlier: RunDiagnostics | None) -> None:
+        self.cadence = cadence
+        self.x = real_rows(run.shared.train).x
         self.looks: list[tuple[int, tuple[UnitActivity, ...]]] = []
         self.starts: list[tuple[int, Carry]] = []  # of the last two chunks
         self.non_finite: NonFinite | None = None
-        if isinstance(earlier, RunDiagnostics):
+        if earlier is not None:
             self.looks = list(zip(earlier.epochs, earlier.activity, strict=True))
             self.first_loss, self.chance = earlier.first_loss, earlier.chance
         else:
-            self.first_loss, self.chance = _losses_at_start(parts, carry)
-            self._look(carry, step)
+            self.first_loss, self.chance = _losses_at_start(run)
+            self._look(run)
 
-    def before_chunk(self, carry: Carry, step: int) -> None:
+    def before_chunk(self, run: Runner) -> None:
         """Keep where the chunk starts: it is gone once the chunk has run."""
-        self.starts = [*self.starts[-1:], (step, copy_tree(carry))]
+        self.starts = [*self.starts[-1:], (run.n_steps, copy_tree(run.carry))]
 
-    def after_chunk(self, carry: Carry, step: int, over: bool) -> None:
+    def after_chunk(self, run: Runner) -> None:
         """Look at all examples if it is time to, and for the origin of a divergence."""
-        stopped_at = int(carry.stopped_at)
+        stopped_at = int(run.carry.stopped_at)
         if stopped_at >= 0:
             # What is not finite at a chunk's first step became so in the chunk before.
             earlier = [start for start in self.starts if start[0] < stopped_at]
             first, start = (earlier or self.starts)[-1]
-            self.non_finite = replay(self.parts, start, first, stopped_at)
+            self.non_finite = replay(run, start, first, stopped_at)
             return
-        last = self.looks[-1][0] * self.parts.steps_per_epoch
-        if over or step - last >= self.cadence.every_epochs * self.parts.steps_per_epoch:
-            self._look(carry, step)
+        last = self.looks[-1][0] * run.steps_per_epoch
+        interval = self.cadence.every_epochs * run.steps_per_epoch
+        if run.is_over or run.n_steps - last >= interval:
+            self._look(run)
 
     def report(self, steps: list[int], readings: Any) -> RunDiagnostics:
         """Pack what has been seen so far."""
@@ -174,26 +174,26 @@ class _Watch:
             self.non_finite,
         )  # fmt: skip
 
-    def _look(self, carry: Carry, step: int) -> None:
-        epoch = step // self.parts.steps_per_epoch
+    def _look(self, run: Runner) -> None:
+        epoch = run.n_steps // run.steps_per_epoch
         if self.looks and self.looks[-1][0] == epoch:
             return
-        program = self.parts.program
+        program, carry = run.program, run.carry
         activity = layer_activity(
-            program.config, carry.params, self.parts.train.x, sample_rows=ACTIVITY_ROWS,
-            state=carry.state, frozen=program.frozen,
+            program.config, carry.params, self.x, sample_rows=ACTIVITY_ROWS, state=carry.state,
+            frozen=program.frozen,
         )  # fmt: skip
         self.looks.append((epoch, activity))
 
 
-def _losses_at_start(parts: RunParts, carry: Carry) -> tuple[float, float]:
+def _losses_at_start(run: Runner) -> tuple[float, float]:
     """Mean loss of the untrained network, and of the best constant, over a sample."""
-    program, sample = parts.program, draw_sample(parts.train)
+    program, sample = run.program, draw_sample(run.shared.train)
     config = program.config.replace(weight_init="auto", bias_init=0.0, dropout=False)
-    options = parts.settings.loss_options
+    options = run.members.settings.loss_options
     mean_loss = jax.jit(objective(config, program.loss, frozen=program.frozen))
     value = mean_loss(
-        carry.params, sample.x, sample.y, sample_weight=sample.weight, state=carry.state,
+        run.carry.params, sample.x, sample.y, sample_weight=sample.weight, state=run.carry.state,
         loss_options=options,
     )  # fmt: skip
     chance = chance_level(

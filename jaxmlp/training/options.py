@@ -1,0 +1,256 @@
+"""How networks are trained: the options that `fit`, `sweep` and their like share, and their checks.
+
+They are documented here once; each function names its own arguments and takes these beside them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+import jax
+import numpy as np
+
+from jaxmlp.checks import check_frozen, unknown_name
+from jaxmlp.config import MLPConfig
+from jaxmlp.losses import Loss, get_loss
+from jaxmlp.training.data import TrainData, all_positive, pad_data, prepare_data
+from jaxmlp.training.program import Program, Settings
+from jaxmlp.training.stopping import EarlyStopping, best_metric
+from jaxmlp.types import Key, ScalarLike
+
+GRADIENTS = ("manual", "autodiff")
+RENAMED = {"monitor": "probe", "monitor_every": "probe_every"}
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What can be said about training, whoever trains: `fit`, `sweep`, `cross_validate`, ...
+
+    Keys:
+        batch_size: rows a step, 64 by default, at most all; None takes all of them (gradient
+            descent). The last batch of an epoch is smaller where it does not divide the rows.
+        l2: weight of the penalty (l2/2) sum W^2, 0 by default.
+        gradient: "manual" (by hand, the default) or "autodiff" (jax.value_and_grad).
+        frozen: indices of layers that do not train; the optimizer keeps nothing for them.
+        validation_data: (x, y), measured after every epoch.
+        early_stopping: an `EarlyStopping`: when to stop; the best parameters are restored.
+        sample_weight: non-negative weights of the examples, (n,).
+        dropout_rate: probability to drop, where the config drops out; 0.5 by default.
+        loss_options: numbers the loss takes, such as {"label_smoothing": 0.1}.
+    """
+
+    batch_size: int | None
+    l2: ScalarLike
+    gradient: str
+    frozen: Iterable[int]
+    validation_data: tuple[Any, Any] | None
+    early_stopping: EarlyStopping | None
+    sample_weight: Any
+    dropout_rate: ScalarLike
+    loss_options: Mapping[str, ScalarLike] | None
+
+
+DEFAULTS: TrainingOptions = {
+    "batch_size": 64,
+    "l2": 0.0,
+    "gradient": "manual",
+    "frozen": (),
+    "validation_data": None,
+    "early_stopping": None,
+    "sample_weight": None,
+    "dropout_rate": 0.5,
+    "loss_options": None,
+}
+
+
+def with_defaults(
+    given: Mapping[str, Any], defaults: Mapping[str, Any], function: Callable[..., Any]
+) -> dict[str, Any]:
+    """Return the defaults, changed by what was given.
+
+    Args:
+        given: options by name.
+        defaults: all that there are.
+        function: who was given them, for the message.
+
+    Raises:
+        TypeError: for a name that nothing reads, with the nearest one.
+
+    >>> with_defaults({"l2": 1e-4}, {"l2": 0.0, "epochs": 1}, len)
+    {'l2': 0.0001, 'epochs': 1}
+    """
+    for name in given:
+        if name in RENAMED:
+            raise TypeError(f"{name!r} is now called {RENAMED[name]!r}.")
+        if name not in defaults:
+            raise TypeError(str(unknown_name(f"option of {function.__name__}:", name, defaults)))
+    return {**defaults, **given}
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """The options of one call, checked; the examples are on the device, padded.
+
+    Attributes:
+        config: the network.
+        loss: the loss.
+        train: the training examples.
+        validation: the validation examples, or None.
+        batch_size: rows a step; None takes all.
+        gradient: "manual" or "autodiff".
+        frozen: layers that do not train.
+        numbers: l2, dropout_rate and loss_options, by these names.
+        stopping: when a run ends; of endless patience where nothing was said.
+        keep_best: whether the best parameters are wanted, not the last.
+        zero_weights: whether some rows have weight 0.
+    """
+
+    config: MLPConfig
+    loss: Loss
+    train: TrainData
+    validation: TrainData | None
+    batch_size: int | None
+    gradient: str
+    frozen: tuple[int, ...]
+    numbers: dict[str, Any]
+    stopping: EarlyStopping
+    keep_best: bool
+    zero_weights: bool
+
+    def settings(self, key: Key | None, **numbers: Any) -> Settings:
+        """Return the numbers of a run, some of them changed, each in one type."""
+        return prepare_settings(self.loss, key, stopping=self.stopping, **self.numbers | numbers)
+
+    def program(self, counts: Iterable[int], capacity: int, validated: bool) -> Program:
+        """Return the static part of runs that have `counts` rows each, of a capacity in common."""
+        counts = set(counts)
+        size = max(check_batch_size(self.config, self.batch_size, n, self.frozen) for n in counts)
+        n_steps = {-(-n // size) for n in counts}
+        if size == max(counts):
+            size = capacity  # one batch of all rows, padding included, serves any number of them
+        program = Program(
+            self.config, self.loss, size, self.gradient, self.frozen,
+            empty_batches=self.zero_weights or len(n_steps) > 1,
+        )  # fmt: skip
+        metric = best_metric(self.stopping.monitor, program.columns(validated))
+        return replace(program, best_metric=metric)
+
+
+def check_options(
+    config: MLPConfig, data: Any, loss: str | Loss, options: Mapping[str, Any]
+) -> TrainingSpec:
+    """Check options that are complete, and put the examples on the device.
+
+    Args:
+        config: the network.
+        data: (x, y).
+        loss: name of a loss, or a `Loss`.
+        options: all of `DEFAULTS`, perhaps among others.
+
+    Returns:
+        The options.
+
+    Raises:
+        TypeError: for arguments of the wrong kind.
+        ValueError: for data, sizes or names that do not fit.
+    """
+    loss, gradient = get_loss(loss), options["gradient"]
+    if gradient not in GRADIENTS:
+        raise unknown_name("gradient", gradient, GRADIENTS)
+    train = prepare_data(config, loss, data, options["sample_weight"])
+    validation = options["validation_data"]
+    if validation is not None:
+        validation = pad_data(prepare_data(config, loss, validation, what="validation_data"))
+    frozen = check_frozen(config.n_layers, options["frozen"])
+    if len(frozen) == config.n_layers:
+        raise ValueError("all layers are frozen, so nothing would train; leave at least one out.")
+    stopping = options["early_stopping"]
+    return TrainingSpec(
+        config,
+        loss,
+        pad_data(train),
+        validation,
+        options["batch_size"],
+        gradient,
+        frozen,
+        {name: options[name] for name in ("l2", "dropout_rate", "loss_options")},
+        stopping or EarlyStopping(patience=np.iinfo(np.int32).max),
+        stopping is not None,
+        not all_positive(train.weight),
+    )
+
+
+def check_epochs(epochs: Any, least: int) -> int:
+    """Return a number of epochs, at least `least`.
+
+    >>> check_epochs(3, least=1)
+    3
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < least:
+        raise ValueError(f"epochs is {epochs!r}; give a whole number >= {least}.")
+    return int(epochs)
+
+
+def check_batch_size(
+    config: MLPConfig, batch_size: int | None, n_rows: int, frozen: tuple[int, ...]
+) -> int:
+    """Return the rows a step, at most all of them; refuse a last batch of one row where it hurts.
+
+    >>> check_batch_size(MLPConfig((2, 3, 1)), 64, 10, ())
+    10
+    """
+    if batch_size is None:
+        batch_size = n_rows
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer):
+        raise TypeError(f"batch_size is {batch_size!r}; give a whole number, or None for all rows.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give at least 1, or None for all rows.")
+    size = min(int(batch_size), n_rows)
+    needs_two = any(norm and l not in frozen for l, norm in enumerate(config.normalized))
+    if needs_two and (size == 1 or n_rows % size == 1):
+        fitting = [s for s in range(2, n_rows + 1) if n_rows % s != 1]
+        if not fitting:
+            raise ValueError("batch normalization needs at least 2 examples, but there is 1.")
+        nearest = min(fitting, key=lambda s: abs(s - size))
+        raise ValueError(
+            f"with {n_rows} examples and batch_size={batch_size}, a batch has a single row, which "
+            f"batch normalization cannot normalize. batch_size={nearest} works."
+        )
+    return size
+
+
+def prepare_settings(
+    loss: Loss,
+    key: Key | None,
+    *,
+    stopping: EarlyStopping,
+    l2: ScalarLike = 0.0,
+    dropout_rate: ScalarLike = 0.0,
+    loss_options: Mapping[str, ScalarLike] | None = None,
+) -> Settings:
+    """Check the numbers of a run and bring each into one type, so that none recompiles."""
+    options = dict(loss.options)
+    for name, value in dict(loss_options or {}).items():
+        if name not in options:
+            known = list(options) or ["none"]
+            raise unknown_name(f"option of the loss {loss.name!r}:", name, known)
+        options[name] = value
+    return Settings(
+        key,
+        _number("l2", l2, "0, or a small positive number such as 1e-4", low=0.0),
+        _number("dropout_rate", dropout_rate, "a probability to drop in [0, 1)", 0.0, below=1.0),
+        {name: _number(name, value, "a finite number") for name, value in options.items()},
+        np.int32(min(stopping.patience, np.iinfo(np.int32).max)),
+        np.float64(stopping.min_delta),
+    )
+
+
+def _number(name: str, value: Any, wanted: str, low: float = -np.inf, below: float = np.inf) -> Any:
+    if isinstance(value, jax.Array):
+        value = np.asarray(value)
+    try:
+        number = np.float64(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}; give {wanted}.") from None
+    if np.ndim(number) or not np.isfinite(number) or not low <= number < below:
+        raise ValueError(f"{name} is {value!r}; give {wanted}.")
+    return number
