@@ -19,7 +19,7 @@ from jaxmlp.types import PyTree
 BLOCK_ROWS = 4096  # large enough for products at full speed, small enough for any memory
 
 
-class Block(NamedTuple):
+class _Block(NamedTuple):
     """Some rows, filled up to a fixed shape.
 
     Attributes:
@@ -54,7 +54,7 @@ def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
 
 def row_blocks(
     rows: PyTree, *, size: int | None = None, block_rows: int = BLOCK_ROWS
-) -> Iterator[Block]:
+) -> Iterator[_Block]:
     """Cut arrays along their first axis into padded blocks.
 
     Args:
@@ -80,7 +80,7 @@ def row_blocks(
         def cut(array: np.ndarray, start: int = start, padded: int = padded) -> np.ndarray:
             return pad_rows(array[start : start + step], padded)
 
-        yield Block(jax.tree.map(cut, rows), n_real)
+        yield _Block(jax.tree.map(cut, rows), n_real)
 
 
 def map_blocks(

@@ -13,7 +13,7 @@ Key: TypeAlias = jax.Array
 Scalar: TypeAlias = Float[Array, ""]
 ScalarLike: TypeAlias = Any  # float, int, numpy scalar or a (possibly traced) array of shape ()
 PyTree: TypeAlias = Any
-_Absent: TypeAlias = Any  # None, where the config says so; Any spares a check at every use
+Absent: TypeAlias = Any  # None, where the config says so; Any spares a check at every use
 Schedule: TypeAlias = Callable[[Any], Any]
 """step -> learning rate, as optax writes them."""
 
@@ -31,9 +31,9 @@ class Layer(NamedTuple):
     """
 
     W: Float[Array, "n_in n_out"]
-    b: Float[Array, " n_out"] | _Absent = None
-    gamma: Float[Array, " n_out"] | _Absent = None
-    beta: Float[Array, " n_out"] | _Absent = None
+    b: Float[Array, " n_out"] | Absent = None
+    gamma: Float[Array, " n_out"] | Absent = None
+    beta: Float[Array, " n_out"] | Absent = None
 
 
 Params: TypeAlias = tuple[Layer, ...]
@@ -46,7 +46,7 @@ class NormState(NamedTuple):
     var: Float[Array, " n_out"]
 
 
-State: TypeAlias = tuple[NormState | _Absent, ...]
+State: TypeAlias = tuple[NormState | Absent, ...]
 """One entry a layer, None where it has no batch normalization; `()` if no layer has."""
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
+from jaxmlp.blocks import pad_rows
 from jaxmlp.config import MLPConfig
 from jaxmlp.estimators.rows import Rows
 from jaxmlp.losses import Loss
 from jaxmlp.network import value_and_grad
-from jaxmlp.training.data import bucket, pad_rows
+from jaxmlp.training.data import bucket
 from jaxmlp.types import Params
 
 

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxmlp.blocks import pad_rows
 from jaxmlp.losses import Loss
-from jaxmlp.training.data import TrainData, bucket, pad_rows
+from jaxmlp.training.data import TrainData, bucket
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.types import wide_dtype
 

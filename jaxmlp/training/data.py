@@ -2,7 +2,7 @@
 
 A program is compiled for the shapes of its arguments. So the rows are padded up to one of a few
 sizes (`bucket`), and their real number is an argument: data of similar size share a program, and
-what is computed does not depend on the padding, whose weight is 0.
+what is computed does not depend on the padding, which is copies of the first row with weight 0.
 """
 
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
+from jaxmlp.blocks import pad_rows
 from jaxmlp.checks import check_dtype_available, check_feature_shape, check_numbers
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, check_target_values
@@ -64,27 +65,21 @@ def bucket(n_rows: int) -> int:
     return -(-n_rows // quarter) * quarter
 
 
-def pad_rows(array: Any, size: int) -> Any:
-    """Append rows of zeros until there are `size`; on the host, unless the array lies elsewhere."""
-    if len(array) == size:
-        return array
-    if isinstance(array, jax.Array) and not _on_host(array):
-        return jnp.pad(array, [(0, size - len(array)), *[(0, 0)] * (array.ndim - 1)])
-    padded = np.zeros((size, *array.shape[1:]), array.dtype)
-    padded[: len(array)] = array
-    return padded
-
-
 def pad_data(data: TrainData) -> TrainData:
     """Pad the rows up to the bucket, unless the data are so large that copying them costs more."""
     if data.x.nbytes > LARGEST_PADDED:
         return data
     size = bucket(len(data.x))
     x, y, weight = (
-        None if part is None else jnp.asarray(pad_rows(part, size))
-        for part in (data.x, data.y, data.weight)
+        None if part is None else _padded(part, size) for part in (data.x, data.y, data.weight)
     )
     return data._replace(x=x, y=y, weight=weight)
+
+
+def _padded(part: jax.Array, size: int) -> jax.Array:
+    if _on_host(part):
+        return jnp.asarray(pad_rows(np.asarray(part), size))  # compiles nothing
+    return jnp.pad(part, [(0, size - len(part)), *[(0, 0)] * (part.ndim - 1)])
 
 
 def real_rows(data: TrainData) -> TrainData:
