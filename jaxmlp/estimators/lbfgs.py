@@ -62,7 +62,9 @@ def minimize(
         wide = config.replace(dtype="float64")
         size = bucket(len(rows.x))
         weight = np.ones(len(rows.x)) if rows.weight is None else rows.weight
-        data = [jnp.asarray(pad_rows(_wide(array), size)) for array in (rows.x, rows.y, weight)]
+        padded = (pad_rows(rows.x, size), pad_rows(rows.y, size), np.zeros(size))
+        padded[2][: len(weight)] = weight  # padding counts for nothing
+        data = [jnp.asarray(_wide(array)) for array in padded]
         flat, unravel = ravel_pytree(jax.tree.map(_wide, params))
         share = np.float64(l2 / weight.sum())
         numbers = {name: np.float64(value) for name, value in loss_options.items()}
