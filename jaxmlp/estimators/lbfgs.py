@@ -15,7 +15,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.estimators.rows import Rows
 from jaxmlp.losses import Loss
 from jaxmlp.network import value_and_grad
-from jaxmlp.training.data import bucket
+from jaxmlp.training.data import bucket, to_device
 from jaxmlp.types import Params
 
 
@@ -64,7 +64,7 @@ def minimize(
         weight = np.ones(len(rows.x)) if rows.weight is None else rows.weight
         padded = (pad_rows(rows.x, size), pad_rows(rows.y, size), np.zeros(size))
         padded[2][: len(weight)] = weight  # padding counts for nothing
-        data = [jnp.asarray(_wide(array)) for array in padded]
+        data = [to_device(_wide(array)) for array in padded]
         flat, unravel = ravel_pytree(jax.tree.map(_wide, params))
         share = np.float64(l2 / weight.sum())
         numbers = {name: np.float64(value) for name, value in loss_options.items()}

@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from jaxmlp.blocks import pad_rows
 from jaxmlp.losses import Loss
-from jaxmlp.training.data import TrainData, bucket
+from jaxmlp.training.data import TrainData, bucket, to_device
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.types import wide_dtype
 
@@ -54,14 +53,14 @@ def member_data(rows: Rows, loss: Loss, n_shared: int) -> TrainData:
     assert rows.places is not None
     table = _padded(rows.places.astype(np.int32), len(rows.x))
     y, weight = (
-        None if part is None else jnp.asarray(_scattered(part, rows.places, n_shared))
+        None if part is None else to_device(_scattered(part, rows.places, n_shared))
         for part in (rows.y, rows.weight)
     )
     return TrainData(None, y, weight, table, np.int32(len(rows.x)), _spread(rows, loss))
 
 
 def _padded(part: np.ndarray, n_rows: int) -> Array:
-    return jnp.asarray(pad_rows(part, bucket(n_rows)))
+    return to_device(pad_rows(part, bucket(n_rows)))
 
 
 def _scattered(part: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
@@ -76,4 +75,5 @@ def _spread(rows: Rows, loss: Loss) -> Array:
     None of the epochs is better than another.
     """
     spread = target_spread(loss, rows.y, rows.weight)
-    return jnp.asarray(np.where(spread > 0, spread, np.inf), wide_dtype(rows.x.dtype))
+    spread = np.where(spread > 0, spread, np.inf)
+    return to_device(spread.astype(wide_dtype(rows.x.dtype)))

@@ -78,7 +78,7 @@ def pad_data(data: TrainData) -> TrainData:
 
 def _padded(part: jax.Array, size: int) -> jax.Array:
     if _on_host(part):
-        return jnp.asarray(pad_rows(np.asarray(part), size))  # compiles nothing
+        return to_device(pad_rows(np.asarray(part), size))
     return jnp.pad(part, [(0, size - len(part)), *[(0, 0)] * (part.ndim - 1)])
 
 
@@ -88,7 +88,7 @@ def real_rows(data: TrainData) -> TrainData:
     if len(data.x) == n:
         return data
     x, y, weight = (
-        None if part is None else jnp.asarray(np.asarray(part)[:n])
+        None if part is None else to_device(np.asarray(part)[:n])
         for part in (data.x, data.y, data.weight)
     )
     return data._replace(x=x, y=y, weight=weight)
@@ -165,13 +165,18 @@ def prepare_data(
     dtype = np.int32 if y.dtype.kind in "iub" and _takes_labels(loss, y, config) else config.dtype
     spread = target_spread(loss, y, None if weight is None else np.asarray(weight))
     return TrainData(
-        jnp.asarray(x),
-        jnp.asarray(y, dtype),
+        to_device(x),
+        to_device(y.astype(dtype)),
         weight,
         None,
         np.int32(len(x)),
-        jnp.asarray(spread, wide_dtype(x.dtype)),
+        to_device(spread.astype(wide_dtype(x.dtype))),
     )
+
+
+def to_device(array: Any) -> jax.Array:
+    """Put an array of the right dtype on the device; `jnp.asarray` compiles for each shape."""
+    return jax.device_put(array)
 
 
 def all_finite(array: Any) -> bool:
@@ -222,4 +227,4 @@ def _check_weight(value: Any, n_rows: int, dtype: Any) -> jax.Array | None:
         raise ValueError(
             "sample_weight must be finite, not negative, and not all zero; 0 leaves a row out."
         )
-    return jnp.asarray(weight, wide_dtype(dtype))
+    return to_device(weight.astype(wide_dtype(dtype)))
