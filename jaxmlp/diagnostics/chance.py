@@ -59,7 +59,7 @@ def chance_level(
     clipped = np.clip(mean, tiny, 1 - tiny)
     constants = [mean, np.log(np.maximum(mean, tiny)), np.log(clipped / (1 - clipped))]
     if loss.task == "regression":
-        constants.append(weighted_median(numbers, weight))
+        constants.append(_weighted_median(numbers, weight))
     values = _losses(
         loss, np.stack(constants).astype(np.float32), targets, dict(loss_options or {})
     )
@@ -77,12 +77,12 @@ def _losses(
     return jnp.stack([loss.value_and_grad(logits, targets, **options)[0] for logits in predictions])
 
 
-def weighted_median(
+def _weighted_median(
     numbers: Float[np.ndarray, "rows n_out"], weight: Float[np.ndarray, " rows"]
 ) -> Float[np.ndarray, " n_out"]:
     """Return the median of each column, each row counting by its weight.
 
-    >>> weighted_median(np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 1.0, 9.0])).tolist()
+    >>> _weighted_median(np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 1.0, 9.0])).tolist()
     [3.0]
     """
     return np.asarray(

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-SHARE = 0.9  # of the signal; the last tenth is left to chance
-NOISE = 10.8  # chi-squared(1) exceeds it once in a thousand: chance correlation of one direction
+_SHARE = 0.9  # of the signal; the last tenth is left to chance
+_NOISE = 10.8  # chi-squared(1) exceeds it once in a thousand: chance correlation of one direction
 
 
 class Conditioning(NamedTuple):
@@ -71,9 +71,9 @@ def conditioning(
     real = S[0] * 1e-10 < S
     variance = S[real] ** 2
     share = np.sum((U[:, real].T @ Y) ** 2, axis=1) / np.sum(Y**2)
-    share = np.where(share > NOISE / len(X), share, 0.0)
+    share = np.where(share > _NOISE / len(X), share, 0.0)
     signal = float(share.sum())
     if signal == 0:
         return Conditioning(1.0, 0.0, plain)
-    reached = int(np.searchsorted(np.cumsum(share), SHARE * signal))
+    reached = int(np.searchsorted(np.cumsum(share), _SHARE * signal))
     return Conditioning(float(variance[0] / variance[min(reached, len(share) - 1)]), signal, plain)

@@ -22,7 +22,7 @@ from jaxmlp.network import backward, forward, value_and_grad
 from jaxmlp.normalization import row_shares
 from jaxmlp.types import Key, Params, ScalarLike
 
-MATRICES = ("hessian", "gauss_newton")
+_MATRICES = ("hessian", "gauss_newton")
 
 
 @lru_cache(maxsize=256)
@@ -201,8 +201,8 @@ def curvature(
 
     Reference: lecture, chapter VI (ill-conditioning); LeCun, Simard & Pearlmutter, 1993.
     """
-    if matrix not in MATRICES:
-        raise unknown_name("matrix", matrix, MATRICES)
+    if matrix not in _MATRICES:
+        raise unknown_name("matrix", matrix, _MATRICES)
     steps = min(steps, config.n_parameters)
     key = jax.random.key(0) if key is None else key
     x, y = (jnp.asarray(part) for part in data)

@@ -13,7 +13,7 @@ from jaxmlp.losses import Loss
 from jaxmlp.training import FitResult
 from jaxmlp.types import Key, Params, ScalarLike, State
 
-RULES = (
+_RULES = (
     rules_network.symmetric_weights,
     rules_data.loss_mismatch,
     rules_data.unscaled_inputs,
@@ -111,6 +111,6 @@ def findings(exam: Examination) -> list[Finding]:
     """
     found = rules_network.non_finite(exam)
     if exam.non_finite is None:
-        for rule in RULES:
+        for rule in _RULES:
             found += rule(exam)
     return sorted(found, key=lambda finding: -finding.severity)

@@ -27,10 +27,10 @@ from jaxmlp.training.options import prepare_settings
 from jaxmlp.training.stopping import EarlyStopping
 from jaxmlp.types import Key, Params, ScalarLike, State, wide_dtype
 
-SAMPLE_ROWS = 1024  # for gradients and covariances: enough for both, and one size to compile for
+_SAMPLE_ROWS = 1024  # for gradients and covariances: enough for both, and one size to compile for
 
 
-class Flow(NamedTuple):
+class _Flow(NamedTuple):
     """The gradient on its way down, one number a layer.
 
     Attributes:
@@ -49,7 +49,7 @@ class Flow(NamedTuple):
     gradient_spread: Float[np.ndarray, " layers"]
 
 
-class Gap(NamedTuple):
+class _Gap(NamedTuple):
     """Losses after training, without penalty or dropout; standard error of the validation's."""
 
     train: float
@@ -90,11 +90,11 @@ class Examination:
     non_finite: tuple[int, str] | None = None
     loss_value: float = float("nan")
     chance: float = float("nan")
-    flow: Flow | None = None
+    flow: _Flow | None = None
     activity: tuple[UnitActivity, ...] = ()
     conditioning: tuple[Conditioning, ...] = ()
     trial: Trial | None = None
-    gap: Gap | None = None
+    gap: _Gap | None = None
     result: FitResult | None = None
     frozen: tuple[int, ...] = ()
 
@@ -137,7 +137,7 @@ def examine(
     options = numbers.loss_options
     sample = draw_sample(train)
     value, flags, flow, inputs = jax.device_get(
-        probe_sample(config, loss, params, sample, state, options, frozen)
+        _probe_sample(config, loss, params, sample, state, options, frozen)
     )
     targets = target_matrix(sample.y, config.layer_sizes[-1])
     labels = sample.y.ndim == 1 and config.layer_sizes[-1] > 1
@@ -173,7 +173,7 @@ def examine(
 def draw_sample(train: TrainData) -> Batch:
     """Take at most 1024 rows, evenly spaced."""
     n = int(train.n_rows)
-    rows = np.linspace(0, n - 1, min(SAMPLE_ROWS, n)).astype(np.int32)
+    rows = np.linspace(0, n - 1, min(_SAMPLE_ROWS, n)).astype(np.int32)
     return _take_rows(train.x, train.y, train.weight, rows)
 
 
@@ -209,7 +209,7 @@ def _before_loss(config: MLPConfig, flags: Any) -> tuple[int, str]:
 
 
 @partial(jax.jit, static_argnames=("loss", "frozen"))
-def probe_sample(
+def _probe_sample(
     config: MLPConfig,
     loss: Loss,
     params: Params,
@@ -217,7 +217,7 @@ def probe_sample(
     state: State,
     options: dict[str, Any],
     frozen: tuple[int, ...],
-) -> tuple[Array, Any, Flow, list[Array]]:
+) -> tuple[Array, Any, _Flow, list[Array]]:
     """One training pass over the sample: loss, finiteness, gradient flow, each layer's inputs."""
     outputs, cache = forward(
         config, params, sample.x, sample_weight=sample.weight, state=state, frozen=frozen
@@ -233,7 +233,7 @@ def probe_sample(
         rows.append((_ratio(size, length), size, _norm(W) / W.size**0.5, _spread(W), _spread(dW)))
     columns: Any = [jnp.stack(column) for column in zip(*rows, strict=True)]
     flags = tensor_flags(params, cache, grads)
-    flow = Flow(*columns)
+    flow = _Flow(*columns)
     return (
         share @ values.astype(share.dtype),
         flags,
@@ -265,7 +265,7 @@ def _measure_gap(
     sample: Batch,
     validation_data: tuple[Any, Any],
     options: dict[str, Any],
-) -> Gap:
+) -> _Gap:
     """Mean losses in inference mode."""
     held_out = prepare_data(config, loss, validation_data, what="validation_data")
 
@@ -275,7 +275,7 @@ def _measure_gap(
     train, validation = losses(sample.x, sample.y), losses(held_out.x, held_out.y)
     error = validation.std() / len(validation) ** 0.5
     mean = np.average(train, weights=np.asarray(sample.weight))
-    return Gap(float(mean), float(validation.mean()), float(error))
+    return _Gap(float(mean), float(validation.mean()), float(error))
 
 
 @partial(jax.jit, static_argnums=1)

@@ -10,11 +10,11 @@ from jaxtyping import Array, Bool, Float
 
 from jaxmlp.activations import Activation
 
-FLAT = 0.05  # of the steepest slope: what passes is then a twentieth of what could
-FAR = 30.0  # far enough for exp(-z) to vanish beside 1 in float32
+_FLAT = 0.05  # of the steepest slope: what passes is then a twentieth of what could
+_FAR = 30.0  # far enough for exp(-z) to vanish beside 1 in float32
 
 
-class Slopes(NamedTuple):
+class _Slopes(NamedTuple):
     """What is known of an activation from its derivative alone.
 
     Attributes:
@@ -30,14 +30,14 @@ class Slopes(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def slopes(activation: Activation) -> Slopes:
+def slopes(activation: Activation) -> _Slopes:
     """Measure an activation's slopes on a grid.
 
     Args:
         activation: built in or your own.
 
     Returns:
-        Its `Slopes`.
+        What is known of its slopes.
 
     Example:
         >>> from jaxmlp.activations import get_activation
@@ -46,7 +46,7 @@ def slopes(activation: Activation) -> Slopes:
         >>> slopes(get_activation("leaky_relu")).dies
         False
     """
-    grid = np.linspace(-FAR, FAR, 6001, dtype=np.float32)
+    grid = np.linspace(-_FAR, _FAR, 6001, dtype=np.float32)
     with jax.ensure_compile_time_eval():  # also while a program is traced
         z = jnp.asarray(grid)
         residual = activation.fn(z) if activation.residual == "output" else z
@@ -54,7 +54,7 @@ def slopes(activation: Activation) -> Slopes:
     steepest = float(slope.max())
     # A slope of 1% (that of leaky ReLU) still lets a unit come back; exactly flat ones do not.
     below, above = (bool(slope[end] < 1e-3 * steepest) for end in (0, -1))
-    return Slopes(steepest, below and above, below != above)
+    return _Slopes(steepest, below and above, below != above)
 
 
 def is_flat(
@@ -73,7 +73,7 @@ def is_flat(
     if not (known.saturates or known.dies):
         return jnp.zeros(residual.shape, bool)
     slope = jnp.abs(activation.derivative(residual))
-    return slope < jnp.asarray(FLAT * known.steepest, slope.dtype)
+    return slope < jnp.asarray(_FLAT * known.steepest, slope.dtype)
 
 
 def activation_outputs(

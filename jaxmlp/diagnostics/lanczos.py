@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxmlp.types import Key
 
 
-class Ritz(NamedTuple):
+class _Ritz(NamedTuple):
     """What Lanczos found, all of it in ascending order.
 
     Attributes:
@@ -31,7 +31,7 @@ def lanczos(
     steps: int,
     key: Key,
     dtype: Any = "float32",
-) -> Ritz:
+) -> _Ritz:
     """Find the outer eigenvalues of a symmetric matrix A from products A v.
 
     A Q = Q T + beta q e^T with orthonormal Q and tridiagonal T, whose eigenvalues approach those of
@@ -83,4 +83,4 @@ def lanczos(
     _, alpha, beta = jax.lax.fori_loop(0, steps, step, (basis, zero, zero))
     T = jnp.diag(alpha) + jnp.diag(beta[:-1], 1) + jnp.diag(beta[:-1], -1)
     values, vectors = jnp.linalg.eigh(T)
-    return Ritz(values, beta[-1] * jnp.abs(vectors[-1]), vectors[0] ** 2)
+    return _Ritz(values, beta[-1] * jnp.abs(vectors[-1]), vectors[0] ** 2)

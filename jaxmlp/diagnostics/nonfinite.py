@@ -12,9 +12,9 @@ from jaxmlp.training.program import Carry, Program
 from jaxmlp.training.runner import Runner, copy_tree, run_chunk
 from jaxmlp.types import Cache, Params, PyTree
 
-FORWARD = ("inputs", "W", "b", "outputs")
-BACKWARD = ("gradient of W", "gradient of b")
-UPDATE = ("update of W", "update of b")
+_FORWARD = ("inputs", "W", "b", "outputs")
+_BACKWARD = ("gradient of W", "gradient of b")
+_UPDATE = ("update of W", "update of b")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class NonFinite:
         return f"step {self.step}, layer {self.layer}: {self.tensor}"
 
 
-class Flags(NamedTuple):
+class _Flags(NamedTuple):
     """Which tensors of a step are finite throughout, (layers, tensors) each, in order of rise."""
 
     forward: Array
@@ -48,7 +48,7 @@ class Flags(NamedTuple):
 
 def tensor_flags(
     params: Params, cache: Cache, grads: Params, updates: Params | None = None
-) -> Flags:
+) -> _Flags:
     """Ask every tensor of a step whether it is finite; under jit.
 
     Args:
@@ -66,7 +66,7 @@ def tensor_flags(
     ]
     backward = [[grad.W, grad[1:]] for grad in grads]
     update = [[None, None] if u is None else [u.W, u[1:]] for u in updates or [None] * len(params)]
-    return Flags(*(_all_finite(part) for part in (forward, backward, update)))
+    return _Flags(*(_all_finite(part) for part in (forward, backward, update)))
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class _FiniteProbe:
 
     frozen: tuple[int, ...] = ()
 
-    def __call__(self, params: Params, cache: Cache, grads: Params, updates: Params) -> Flags:
+    def __call__(self, params: Params, cache: Cache, grads: Params, updates: Params) -> _Flags:
         moving = iter(updates)
         changes = tuple(None if l in self.frozen else next(moving) for l in range(len(params)))
         return tensor_flags(params, cache, grads, changes)  # type: ignore[arg-type]
 
 
-def first_non_finite(flags: Flags) -> tuple[int, str] | None:
+def first_non_finite(flags: _Flags) -> tuple[int, str] | None:
     """Return (layer, tensor) of the first tensor that is not finite, in the order of computing.
 
     Args:
@@ -92,15 +92,15 @@ def first_non_finite(flags: Flags) -> tuple[int, str] | None:
 
     Example:
         >>> fine, bad = jnp.ones((2, 4), bool), jnp.array([[True, True], [False, True]])
-        >>> first_non_finite(Flags(fine, bad, jnp.ones((2, 2), bool)))
+        >>> first_non_finite(_Flags(fine, bad, jnp.ones((2, 2), bool)))
         (1, 'gradient of W')
     """
     n_layers = len(flags.forward)
     upwards, downwards = range(n_layers), range(n_layers - 1, -1, -1)
     parts = (
-        (flags.forward, FORWARD, upwards),
-        (flags.backward, BACKWARD, downwards),
-        (flags.update, UPDATE, upwards),
+        (flags.forward, _FORWARD, upwards),
+        (flags.backward, _BACKWARD, downwards),
+        (flags.update, _UPDATE, upwards),
     )
     for flag, names, layers in parts:
         for l in layers:

@@ -18,7 +18,7 @@ from jaxmlp.training.data import real_rows
 from jaxmlp.training.program import Carry
 from jaxmlp.training.runner import Runner, copy_tree
 
-ACTIVITY_ROWS = 4096  # shares to a standard error of 0.8%, for 1/20 of the cost of 60,000 rows
+_ACTIVITY_ROWS = 4096  # shares to a standard error of 0.8%, for 1/20 of the cost of 60,000 rows
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class _Observation:
             return
         program, carry = run.program, run.carry
         activity = layer_activity(
-            program.config, carry.params, self.x, sample_rows=ACTIVITY_ROWS, state=carry.state,
+            program.config, carry.params, self.x, sample_rows=_ACTIVITY_ROWS, state=carry.state,
             frozen=program.frozen,
         )  # fmt: skip
         self.looks.append((epoch, activity))

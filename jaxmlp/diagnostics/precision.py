@@ -16,11 +16,11 @@ from jaxmlp.losses import Loss, get_loss
 from jaxmlp.network import backward, forward
 from jaxmlp.types import Params
 
-PRECISIONS = ("float32", "bfloat16")
+_PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
-class PrecisionRow:
+class _PrecisionRow:
     """One tensor of one layer in one precision, against float64.
 
     Attributes:
@@ -51,9 +51,9 @@ class PrecisionReport:
         rows: in the order of computing: outputs upwards, then gradients downwards, per precision.
     """
 
-    rows: tuple[PrecisionRow, ...]
+    rows: tuple[_PrecisionRow, ...]
 
-    def worst(self, dtype: str) -> PrecisionRow:
+    def worst(self, dtype: str) -> _PrecisionRow:
         """Return the row where the most digits are lost at once."""
         return max((row for row in self.rows if row.dtype == dtype), key=lambda row: row.lost)
 
@@ -82,7 +82,7 @@ def precision_report(
     data: tuple[Any, Any],
     loss: str | Loss,
     *,
-    precisions: Iterable[str] = PRECISIONS,
+    precisions: Iterable[str] = _PRECISIONS,
 ) -> PrecisionReport:
     """Compare float32 and bfloat16 with float64, layer by layer, forward and backward.
 
@@ -120,19 +120,19 @@ def precision_report(
     with jax.enable_x64(True):
         exact = _tensors(config, "float64", params, masters, x, y, loss)
         for dtype in precisions:
-            if dtype not in PRECISIONS:
-                raise unknown_name("precision", dtype, PRECISIONS)
+            if dtype not in _PRECISIONS:
+                raise unknown_name("precision", dtype, _PRECISIONS)
             found = _tensors(config, dtype, params, masters, x, y, loss)
             rows += _compare(dtype, found, exact)
     return PrecisionReport(tuple(rows))
 
 
-Tensors = list[tuple[int, str, np.ndarray]]
+_Tensors = list[tuple[int, str, np.ndarray]]
 
 
 def _tensors(
     config: MLPConfig, dtype: str, params: Params, masters: list, x: Any, y: Any, loss: Loss
-) -> Tensors:
+) -> _Tensors:
     """All outputs and gradients, as float64 copies, in the order of computing."""
     config = config.replace(dtype=dtype, compute_dtype=None, dropout=False, weight_init="auto")
     leaves = [jnp.asarray(leaf, dtype) for leaf in masters]
@@ -155,8 +155,8 @@ def _pass(config: MLPConfig, loss: Loss, params: Params, x: Any, y: Any) -> tupl
     return [*(kept.inputs for kept in cache[1:]), outputs], [grad.W for grad in grads]
 
 
-def _compare(dtype: str, found: Tensors, exact: Tensors) -> list[PrecisionRow]:
-    rows: list[PrecisionRow] = []
+def _compare(dtype: str, found: _Tensors, exact: _Tensors) -> list[_PrecisionRow]:
+    rows: list[_PrecisionRow] = []
     unit = float(jnp.finfo(dtype).eps) / 2  # what rounding to the nearest does to one number
     before = -math.log10(unit)
     for (l, tensor, rounded), (_, _, true) in zip(found, exact, strict=True):
@@ -164,6 +164,6 @@ def _compare(dtype: str, found: Tensors, exact: Tensors) -> list[PrecisionRow]:
         size = np.linalg.norm(telling) or np.linalg.norm(true) or 1.0
         error = float(np.linalg.norm(rounded - true) / size)
         digits = -math.log10(max(error, unit)) if math.isfinite(error) else 0.0
-        rows.append(PrecisionRow(dtype, l, tensor, error, digits, before - digits))
+        rows.append(_PrecisionRow(dtype, l, tensor, error, digits, before - digits))
         before = digits
     return rows

@@ -17,8 +17,8 @@ from jaxmlp.training.data import TrainData
 from jaxmlp.training.program import merge, trainable
 from jaxmlp.types import Key, Params, ScalarLike, State
 
-SCALES = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)  # 0: the same batches, nothing learnt
-SETTLED = 20  # steps at the end over which the loss is averaged
+_SCALES = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)  # 0: the same batches, nothing learnt
+_SETTLED = 20  # steps at the end over which the loss is averaged
 
 
 class Trial(NamedTuple):
@@ -83,14 +83,14 @@ def try_rates(
     losses, ratios = jax.device_get(
         _run(config, loss, optimizer, params, arrays, rows, state, options, frozen)
     )
-    tails = losses[:, -min(SETTLED, steps) :]
+    tails = losses[:, -min(_SETTLED, steps) :]
     final = np.asarray(np.mean(tails, axis=1, dtype=np.float64))
     progress = np.where(np.isfinite(final), final[0] - final, -np.inf)
     return Trial(
         steps,
-        dict(zip(SCALES, progress.tolist(), strict=True)),
+        dict(zip(_SCALES, progress.tolist(), strict=True)),
         float(final[0]),
-        np.median(ratios[SCALES.index(1.0)], axis=0),
+        np.median(ratios[_SCALES.index(1.0)], axis=0),
     )
 
 
@@ -125,7 +125,7 @@ def _run(
         moments = optimizer.init(trainable(params, frozen))
         return jax.lax.scan(partial(step, scale), (params, moments), rows)[1]
 
-    return jax.lax.map(run, jnp.asarray(SCALES, jnp.float32))
+    return jax.lax.map(run, jnp.asarray(_SCALES, jnp.float32))
 
 
 def _norm(array: Array) -> Array:

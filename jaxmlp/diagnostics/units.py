@@ -15,7 +15,7 @@ from jaxmlp.diagnostics.flatness import activation_outputs, is_flat, slopes
 from jaxmlp.network import forward
 from jaxmlp.types import Params, State, wide_dtype
 
-BLOCK_ROWS = 2048
+_BLOCK_ROWS = 2048
 
 
 class UnitActivity(NamedTuple):
@@ -120,7 +120,7 @@ def _unit_means(
 ) -> Any:
     """Mean, mean square and flat share of each hidden unit; padding rows weigh nothing."""
     n_rows = len(x)
-    size = min(n_rows, BLOCK_ROWS)
+    size = min(n_rows, _BLOCK_ROWS)
     dtype = wide_dtype(x.dtype)
 
     def add_block(sums: Any, start: Array) -> tuple[Any, None]:
@@ -189,7 +189,7 @@ def _never_on(
             units & jnp.all(is_flat(phi, residual) | padding, axis=0)
             for units, residual, phi in zip(silent, residuals, config.activations, strict=False)
         ]
-        return start + min(len(x), BLOCK_ROWS), silent
+        return start + min(len(x), _BLOCK_ROWS), silent
 
     def any_left(loop: tuple[Array, list[Array]]) -> Array:
         start, silent = loop
@@ -207,7 +207,7 @@ def _block(
     start: Array,
 ) -> tuple[list[Array], Float[Array, " rows"]]:
     """What the hidden layers keep of a block of rows, and the rows' weights: 0 past the end."""
-    position = start + jnp.arange(min(len(x), BLOCK_ROWS), dtype=jnp.int32)
+    position = start + jnp.arange(min(len(x), _BLOCK_ROWS), dtype=jnp.int32)
     rows = jnp.take(x, position, axis=0, mode="clip")
     weight = (position < len(x)).astype(wide_dtype(x.dtype))
     _, cache = forward(config, params, rows, sample_weight=weight, state=state, frozen=frozen)

@@ -38,13 +38,13 @@ from jaxmlp.estimators.weights import (
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.models import Model
 
-NOT_FINITE = (
+_NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
 
 
-class FitData(NamedTuple):
+class _FitData(NamedTuple):
     """What one call of `fit` was given, checked and encoded."""
 
     rows: Rows
@@ -132,7 +132,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _read_all(
         self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool, given: Any
-    ) -> FitData:
+    ) -> _FitData:
         """Read training and validation data; split the latter off where it is not given."""
         rows = self._read(X, y, sample_weight, first, training=True)
         if self.early_stopping and incremental:
@@ -143,10 +143,10 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together; pass both, or neither.")
         if X_val is None:
-            return FitData(rows, None)
-        return FitData(rows, self._read(X_val, y_val, weight_val, first=False, training=False))
+            return _FitData(rows, None)
+        return _FitData(rows, self._read(X_val, y_val, weight_val, first=False, training=False))
 
-    def _split(self, rows: Rows) -> FitData:
+    def _split(self, rows: Rows) -> _FitData:
         """Set validation rows aside, as scikit-learn does with the same random state."""
         stratify = rows.y if self._task == "classification" and self.n_outputs_ == 1 else None
         given = {name: part for name, part in rows._asdict().items() if part is not None}
@@ -164,7 +164,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
-        return FitData(training, validation)
+        return _FitData(training, validation)
 
     # Training -----------------------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Start anew: nothing seen, nothing recorded."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(config.layer_sizes)
-        self.out_activation_ = OUT_ACTIVATIONS.get(get_loss(self._find_loss()).name, "custom")
+        self.out_activation_ = _OUT_ACTIVATIONS.get(get_loss(self._find_loss()).name, "custom")
         for name in ("coefs_", "intercepts_", "batch_norm_", "_optimizer", "history_"):
             self.__dict__.pop(name, None)
         if self.solver == "lbfgs":
@@ -264,11 +264,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             self._remember_curves(job, outcomes)
         leaves = (leaf for layers in (self.coefs_, self.intercepts_) for leaf in layers)
         if not all(np.isfinite(leaf).all() for leaf in leaves) or any(o.lost for o in outcomes):
-            raise ValueError(NOT_FINITE)
+            raise ValueError(_NOT_FINITE)
 
     def _remember_curves(self, job: FitJob, outcomes: list[FitOutcome]) -> None:
         self.t_ += self.n_iter_ * len(job.rows.x)
-        table = mean_table([outcome.table for outcome in outcomes])
+        table = _mean_table([outcome.table for outcome in outcomes])
         history = dict(zip(job.columns, table.T, strict=True))
         self.loss_curve_ += history["train_loss"].tolist()
         self.loss_ = self.loss_curve_[-1]
@@ -353,7 +353,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-OUT_ACTIVATIONS = {
+_OUT_ACTIVATIONS = {
     "softmax_cross_entropy": "softmax",
     "sigmoid_binary_cross_entropy": "logistic",
     "poisson": "exp",
@@ -364,7 +364,7 @@ OUT_ACTIVATIONS = {
 }
 
 
-def mean_table(tables: list[np.ndarray]) -> np.ndarray:
+def _mean_table(tables: list[np.ndarray]) -> np.ndarray:
     """Average the members' metrics epoch by epoch, over those that still trained."""
     if len(tables) == 1:
         return tables[0]

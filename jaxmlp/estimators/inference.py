@@ -14,7 +14,7 @@ from jaxmlp.losses import Loss
 from jaxmlp.network import forward, predict
 from jaxmlp.types import Params, State
 
-LEAST_ROWS = 32
+_LEAST_ROWS = 32
 
 
 def linked_outputs(
@@ -46,7 +46,7 @@ def hidden_values(config: MLPConfig, params: Params, state: State, x: np.ndarray
 
 def _in_blocks(compute: Callable[[Array], Array], config: MLPConfig, x: np.ndarray) -> np.ndarray:
     x = x.astype(config.dtype, copy=False)
-    return map_blocks(compute, x, size=block_size(len(x), least=LEAST_ROWS))
+    return map_blocks(compute, x, size=block_size(len(x), least=_LEAST_ROWS))
 
 
 @partial(jax.jit, static_argnames=("loss", "members"))

@@ -15,12 +15,12 @@ from jaxmlp.losses import Loss
 from jaxmlp.optimizers import Optimizer
 
 ALIASES = {"logistic": "sigmoid"}  # scikit-learn's name: ours
-SOLVERS = ("adam", "sgd", "lbfgs")
+_SOLVERS = ("adam", "sgd", "lbfgs")
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions({*ACTIVATIONS, *ALIASES}), Activation, list, tuple],
-    "solver": [StrOptions(set(SOLVERS)), Optimizer, optax.GradientTransformation],
+    "solver": [StrOptions(set(_SOLVERS)), Optimizer, optax.GradientTransformation],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"}), callable],

@@ -17,7 +17,7 @@ from jaxmlp.estimators.classifier import _is_stochastic
 from jaxmlp.losses import LOSSES, Loss, get_loss
 from jaxmlp.losses.base import identity_link
 
-REGRESSION_LOSSES = tuple(name for name, loss in LOSSES.items() if loss.task == "regression")
+_REGRESSION_LOSSES = tuple(name for name, loss in LOSSES.items() if loss.task == "regression")
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -105,7 +105,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _task = "regression"
     _parameter_constraints = {  # noqa: RUF012
         **options.CONSTRAINTS,
-        "loss": [StrOptions(set(REGRESSION_LOSSES)), Loss],
+        "loss": [StrOptions(set(_REGRESSION_LOSSES)), Loss],
     }
 
     def __init__(
@@ -262,7 +262,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return encoded
 
     def _find_loss(self) -> Any:
-        names = {name: name for name in REGRESSION_LOSSES}
+        names = {name: name for name in _REGRESSION_LOSSES}
         return options.make_loss(self.loss, names, self._task)
 
     def __sklearn_tags__(self) -> Any:

@@ -17,7 +17,7 @@ from jaxmlp.estimators.stochastic import StochasticRun
 from jaxmlp.estimators.train import at_once, fits_with, train_together
 from jaxmlp.training.data import TrainData
 
-MEMBERS_AT_ONCE = 256  # more would only need more memory
+_MEMBERS_AT_ONCE = 256  # more would only need more memory
 
 
 class MLPSearchCV(GridSearchCV):
@@ -127,7 +127,7 @@ class MLPSearchCV(GridSearchCV):
         return self
 
 
-Trained = dict[str, BaseMLP | Exception]
+_Trained = dict[str, BaseMLP | Exception]
 """Fitted estimators, or why there is none, by the fingerprint of parameters and data."""
 
 
@@ -136,7 +136,7 @@ def _fingerprint(estimator: BaseMLP, X: Any, y: Any, sample_weight: Any) -> str:
     return str(joblib.hash((parameters, X, y, sample_weight)))
 
 
-def _recalling(estimator: BaseMLP, trained: Trained) -> BaseMLP:
+def _recalling(estimator: BaseMLP, trained: _Trained) -> BaseMLP:
     """Return a copy of the estimator whose `fit` recalls what was trained on the same data."""
     kind = type(estimator)
 
@@ -156,11 +156,11 @@ def _recalling(estimator: BaseMLP, trained: Trained) -> BaseMLP:
 
 def _train_all(
     estimator: BaseMLP, candidates: Any, folds: Any, X: Any, y: Any, params: Mapping[str, Any]
-) -> Trained:
+) -> _Trained:
     """Train what can be trained together; leave out the rest."""
     if not set(params) <= {"sample_weight"} or hasattr(X, "toarray"):
         return {}
-    trained: Trained = {}
+    trained: _Trained = {}
     with estimator._arithmetic():
         features = _shared_features(estimator, X)
         groups: dict[Any, list[tuple[str, StochasticRun]]] = defaultdict(list)
@@ -178,8 +178,8 @@ def _train_all(
                 continue
             groups[fits_with(run.run), job.last_epoch].append((key, run))
         for group in groups.values():
-            for start in range(0, len(group), MEMBERS_AT_ONCE):
-                _train_group(group[start : start + MEMBERS_AT_ONCE], trained)
+            for start in range(0, len(group), _MEMBERS_AT_ONCE):
+                _train_group(group[start : start + _MEMBERS_AT_ONCE], trained)
     return trained
 
 
@@ -207,7 +207,7 @@ def _shared_features(estimator: BaseMLP, X: Any) -> TrainData:
         return device_features(x.astype(estimator.dtype, copy=False))
 
 
-def _train_group(group: list[tuple[str, StochasticRun]], trained: Trained) -> None:
+def _train_group(group: list[tuple[str, StochasticRun]], trained: _Trained) -> None:
     outcomes = train_together([run for _, run in group])
     for (key, run), outcome in zip(group, outcomes, strict=True):
         try:

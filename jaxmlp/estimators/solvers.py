@@ -30,14 +30,14 @@ from jaxmlp.optimizers.base import (
 from jaxmlp.types import PyTree, ScalarLike
 
 
-class VelocityState(NamedTuple):
+class _VelocityState(NamedTuple):
     """Number of steps, and the velocity v, shaped like the parameters and in their units."""
 
     count: Int[Array, ""]  # type: ignore[assignment]  # optax's name, over tuple.count
     velocity: PyTree
 
 
-class MomentsState(NamedTuple):
+class _MomentsState(NamedTuple):
     """Number of steps, and the running averages of the gradient and of its square."""
 
     count: Int[Array, ""]  # type: ignore[assignment]
@@ -59,7 +59,7 @@ class _Moments(NamedTuple):
     eps: Any
 
 
-def velocity_sgd(learning_rate: Rate, momentum: ScalarLike, nesterov: bool) -> Optimizer:
+def _velocity_sgd(learning_rate: Rate, momentum: ScalarLike, nesterov: bool) -> Optimizer:
     """SGD whose velocity contains the learning rate.
 
     v <- momentum v - lr g,  theta <- theta + v,  or theta + momentum v - lr g with `nesterov`.
@@ -76,7 +76,7 @@ def velocity_sgd(learning_rate: Rate, momentum: ScalarLike, nesterov: bool) -> O
     constant; after a change of rate, its old gradients count with the new rate.
 
     Example:
-        >>> optimizer = velocity_sgd(0.5, 0.9, nesterov=True)
+        >>> optimizer = _velocity_sgd(0.5, 0.9, nesterov=True)
         >>> optimizer.update(jnp.array([2.0]), optimizer.init(jnp.zeros(1)))[0].tolist()
         [-1.899...]
 
@@ -87,7 +87,7 @@ def velocity_sgd(learning_rate: Rate, momentum: ScalarLike, nesterov: bool) -> O
     return make_optimizer(_init_velocity, update, _Velocity(rate(learning_rate), momentum))
 
 
-def uncorrected_adam(
+def _uncorrected_adam(
     learning_rate: Rate, b1: ScalarLike, b2: ScalarLike, eps: ScalarLike
 ) -> Optimizer:
     """Adam with the bias correction in the step size alone.
@@ -108,7 +108,7 @@ def uncorrected_adam(
     times as large here in the first steps.
 
     Example:
-        >>> optimizer = uncorrected_adam(0.1, 0.9, 0.999, 1e-8)
+        >>> optimizer = _uncorrected_adam(0.1, 0.9, 0.999, 1e-8)
         >>> updates, _ = optimizer.update(jnp.array([5.0]), optimizer.init(jnp.zeros(1)))
         >>> round(float(updates[0]), 6)
         -0.1
@@ -122,25 +122,25 @@ def uncorrected_adam(
     return make_optimizer(_init_moments, _step_adam, hyper)
 
 
-def _init_velocity(hyper: _Velocity, params: PyTree) -> VelocityState:
-    return VelocityState(count_zero(), zeros_like(params))
+def _init_velocity(hyper: _Velocity, params: PyTree) -> _VelocityState:
+    return _VelocityState(count_zero(), zeros_like(params))
 
 
 def _step_velocity(
-    hyper: _Velocity, grads: PyTree, state: VelocityState, params: PyTree = None, **extra: Any
-) -> tuple[PyTree, VelocityState]:
+    hyper: _Velocity, grads: PyTree, state: _VelocityState, params: PyTree = None, **extra: Any
+) -> tuple[PyTree, _VelocityState]:
     lr = rate_at(hyper.learning_rate, state.count)
     velocity = settle(_accelerate(hyper, lr, state.velocity, grads))
-    return velocity, VelocityState(next_count(state.count), velocity)
+    return velocity, _VelocityState(next_count(state.count), velocity)
 
 
 def _step_nesterov(
-    hyper: _Velocity, grads: PyTree, state: VelocityState, params: PyTree = None, **extra: Any
-) -> tuple[PyTree, VelocityState]:
+    hyper: _Velocity, grads: PyTree, state: _VelocityState, params: PyTree = None, **extra: Any
+) -> tuple[PyTree, _VelocityState]:
     lr = rate_at(hyper.learning_rate, state.count)
     velocity = settle(_accelerate(hyper, lr, state.velocity, grads))
     updates = _accelerate(hyper, lr, velocity, grads)
-    return updates, VelocityState(next_count(state.count), velocity)
+    return updates, _VelocityState(next_count(state.count), velocity)
 
 
 def _accelerate(hyper: _Velocity, lr: Any, velocity: PyTree, grads: PyTree) -> PyTree:
@@ -148,13 +148,13 @@ def _accelerate(hyper: _Velocity, lr: Any, velocity: PyTree, grads: PyTree) -> P
     return jax.tree.map(lambda v, g: cast(hyper.momentum, g) * v - cast(lr, g) * g, velocity, grads)
 
 
-def _init_moments(hyper: _Moments, params: PyTree) -> MomentsState:
-    return MomentsState(count_zero(), zeros_like(params), zeros_like(params))
+def _init_moments(hyper: _Moments, params: PyTree) -> _MomentsState:
+    return _MomentsState(count_zero(), zeros_like(params), zeros_like(params))
 
 
 def _step_adam(
-    hyper: _Moments, grads: PyTree, state: MomentsState, params: PyTree = None, **extra: Any
-) -> tuple[PyTree, MomentsState]:
+    hyper: _Moments, grads: PyTree, state: _MomentsState, params: PyTree = None, **extra: Any
+) -> tuple[PyTree, _MomentsState]:
     lr = rate_at(hyper.learning_rate, state.count)
     count = next_count(state.count)
     mu = jax.tree.map(
@@ -168,7 +168,7 @@ def _step_adam(
     correction1, correction2 = (_correction(b, count, like) for b in (hyper.intake1, hyper.intake2))
     size = cast(lr, like) * jnp.sqrt(correction2) / correction1
     updates = jax.tree.map(lambda m, v: -size * m / (jnp.sqrt(v) + cast(hyper.eps, v)), mu, nu)
-    return updates, MomentsState(count, mu, nu)
+    return updates, _MomentsState(count, mu, nu)
 
 
 def _correction(intake: Any, count: Array, like: Array) -> Array:
@@ -228,10 +228,10 @@ def make_solver(estimator: Any, learning_rate: Rate) -> Optimizer:
     """
     if estimator.solver == "sgd":
         nesterov = bool(estimator.nesterovs_momentum)
-        rule = velocity_sgd(learning_rate, estimator.momentum, nesterov)
+        rule = _velocity_sgd(learning_rate, estimator.momentum, nesterov)
     elif estimator.solver == "adam":
         betas = estimator.beta_1, estimator.beta_2
-        rule = uncorrected_adam(learning_rate, *betas, estimator.epsilon)
+        rule = _uncorrected_adam(learning_rate, *betas, estimator.epsilon)
     else:
         rule = as_optimizer(estimator.solver)
     if estimator.clip_value is not None:

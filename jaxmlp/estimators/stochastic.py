@@ -18,7 +18,7 @@ from jaxmlp.training.program import Carry
 from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs, first_carry
 from jaxmlp.types import Params, State
 
-SMALLEST_RATE = 1e-6  # where "adaptive" gives up
+_SMALLEST_RATE = 1e-6  # where "adaptive" gives up
 
 
 class StochasticRun:
@@ -179,7 +179,7 @@ class StochasticRun:
         if status is not FitStatus.EARLY_STOPPED:
             return status is FitStatus.RUNNING
         adaptive = self.estimator.learning_rate == "adaptive" and self.estimator.solver == "sgd"
-        if not adaptive or self.learning_rate <= SMALLEST_RATE:
+        if not adaptive or self.learning_rate <= _SMALLEST_RATE:
             return False
         self.learning_rate /= 5.0
         if self.estimator.verbose:

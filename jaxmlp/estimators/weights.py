@@ -10,7 +10,7 @@ from jaxmlp.network import init
 from jaxmlp.types import Layer, NormState, Params, State
 
 
-class BatchNorm(NamedTuple):
+class _BatchNorm(NamedTuple):
     """What a normalized layer has beside its weights and shift, on the host, (n_out,) each."""
 
     gamma: Any
@@ -76,7 +76,7 @@ def to_attributes(params: Params, state: State) -> dict[str, Any]:
     params, state = jax.device_get((params, state))
     entries: Any = state or (None,) * len(params)
     norms = [
-        None if layer.gamma is None else BatchNorm(layer.gamma, entry.mean, entry.var)
+        None if layer.gamma is None else _BatchNorm(layer.gamma, entry.mean, entry.var)
         for layer, entry in zip(params, entries, strict=True)
     ]
     return {

@@ -14,10 +14,10 @@ from jaxmlp.checks import unknown_name
 from jaxmlp.config import MLPConfig
 from jaxmlp.training.executor import Executor
 
-TABLE: list[dict[str, Any]] = json.loads(
+_TABLE: list[dict[str, Any]] = json.loads(
     resources.files(__package__).joinpath("executor_table.json").read_text()
 )["rows"]
-NAMES = ("vmap", "one", "chunks of N", "measure")
+_NAMES = ("vmap", "one", "chunks of N", "measure")
 
 
 def choose_executor(
@@ -59,7 +59,7 @@ def choose_executor(
         return Executor(1, devices)
     if len(words) == 3 and words[0] == "chunks" and words[2].isdigit() and int(words[2]):
         return Executor(min(int(words[2]), largest), devices)
-    raise unknown_name("executor", executor, NAMES)
+    raise unknown_name("executor", executor, _NAMES)
 
 
 def candidates(config: MLPConfig, n_members: int) -> list[Executor]:
@@ -73,7 +73,7 @@ def candidates(config: MLPConfig, n_members: int) -> list[Executor]:
 def _table_chunk(config: MLPConfig, batch_size: int, shared_batches: bool) -> int:
     """Look up the first row that the network fits into."""
     platform = jax.default_backend()
-    rows = [row for row in TABLE if row["platform"] == platform] or TABLE
+    rows = [row for row in _TABLE if row["platform"] == platform] or _TABLE
     for row in rows:
         if config.n_parameters <= row["parameters"] and batch_size <= row["batch_size"]:
             return int(row["chunk"])

@@ -15,12 +15,12 @@ from jaxmlp.losses import Loss
 GridPoint = dict[str, Any]
 """Hyperparameters by name: what one member of a sweep is trained with."""
 Grid = Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]
-SWEPT = ("l2", "dropout_rate", "init_scale", "seed")
-CONFIG_NAMES = (
+_SWEPT = ("l2", "dropout_rate", "init_scale", "seed")
+_CONFIG_NAMES = (
     *(f.name for f in fields(MLPConfig) if f.name not in ("dtype", "compute_dtype")),
     "hidden_layer_sizes",
 )
-SHAPES = (*CONFIG_NAMES, "batch_size")  # what makes another program
+_SHAPES = (*_CONFIG_NAMES, "batch_size")  # what makes another program
 
 
 def expand(grid: Grid) -> list[GridPoint]:
@@ -119,7 +119,7 @@ def optimizer_names(factory: Callable[..., Any]) -> tuple[str, ...]:
 def check_names(settings: list[GridPoint], factory: Callable[..., Any], loss: Loss) -> None:
     """Refuse names that nothing would read, and settings that do not name the same things."""
     options = tuple(name for name, _ in loss.options)
-    known = (*optimizer_names(factory), *SWEPT, *options, *SHAPES)
+    known = (*optimizer_names(factory), *_SWEPT, *options, *_SHAPES)
     for setting in settings:
         for name in setting:
             if name not in known:
@@ -133,7 +133,7 @@ def check_names(settings: list[GridPoint], factory: Callable[..., Any], loss: Lo
 
 def with_shape(config: MLPConfig, batch_size: int | None, setting: GridPoint) -> tuple[Any, Any]:
     """Return the config and the batch size that a setting asks for."""
-    changes = {name: setting[name] for name in CONFIG_NAMES if name in setting}
+    changes = {name: setting[name] for name in _CONFIG_NAMES if name in setting}
     if "hidden_layer_sizes" in changes:
         hidden = changes.pop("hidden_layer_sizes")
         hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)

@@ -16,16 +16,16 @@ from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs, first_car
 from jaxmlp.types import Params, PyTree, State, wide_dtype
 
 
-def n_members(tree: PyTree) -> int:
+def _n_members(tree: PyTree) -> int:
     """Return the length of the leading axis."""
     return int(jax.tree.leaves(tree)[0].shape[0])
 
 
 @jax.jit  # one program for the whole tree, instead of one a leaf
-def take_members(tree: PyTree, indices: Int[Array, " members"]) -> PyTree:
+def _take_members(tree: PyTree, indices: Int[Array, " members"]) -> PyTree:
     """Select members, in the given order.
 
-    >>> take_members({"l2": jnp.arange(4.0)}, np.array([2, 0]))["l2"].tolist()
+    >>> _take_members({"l2": jnp.arange(4.0)}, np.array([2, 0]))["l2"].tolist()
     [2.0, 0.0]
     """
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[indices], tree)
@@ -67,14 +67,14 @@ def fold_tables(program: Program, data: TrainData, tables: list[Any]) -> TrainDa
         target_spread(program.loss, y[t], None if weight is None else weight[t]) for t in tables
     ]
     counts = np.array([len(table) for table in tables], np.int32)
-    return own_data(
+    return _own_data(
         rows=jnp.asarray(rows),
         n_rows=jnp.asarray(counts),
         spread=jnp.asarray(np.stack(spread), wide_dtype(data.x.dtype)),
     )
 
 
-def own_data(**fields: Any) -> TrainData:
+def _own_data(**fields: Any) -> TrainData:
     """Return the fields of the data that are a member's own; the others are None."""
     return TrainData(*(fields.get(name) for name in TrainData._fields))
 
@@ -82,7 +82,7 @@ def own_data(**fields: Any) -> TrainData:
 @partial(jax.jit, static_argnames="executor")
 def _place(executor: Executor, members: PyTree, rows: Any = None) -> PyTree:
     """The members of these numbers, or all, each on its device; one program for the whole tree."""
-    return executor.place(members if rows is None else take_members(members, rows))
+    return executor.place(members if rows is None else _take_members(members, rows))
 
 
 def start_members(
@@ -104,7 +104,7 @@ def start_members(
     Returns:
         The runner, its members padded to whole chunks.
     """
-    size = n_members(start)
+    size = _n_members(start)
     everything = (start, members)
     if executor.devices > 1:  # numpy slices without compiling for each shape
         everything = jax.device_get(everything)

@@ -33,8 +33,8 @@ from jaxmlp.training.program import Program
 from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs
 from jaxmlp.types import Key, Params, State
 
-MEMORY_LIMIT = 2 << 30  # bytes
-Pair = tuple[np.ndarray, np.ndarray]
+_MEMORY_LIMIT = 2 << 30  # bytes
+_Pair = tuple[np.ndarray, np.ndarray]
 """Row numbers to train and to test on."""
 
 
@@ -61,13 +61,13 @@ class SweepOptions(TrainingOptions, total=False):
     progress: bool | OnProgress
 
 
-SWEEP_DEFAULTS: SweepOptions = {
+_SWEEP_DEFAULTS: SweepOptions = {
     **DEFAULTS,
     "optimizer": adam,
     "shared_batches": False,
     "executor": None,
     "keep": None,
-    "memory_limit": MEMORY_LIMIT,
+    "memory_limit": _MEMORY_LIMIT,
     "progress": False,
 }
 
@@ -94,7 +94,7 @@ class SweepSpec:
     epochs: int
     key: Key
     shared_batches: bool
-    folds: tuple[Pair, ...]
+    folds: tuple[_Pair, ...]
     executor: str | Executor | None
     keep: str | None
     memory_limit: int
@@ -110,7 +110,7 @@ def check_sweep(
     epochs: int,
     key: Key,
     options: Mapping[str, Any],
-    folds: tuple[Pair, ...] = (),
+    folds: tuple[_Pair, ...] = (),
 ) -> SweepSpec:
     """Check what a sweep was given.
 
@@ -127,7 +127,7 @@ def check_sweep(
     Returns:
         The specification.
     """
-    chosen = with_defaults(options, SWEEP_DEFAULTS, function)
+    chosen = with_defaults(options, _SWEEP_DEFAULTS, function)
     check_key(key)
     epochs = check_epochs(epochs, least=1)
     training = check_options(config, data, loss, chosen)

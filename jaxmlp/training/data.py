@@ -19,8 +19,8 @@ from jaxmlp.losses import Loss, check_target_values
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.types import Absent, ScalarLike, wide_dtype
 
-SMALLEST_BUCKET = 32  # rows
-LARGEST_PADDED = 64 << 20  # bytes of features; copying more takes longer than sharing saves
+_SMALLEST_BUCKET = 32  # rows
+_LARGEST_PADDED = 64 << 20  # bytes of features; copying more takes longer than sharing saves
 
 
 class TrainData(NamedTuple):
@@ -58,7 +58,7 @@ def bucket(n_rows: int) -> int:
     >>> [bucket(n) for n in (3, 100, 257, 1000, 1100)]
     [32, 128, 320, 1024, 1280]
     """
-    power = 1 << (max(n_rows, SMALLEST_BUCKET) - 1).bit_length()
+    power = 1 << (max(n_rows, _SMALLEST_BUCKET) - 1).bit_length()
     if power <= 256:
         return power
     quarter = power // 8
@@ -67,7 +67,7 @@ def bucket(n_rows: int) -> int:
 
 def pad_data(data: TrainData) -> TrainData:
     """Pad the rows up to the bucket, unless the data are so large that copying them costs more."""
-    if data.x.nbytes > LARGEST_PADDED:
+    if data.x.nbytes > _LARGEST_PADDED:
         return data
     size = bucket(len(data.x))
     x, y, weight = (

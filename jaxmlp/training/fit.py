@@ -65,7 +65,7 @@ class FitOptions(TrainingOptions, total=False):
     every: int | None
 
 
-FIT_DEFAULTS: FitOptions = {
+_FIT_DEFAULTS: FitOptions = {
     **DEFAULTS,
     "state": None,
     "optimizer_state": None,
@@ -128,7 +128,7 @@ def fit(
 
     Reference: lecture, chapters V and VII.
     """
-    chosen = with_defaults(options, FIT_DEFAULTS, fit)
+    chosen = with_defaults(options, _FIT_DEFAULTS, fit)
     optimizer = as_optimizer(optimizer)
     check_key(key)
     spec = check_options(config, data, loss, chosen)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Interruption:
+class _Interruption:
     """Whether somebody asked to stop; the second Ctrl-C raises KeyboardInterrupt as usual."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Interruption:
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
+def interruptible() -> Iterator[_Interruption]:
     """Catch Ctrl-C within a block; outside the main thread, where Python cannot, do nothing.
 
     Example:
@@ -31,7 +31,7 @@ def interruptible() -> Iterator[Interruption]:
         ...     print(interruption.requested)
         True
     """
-    interruption = Interruption()
+    interruption = _Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
         return

@@ -18,8 +18,8 @@ from jaxmlp.training.program import Program, Settings
 from jaxmlp.training.stopping import EarlyStopping, best_metric
 from jaxmlp.types import Key, ScalarLike
 
-GRADIENTS = ("manual", "autodiff")
-RENAMED = {"monitor": "probe", "monitor_every": "probe_every"}
+_GRADIENTS = ("manual", "autodiff")
+_RENAMED = {"monitor": "probe", "monitor_every": "probe_every"}
 
 
 class TrainingOptions(TypedDict, total=False):
@@ -79,8 +79,8 @@ def with_defaults(
     {'l2': 0.0001, 'epochs': 1}
     """
     for name in given:
-        if name in RENAMED:
-            raise TypeError(f"{name!r} is now called {RENAMED[name]!r}.")
+        if name in _RENAMED:
+            raise TypeError(f"{name!r} is now called {_RENAMED[name]!r}.")
         if name not in defaults:
             raise TypeError(str(unknown_name(f"option of {function.__name__}:", name, defaults)))
     return {**defaults, **given}
@@ -154,8 +154,8 @@ def check_options(
         ValueError: for data, sizes or names that do not fit.
     """
     loss, gradient = get_loss(loss), options["gradient"]
-    if gradient not in GRADIENTS:
-        raise unknown_name("gradient", gradient, GRADIENTS)
+    if gradient not in _GRADIENTS:
+        raise unknown_name("gradient", gradient, _GRADIENTS)
     train = prepare_data(config, loss, data, options["sample_weight"])
     validation = options["validation_data"]
     if validation is not None:

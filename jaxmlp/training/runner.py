@@ -23,8 +23,8 @@ from jaxmlp.training.steps import fit_steps
 from jaxmlp.training.stopping import FitStatus
 from jaxmlp.types import Key, Params, PyTree, State
 
-CHUNK_SECONDS = 0.25  # long enough to hide the call, short enough for Ctrl-C and a progress bar
-FIRST_CHUNK = 16  # steps; later chunks are as long as their measured speed allows
+_CHUNK_SECONDS = 0.25  # long enough to hide the call, short enough for Ctrl-C and a progress bar
+_FIRST_CHUNK = 16  # steps; later chunks are as long as their measured speed allows
 
 
 class MemberInputs(NamedTuple):
@@ -177,7 +177,7 @@ class Runner:
     last_step: int = 0
     stopped: bool = False
     interrupted: bool = False
-    _next_chunk: int = FIRST_CHUNK
+    _next_chunk: int = _FIRST_CHUNK
     _pending_seconds: float = 0.0  # of an epoch that has not ended
 
     def __post_init__(self) -> None:
@@ -293,7 +293,7 @@ class Runner:
         seconds = time.perf_counter() - begin
         self.seconds += seconds
         self.member_steps += (self.n_steps - first) * self.size
-        goal = n_steps * CHUNK_SECONDS / max(seconds, 1e-6)
+        goal = n_steps * _CHUNK_SECONDS / max(seconds, 1e-6)
         self._next_chunk = int(np.clip(goal, 1, 16 * n_steps + 1))
         self._record_metrics(records, self._ended() - ended, seconds)
         self._record_probe(records, first)

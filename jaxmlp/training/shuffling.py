@@ -14,10 +14,10 @@ from jaxtyping import Array, Int, UInt32
 
 from jaxmlp.types import Key
 
-ROUNDS = 16  # with 12, the order of five rows is not quite uniform (20,000 orders show it)
-BLOCK = 256  # row numbers at once
-GOLDEN = np.uint32(0x9E3779B9)  # odd, and far from any simple fraction of 2^32
-Coordinates = tuple[UInt32[Array, " length"], UInt32[Array, " length"]]
+_ROUNDS = 16  # with 12, the order of five rows is not quite uniform (20,000 orders show it)
+_BLOCK = 256  # row numbers at once
+_GOLDEN = np.uint32(0x9E3779B9)  # odd, and far from any simple fraction of 2^32
+_Coordinates = tuple[UInt32[Array, " length"], UInt32[Array, " length"]]
 
 
 def shuffle_words(key: Key) -> UInt32[Array, " rounds"]:
@@ -34,7 +34,7 @@ def shuffle_words(key: Key) -> UInt32[Array, " rounds"]:
         (16,)
     """
     data = key if key.dtype == jnp.uint32 else jax.random.key_data(key)
-    rounds = jnp.arange(1, ROUNDS + 1, dtype=jnp.uint32) * GOLDEN
+    rounds = jnp.arange(1, _ROUNDS + 1, dtype=jnp.uint32) * _GOLDEN
     words = rounds
     for k in range(data.shape[-1]):  # much less to compile than jax.random.bits
         words = _scramble(_scramble(words ^ data[k]) + rounds)
@@ -75,7 +75,7 @@ def shuffled_rows(
     width = jnp.ceil(jnp.sqrt(n.astype(jnp.float32))).astype(jnp.uint32)
     height = jax.lax.div(n + width - 1, width)
     # A few operations on the words instead of `fold_in`, whose loops cost more than the shuffle.
-    round_keys = _scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * GOLDEN))
+    round_keys = _scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * _GOLDEN))
 
     def mix(number: Array) -> Array:
         left, right = _mix((number // width, number % width), (height, width), round_keys)
@@ -84,8 +84,8 @@ def shuffled_rows(
     # Block by block: in one piece it is work enough for the compiler to spread over threads, and
     # then all of training goes on beside its own thread pool: 77 instead of 69 us a step.
     n_past = isqrt(length) + 1  # the grid has at most width - 1 points past the last row
-    n_blocks = -(-(length + n_past) // BLOCK)
-    blocks = jnp.arange(n_blocks * BLOCK, dtype=jnp.uint32).reshape(-1, BLOCK)
+    n_blocks = -(-(length + n_past) // _BLOCK)
+    blocks = jnp.arange(n_blocks * _BLOCK, dtype=jnp.uint32).reshape(-1, _BLOCK)
     mixed = jax.lax.map(mix, blocks).ravel()
 
     # A row that falls on a point past the last row goes where that point goes, and so on; twice as
@@ -100,12 +100,12 @@ def shuffled_rows(
 
 
 def _mix(
-    at: Coordinates, sizes: tuple[Array, Array], round_keys: UInt32[Array, "..."]
-) -> Coordinates:
+    at: _Coordinates, sizes: tuple[Array, Array], round_keys: UInt32[Array, "..."]
+) -> _Coordinates:
     """One pass of all rounds: left += hash(right), right += hash(left), and so on."""
     left, right = at
     height, width = sizes
-    keys = jnp.split(round_keys, ROUNDS)
+    keys = jnp.split(round_keys, _ROUNDS)
     for left_key, right_key in zip(keys[::2], keys[1::2], strict=True):
         left = _add_modulo(left, _hash(right, left_key, height), height)
         right = _add_modulo(right, _hash(left, right_key, width), width)

@@ -113,7 +113,7 @@ def fit_steps(
         return epoch * spe + stop, carry, records
 
     _, carry, records = jax.lax.while_loop(
-        lambda loop: (loop[0] < end) & is_running(loop[1].status),
+        lambda loop: (loop[0] < end) & _is_running(loop[1].status),
         run_segment,
         (first, carry, records),
     )
@@ -126,7 +126,7 @@ def _set_row(index: Array, buffer: Array, row: Array) -> Array:
 
 
 @jax.custom_batching.custom_vmap
-def is_running(status: Array) -> Array:
+def _is_running(status: Array) -> Array:
     """Return whether the run goes on; under `vmap` whether any does.
 
     One answer for all members keeps the loops' bounds shared: with a bound each, `vmap` would
@@ -135,9 +135,9 @@ def is_running(status: Array) -> Array:
     return status == FitStatus.RUNNING
 
 
-@is_running.def_vmap
+@_is_running.def_vmap
 def _any_runs(axis_size: int, in_batched: Any, status: Array) -> tuple[Array, bool]:
-    return jnp.any(is_running(status)), False
+    return jnp.any(_is_running(status)), False
 
 
 def _make_step(

@@ -9,16 +9,16 @@ from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 # Initializations count on inputs of mean square 1. At 10 times that size pre-activations are 10
 # times too large, the curvature along the first layer's weights 100 times, and the largest stable
 # learning rate 100 times smaller than what suits the other layers.
-LARGE = 10.0
+_LARGE = 10.0
 # At 1/100 the first layer's gradient is 1/100 of what it should be, and the features speak less
 # loudly than a bias of ordinary size. (Sparse features of 0 and 1 have a small mean square too, so
 # less than this is no alarm.)
-SMALL = 0.01
+_SMALL = 0.01
 # Gradient descent needs about v_max / v steps for a direction of variance v: with 1e4, one that
 # an ordinary run (100 epochs of 100 batches) does not even reduce by a factor of e.
-ILL_CONDITIONED = 1e4
+_ILL_CONDITIONED = 1e4
 # Up to this many different whole numbers are taken for classes rather than amounts.
-FEW = 20
+_FEW = 20
 
 
 def unscaled_inputs(exam: Examination) -> list[Finding]:
@@ -30,15 +30,15 @@ def unscaled_inputs(exam: Examination) -> list[Finding]:
     mean, spread = x.mean(axis=0), x.std(axis=0)
     largest, overall = int(np.argmax(rms)), float(np.sqrt(np.mean(x**2)))
     offset = float(np.linalg.norm(mean)) / max(float(np.linalg.norm(spread)), 1e-30)
-    if rms[largest] > LARGE:
-        n_large = int((rms > LARGE).sum())
+    if rms[largest] > _LARGE:
+        n_large = int((rms > _LARGE).sum())
         evidence = (
-            f"{n_large} of {len(rms)} features are larger than {LARGE:g} (root mean square); "
+            f"{n_large} of {len(rms)} features are larger than {_LARGE:g} (root mean square); "
             f"feature {largest} has {rms[largest]:.3g}."
         )
-    elif overall < SMALL:
+    elif overall < _SMALL:
         evidence = f"The features' root mean square is {overall:.2g}; initializations expect 1."
-    elif offset > LARGE and np.any(spread > 0):
+    elif offset > _LARGE and np.any(spread > 0):
         evidence = f"The features' means are {offset:.3g} times larger than their spread."
     else:
         return []
@@ -53,7 +53,7 @@ def unscaled_targets(exam: Examination) -> list[Finding]:
     if exam.loss.task != "regression" or not identity or _class_labels(exam.targets):
         return []
     rms = float(np.sqrt(np.mean(exam.targets**2)))
-    if SMALL < rms < LARGE or rms == 0:
+    if _SMALL < rms < _LARGE or rms == 0:
         return []
     return [
         Finding(
@@ -69,7 +69,7 @@ def ill_conditioning(exam: Examination) -> list[Finding]:
     """Inputs or activations whose telling directions have too little variance."""
     found = []
     for l, measured in enumerate(exam.conditioning):
-        if measured.condition_number > ILL_CONDITIONED and l not in exam.frozen:
+        if measured.condition_number > _ILL_CONDITIONED and l not in exam.frozen:
             what = "The inputs" if l == 0 else f"Layer {l}'s inputs"
             remedy = (
                 "Drop or combine features that nearly repeat each other, whiten the inputs (PCA), "
@@ -114,7 +114,7 @@ def loss_mismatch(exam: Examination) -> list[Finding]:
             f"{n_out} independent questions."
         )
         remedy = "Use softmax_cross_entropy, which knows that classes exclude each other."
-    elif name == "sigmoid_binary_cross_entropy" and len(values) > FEW:
+    elif name == "sigmoid_binary_cross_entropy" and len(values) > _FEW:
         evidence = (
             f"The targets take {len(values)} different values between {values[0]:.3g} and "
             f"{values[-1]:.3g}, but {name} takes them for probabilities of a yes."
@@ -131,4 +131,4 @@ def _class_labels(targets: np.ndarray) -> bool:
     counting = np.array_equal(values, np.arange(len(values)))
     if targets.shape[1] > 1:
         return counting and len(values) == 2 and bool(np.all(targets.sum(axis=1) == 1))
-    return counting and 2 <= len(values) <= FEW
+    return counting and 2 <= len(values) <= _FEW

@@ -13,17 +13,17 @@ from jaxmlp.training import FitResult
 # A layer learns at a good pace if a step changes its weights by about 1e-3 of their size. If the
 # top layer does, a layer that gets 1e-3 of its gradient moves by 1e-6: it would need a million
 # steps to become another, and its updates come near the last digit of float32 (6e-8).
-VANISHING = 1e-3
+_VANISHING = 1e-3
 # In the other direction 100 times the gradient moves a layer by 1e-1 a step, which is no small
 # step any more. Mean-field theory has 1 for the right initialization, at any depth.
-EXPLODING = 100.0
+_EXPLODING = 100.0
 # Units with equal columns of W differ by rounding, 1e-7 at first; random ones by 1. Half way.
-SYMMETRIC = 1e-3
+_SYMMETRIC = 1e-3
 # Half of the units is the most that symmetric random weights kill: with all examples alike, the
 # sign of a unit is one toss of a coin. Three standard deviations of that toss are allowed.
-DEAD, DEAD_SIGMAS = 0.5, 3.1
+_DEAD, _DEAD_SIGMAS = 0.5, 3.1
 # More often flat than not: the typical unit passes nothing on for the typical example.
-SATURATED = 0.5
+_SATURATED = 0.5
 
 
 def non_finite(exam: Examination) -> list[Finding]:
@@ -67,7 +67,7 @@ def symmetric_weights(exam: Examination) -> list[Finding]:
     found = []
     for l, n_out in enumerate(exam.config.layer_sizes[1:-1]):
         spread, drift = exam.flow.weight_spread[l], exam.flow.gradient_spread[l]
-        if n_out > 1 and max(spread, drift) < SYMMETRIC and l not in exam.frozen:
+        if n_out > 1 and max(spread, drift) < _SYMMETRIC and l not in exam.frozen:
             found.append(
                 _finding(
                     FindingKind.SYMMETRIC_WEIGHTS, l, Severity.CRITICAL,
@@ -93,7 +93,7 @@ def gradient_flow(exam: Examination) -> list[Finding]:
     ratio = signal / signal[top]
     weakest, strongest = (find(trains, key=lambda l: ratio[l]) for find in (min, max))
     found = []
-    if ratio[weakest] < VANISHING and not blocked:
+    if ratio[weakest] < _VANISHING and not blocked:
         found.append(
             _finding(
                 FindingKind.VANISHING_GRADIENT, weakest, Severity.CRITICAL,
@@ -103,7 +103,7 @@ def gradient_flow(exam: Examination) -> list[Finding]:
                 "normalization, or fewer layers.",
             )
         )  # fmt: skip
-    if ratio[strongest] > EXPLODING:
+    if ratio[strongest] > _EXPLODING:
         found.append(
             _finding(
                 FindingKind.EXPLODING_GRADIENT, strongest, Severity.CRITICAL,
@@ -123,7 +123,7 @@ def dead_units(exam: Examination) -> list[Finding]:
     found = []
     for l, activity in enumerate(exam.activity):
         n_units, n_dead = len(activity.dead), int(activity.dead.sum())
-        limit = min(DEAD * n_units + DEAD_SIGMAS * math.sqrt(n_units) / 2, n_units - 0.5)
+        limit = min(_DEAD * n_units + _DEAD_SIGMAS * math.sqrt(n_units) / 2, n_units - 0.5)
         everything = n_dead == n_units
         if l in exam.frozen and not everything:
             continue  # as it was trained
@@ -147,7 +147,7 @@ def saturated_units(exam: Examination) -> list[Finding]:
     for l, activity in enumerate(exam.activity):
         share = activity.saturated_fraction
         saturates = slopes(exam.config.activations[l]).saturates and l not in exam.frozen
-        if saturates and share > SATURATED:
+        if saturates and share > _SATURATED:
             found.append(
                 _finding(
                     FindingKind.SATURATED_UNITS, l, Severity.WARNING,

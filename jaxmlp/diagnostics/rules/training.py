@@ -11,21 +11,21 @@ from jaxmlp.diagnostics.probe import LayerReadings
 
 # Differences of losses count from a tenth of the chance level on, that is a tenth of all there is
 # to be learnt. (The trials share their batches, so that noise is far below that.)
-MATTERS = 0.1
+_MATTERS = 0.1
 # The usual update/weight ratio is 1e-3; at a tenth of that, 1e4 steps in one direction are needed
 # to change the weights by their own size. It is an alarm only if a rate 100 times larger, or more,
 # works best, by a factor of ten at least.
-SLOW = 1e-4
-LAGS = 0.1
-MUCH_LARGER = 100.0
+_SLOW = 1e-4
+_LAGS = 0.1
+_MUCH_LARGER = 100.0
 # Above this the weights are replaced rather than adjusted.
-JUMPY = 0.1
-RISING_EPOCHS = 3
+_JUMPY = 0.1
+_RISING_EPOCHS = 3
 # Prechelt's generalization loss (1998): training is over once validation is 5% above its best...
-GENERALIZATION_LOSS = 0.05
+_GENERALIZATION_LOSS = 0.05
 # ...unless that is within one standard error of it (Breiman et al., 1984); and a network only
 # overfits what it has learnt: training and validation differ by more than chance, 3 of them.
-RISE_SIGMAS, GAP_SIGMAS = 1.0, 3.0
+_RISE_SIGMAS, _GAP_SIGMAS = 1.0, 3.0
 
 
 def learning_rate_too_large(exam: Examination) -> list[Finding]:
@@ -58,8 +58,8 @@ def learning_rate_too_small(exam: Examination) -> list[Finding]:
     best = max(trial.progress, key=lambda scale: trial.progress[scale])
     far, here = trial.progress[best], trial.progress[1.0]
     ratio = float(np.median(trial.update_ratio))
-    works_better = best >= MUCH_LARGER and far > MATTERS * exam.chance and here < LAGS * far
-    if not (works_better and ratio < SLOW):
+    works_better = best >= _MUCH_LARGER and far > _MATTERS * exam.chance and here < _LAGS * far
+    if not (works_better and ratio < _SLOW):
         return []
     return [
         Finding(
@@ -82,10 +82,10 @@ def overfitting(exam: Examination) -> list[Finding]:
         losses = result.history["validation_loss"].tolist()
         best = min([best, *losses])
         # One bad epoch is no trend: none of the last ones may have come near the best.
-        now = min([now, *losses[-RISING_EPOCHS:]])
+        now = min([now, *losses[-_RISING_EPOCHS:]])
     rise = now - best
-    risen = rise > max(GENERALIZATION_LOSS * exam.chance, RISE_SIGMAS * gap.standard_error)
-    learnt = gap.validation - gap.train > GAP_SIGMAS * gap.standard_error
+    risen = rise > max(_GENERALIZATION_LOSS * exam.chance, _RISE_SIGMAS * gap.standard_error)
+    learnt = gap.validation - gap.train > _GAP_SIGMAS * gap.standard_error
     if not (risen and learnt):
         return []
     return [
@@ -103,7 +103,7 @@ def _trial_too_large(exam: Examination) -> str:
     trial = exam.trial
     if trial is None:
         return ""
-    progress, least = trial.progress, MATTERS * exam.chance
+    progress, least = trial.progress, _MATTERS * exam.chance
     slower = max((0.1, 0.01), key=lambda scale: progress[scale])
     losses = {scale: f"{trial.untrained - gain:.3g}" for scale, gain in progress.items()}
     if not math.isfinite(progress[1.0]):
@@ -117,14 +117,14 @@ def _trial_too_large(exam: Examination) -> str:
 
 
 def _history_rises(exam: Examination) -> str:
-    if exam.result is None or exam.result.history.n_epochs <= RISING_EPOCHS:
+    if exam.result is None or exam.result.history.n_epochs <= _RISING_EPOCHS:
         return ""
     losses = exam.result.history["train_loss"]
-    last = losses[-RISING_EPOCHS - 1 :]
-    if not (np.all(np.diff(last) > 0) and losses[-1] > losses.min() + MATTERS * exam.chance):
+    last = losses[-_RISING_EPOCHS - 1 :]
+    if not (np.all(np.diff(last) > 0) and losses[-1] > losses.min() + _MATTERS * exam.chance):
         return ""
     return (
-        f"The training loss rose in each of the last {RISING_EPOCHS} epochs, to {losses[-1]:.3g} "
+        f"The training loss rose in each of the last {_RISING_EPOCHS} epochs, to {losses[-1]:.3g} "
         f"from {losses.min():.3g} at its best."
     )
 
@@ -135,7 +135,7 @@ def _weights_jump(exam: Examination) -> str:
     if exam.trial is not None or not isinstance(probed, LayerReadings):
         return ""
     ratios = np.median(probed.update_ratio, axis=0)
-    if not ratios.max() > JUMPY:
+    if not ratios.max() > _JUMPY:
         return ""
     return (
         f"A step changed layer {int(ratios.argmax())}'s weights by {ratios.max():.0%} of their "
