@@ -9,6 +9,7 @@ from jaxmlp.config import MLPConfig as MLPConfig
 from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
 from jaxmlp.losses import LOSSES as LOSSES
 from jaxmlp.losses import Loss as Loss
+from jaxmlp.network import Network as Network
 from jaxmlp.network import backward as backward
 from jaxmlp.network import forward as forward
 from jaxmlp.network import init as init

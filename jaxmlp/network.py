@@ -6,7 +6,7 @@ examples, so the lecture's z = W^T x + b for one column vector x reads z = x W +
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,20 @@ from jaxmlp.types import (
     ScalarLike,
     State,
 )
+
+
+class Network(NamedTuple):
+    """A network as one value; the functions below take its parts.
+
+    Attributes:
+        config: its description.
+        params: its parameters.
+        state: running statistics of batch normalization, or ().
+    """
+
+    config: MLPConfig
+    params: Params
+    state: State = ()
 
 
 def init(config: MLPConfig, key: Key) -> Params:

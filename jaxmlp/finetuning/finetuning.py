@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
@@ -12,16 +12,13 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.finetuning.freezing import LayerChoice, freeze
 from jaxmlp.losses import get_loss
 from jaxmlp.models.inference import infer, prepare
-from jaxmlp.models.model_file import Model
-from jaxmlp.models.surgery import (
-    Network,
-    attach_head,
-    detach_head,
-    hidden_layer,
-    replace_head,
-)
+from jaxmlp.models.model import Model, ModelLike, as_model
+from jaxmlp.models.surgery import attach_head, detach_head, hidden_layer, replace_head
+from jaxmlp.network import Network
 from jaxmlp.optimizers import Optimizer, adam, chain, scale_by_layer
-from jaxmlp.training import FitResult, FitStatus, fit
+from jaxmlp.training import FitOptions, FitResult, FitStatus, fit
+from jaxmlp.training.fit import FIT_DEFAULTS
+from jaxmlp.training.options import with_defaults
 from jaxmlp.types import Key
 
 HEAD_RATE = 1e-3  # Adam's usual rate, for weights that start at random
@@ -51,27 +48,69 @@ class Finetuned:
     results: tuple[FitResult, ...]
     frozen: tuple[int, ...]
 
+    @property
+    def network(self) -> Network:
+        """The new network alone."""
+        return self.model.network
+
+
+class FinetuneOptions(FitOptions, total=False):
+    """What `finetune` takes beside the options of `fit` and of every training.
+
+    Keys:
+        epochs: passes over the data, of each phase; 30 by default.
+        batch_size: rows a step, 32 by default; None takes all.
+        learning_rate: of the head, for Adam; 0.001 by default.
+        optimizer: a rule instead of Adam, for every layer that trains in the last phase.
+        n_out: outputs of the new head; default: what y asks for.
+        class_names: of the new classes; default: "0", "1", ...
+        loss: name of the loss; default: the model's.
+        layer: the last hidden layer of the trunk, counted from 0 or from the end (the default).
+        hidden: sizes of new hidden layers in the head.
+        keep_head: go on with the pretrained head instead, for the same outputs.
+        frozen: layers that do not train in the mode "finetune", as for `freeze`; indices count
+            the new network's layers.
+        cache: compute the features of the layers below the lowest one that trains only once, the
+            default; False runs the whole network in every step.
+    """
+
+    epochs: int
+    learning_rate: float | None
+    optimizer: Optimizer | None
+    n_out: int | None
+    class_names: Sequence[str] | None
+    loss: str | None
+    layer: int
+    hidden: tuple[int, ...]
+    keep_head: bool
+    frozen: LayerChoice | None  # type: ignore[misc]  # also by name or rule
+    cache: bool
+
+
+_OWN_DEFAULTS: dict[str, Any] = {
+    "epochs": 30,
+    "batch_size": 32,
+    "learning_rate": None,
+    "optimizer": None,
+    "n_out": None,
+    "class_names": None,
+    "loss": None,
+    "layer": -1,
+    "hidden": (),
+    "keep_head": False,
+    "frozen": None,
+    "cache": True,
+    "validation_data": None,
+}
+
 
 def finetune(
-    model: Model | Network | tuple[Any, ...],
+    model: ModelLike,
     data: tuple[Any, Any],
     *,
     key: Key,
     mode: str = "finetune",
-    epochs: int = 30,
-    batch_size: int | None = 32,
-    learning_rate: float | None = None,
-    optimizer: Optimizer | None = None,
-    n_out: int | None = None,
-    class_names: Sequence[str] | None = None,
-    loss: str | None = None,
-    layer: int = -1,
-    hidden: tuple[int, ...] = (),
-    keep_head: bool = False,
-    frozen: LayerChoice | None = None,
-    cache: bool = True,
-    validation_data: tuple[Any, Any] | None = None,
-    **options: Any,
+    **options: Unpack[FinetuneOptions],
 ) -> Finetuned:
     """Teach a pretrained network a new task.
 
@@ -83,27 +122,13 @@ def finetune(
         tenth of the rate. For the best result on related data.
 
     Args:
-        model: a `Model`, or (config, params) or (config, params, state).
-        data: (x, y); x raw for a `Model`, whose preprocessing is applied, else as the network
+        model: a `Model`, or any network.
+        data: (x, y); x raw for a `Model` with preprocessing, which is applied, else as the network
             takes it, (n, n_in); y as the loss takes it, (n,) or (n, n_out).
         key: random key of the new head, of shuffling and dropout.
         mode: one of `MODES`.
-        epochs: passes over the data, of each phase.
-        batch_size: rows a step; None takes all.
-        learning_rate: of the head, for Adam; 0.001 by default.
-        optimizer: a rule instead of Adam, for every layer that trains in the last phase.
-        n_out: outputs of the new head; default: what y asks for.
-        class_names: of the new classes; default: "0", "1", ...
-        loss: name of the loss; default: the model's, or softmax cross-entropy.
-        layer: the last hidden layer of the trunk, counted from 0 or from the end.
-        hidden: sizes of new hidden layers in the head.
-        keep_head: go on with the pretrained head instead, for the same outputs.
-        frozen: layers that do not train in the mode "finetune", as for `freeze`; indices count
-            the new network's layers.
-        cache: compute the features of the layers below the lowest one that trains only once; False
-            runs the whole network in every step.
-        validation_data: (x, y), like `data`.
-        options: of `fit`, such as early_stopping, l2, dropout_rate, sample_weight, callbacks.
+        options: those of `FinetuneOptions`, such as epochs, n_out and keep_head; and those of
+            `fit`, such as validation_data, early_stopping, l2 and callbacks.
 
     Returns:
         The new model, and the results of the training runs. Frozen layers are those of the
@@ -132,31 +157,28 @@ def finetune(
     check_key(key)
     if mode not in MODES:
         raise unknown_name("mode", mode, MODES)
-    if frozen is not None and mode != "finetune":
+    chosen = with_defaults(options, {**FIT_DEFAULTS, **_OWN_DEFAULTS}, finetune)
+    own = {name: chosen[name] for name in _OWN_DEFAULTS}
+    if own["frozen"] is not None and mode != "finetune":
         raise ValueError(f"the mode {mode!r} says which layers are frozen; leave frozen= out.")
-    if optimizer is not None and learning_rate is not None:
+    if own["optimizer"] is not None and own["learning_rate"] is not None:
         raise ValueError("optimizer= brings its own learning rate; leave learning_rate= out.")
-    model = _as_model(model, loss)
-    train = _prepared(model, data, "data")
-    validation = None
-    if validation_data is not None:
-        validation = _prepared(model, validation_data, "validation_data")
     head_key, fit_key = jax.random.split(key)
-    network = Network(model.config, model.params, model.state)
-    if keep_head:
-        _check_head(model, n_out, hidden)
-    else:
-        width = n_out or _outputs_for(model.loss, train[1])
-        network = replace_head(
-            *network[:2], head_key, width, state=model.state, layer=layer, hidden=hidden
-        )
-        model = model._replace(class_names=_class_names(model.loss, class_names, width))
-    kept = hidden_layer(model.config, layer)
-    options |= {"loss": model.loss, "epochs": epochs, "batch_size": batch_size, "key": fit_key}
+    model = as_model(model)
+    if own["loss"] is not None:
+        model = model._replace(loss=get_loss(own["loss"]).name)
+    train = _prepared(model, data, "data")
+    validation = own["validation_data"]
+    if validation is not None:
+        validation = _prepared(model, validation, "validation_data")
+    model = _with_head(model, head_key, train[1], own)
+    kept, network = hidden_layer(model.config, own["layer"]), model.network
+    training = {name: value for name, value in options.items() if name not in _OWN_DEFAULTS}
+    training |= {name: own[name] for name in ("epochs", "batch_size")}
+    training |= {"loss": model.loss, "key": fit_key}
     results = []
-    rate = HEAD_RATE if learning_rate is None else learning_rate
-    for still, rule in _phases(mode, network.config, kept, frozen, optimizer, rate):
-        network, result = _train(network, still, rule, train, validation, cache, options)
+    for still, rule in _phases(mode, network.config, kept, own):
+        network, result = _train(network, still, rule, train, validation, own["cache"], training)
         results.append(result)
         if result.status in (FitStatus.DIVERGED, FitStatus.INTERRUPTED):
             break
@@ -165,16 +187,25 @@ def finetune(
     return Finetuned(tuned, tuple(results), still)
 
 
+def _with_head(model: Model, key: Key, y: np.ndarray, own: Mapping[str, Any]) -> Model:
+    """The model with the head that the new task needs, or with its own if that is kept."""
+    if own["keep_head"]:
+        _check_head(model, own["n_out"], own["hidden"])
+        return model
+    width = own["n_out"] or _outputs_for(model.loss, y)
+    config, params, state = replace_head(
+        model.network, key, width, layer=own["layer"], hidden=own["hidden"]
+    )
+    names = _class_names(model.loss, own["class_names"], width)
+    return model._replace(config=config, params=params, state=state, class_names=names)
+
+
 def _phases(
-    mode: str,
-    config: MLPConfig,
-    kept: int,
-    frozen: LayerChoice | None,
-    optimizer: Optimizer | None,
-    rate: float,
+    mode: str, config: MLPConfig, kept: int, own: Mapping[str, Any]
 ) -> list[tuple[tuple[int, ...], Optimizer]]:
     """The runs that a mode consists of: (frozen layers, update rule) each."""
-    trunk = tuple(range(kept + 1))
+    trunk, optimizer, frozen = tuple(range(kept + 1)), own["optimizer"], own["frozen"]
+    rate = HEAD_RATE if own["learning_rate"] is None else own["learning_rate"]
     if mode == "features":
         return [(trunk, optimizer or adam(rate))]
     if mode == "transfer":
@@ -201,16 +232,15 @@ def _train(
             network.config, network.params, train, state=network.state, frozen=frozen,
             optimizer=optimizer, validation_data=validation, **options,
         )  # fmt: skip
-        return Network(network.config, result.params, result.state), result
+        return result.network, result
     if options.get("probe") is not None:
         raise ValueError(
             "a probe sees only the layers above the cached features; pass cache=False to have "
             "the whole network run in every step."
         )
-    whole = Model(*network)
 
     def cached(data: tuple[Any, Any]) -> tuple[Any, Any]:
-        return infer(whole, data[0], output="embeddings", layer=lowest - 1), data[1]
+        return infer(network, data[0], output="embeddings", layer=lowest - 1), data[1]
 
     upper = detach_head(network, lowest - 1)
     result = fit(
@@ -218,19 +248,7 @@ def _train(
         frozen=tuple(l - lowest for l in frozen if l > lowest),
         validation_data=None if validation is None else cached(validation), **options,
     )  # fmt: skip
-    trained = Network(upper.config, result.params, result.state)
-    return attach_head(network, trained, lowest - 1), result
-
-
-def _as_model(model: Model | Network | tuple[Any, ...], loss: str | None) -> Model:
-    if not isinstance(model, Model):
-        if not (isinstance(model, tuple) and isinstance(model[0], MLPConfig)):
-            raise TypeError(
-                f"model is a {type(model).__name__}; pass what jaxmlp.models.load returns, or a "
-                "tuple (config, params, state)."
-            )
-        model = Model(*model)
-    return model if loss is None else model._replace(loss=get_loss(loss).name)
+    return attach_head(network, result, lowest - 1), result
 
 
 def _prepared(model: Model, data: Any, what: str) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from jaxmlp.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
-from jaxmlp.models.model_file import Model
+from jaxmlp.models.model import ModelLike, as_model
 
 # Body of `static inline float <name>_<activation>(float z)`.
 ACTIVATION_CODE = {
@@ -151,7 +151,7 @@ EACH = """\
 """
 
 
-def to_c(model: Model, path: str | Path, name: str | None = None) -> str:
+def to_c(model: ModelLike, path: str | Path, name: str | None = None) -> str:
     """Write a model as a C99 header for microcontrollers, weights included, with its own check.
 
     Args:
@@ -179,6 +179,7 @@ def to_c(model: Model, path: str | Path, name: str | None = None) -> str:
     Differences: batch normalization is folded into the layers. The mean of a standardized feature
         is kept in two floats, so that a year such as 2026.5 loses nothing beside a spread of 1.
     """
+    model = as_model(model)
     path, plan = Path(path), plan_of(model)
     name = re.sub(r"\W", "_", path.stem) if name is None else name
     if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", name):

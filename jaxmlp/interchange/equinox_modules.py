@@ -11,8 +11,8 @@ from jaxmlp.activations import ACTIVATIONS, identity
 from jaxmlp.config import ActivationLike
 from jaxmlp.interchange.export_plan import plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble, known_activation
-from jaxmlp.models.model_file import Model
-from jaxmlp.models.surgery import Network
+from jaxmlp.models.model import ModelLike, as_model
+from jaxmlp.network import Network
 
 
 def _gelu_exact(z: jax.Array) -> jax.Array:
@@ -77,7 +77,7 @@ def from_equinox(
     return assemble(blocks, activation or tuple(_name(fn) for fn in functions))
 
 
-def to_equinox(model: Model) -> Any:
+def to_equinox(model: ModelLike) -> Any:
     """Make the equinox module of a network, with its weights.
 
     Args:
@@ -95,6 +95,7 @@ def to_equinox(model: Model) -> Any:
     Example: (needs equinox)
         `outputs = jax.vmap(to_equinox(model))(x)`
     """
+    model = as_model(model)
     eqx = _equinox()
     steps = plan_of(model).steps
     key = jax.random.key(0)  # all that is drawn from it is replaced

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.interchange.export_plan import Plan
-from jaxmlp.models.model_file import Model
+from jaxmlp.models.model import Model
 from jaxmlp.network import predict
 
 N_ROWS = 4

@@ -7,12 +7,12 @@ import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.data import Standardizer
-from jaxmlp.interchange.foreign import Dense, Norm, check_model, fold_after, known_activation
+from jaxmlp.interchange.foreign import Dense, Norm, fold_after, known_activation
 from jaxmlp.losses import get_loss
 from jaxmlp.losses.base import identity_link
 from jaxmlp.losses.classification import sigmoid_link, softmax_link
 from jaxmlp.losses.regression import exp_link
-from jaxmlp.models.model_file import Model
+from jaxmlp.models.model import Model
 
 LINKS: dict[Callable[..., Any], str] = {
     identity_link: "identity",
@@ -99,7 +99,6 @@ def plan_of(model: Model) -> Plan:
         >>> plan.sizes, plan.link, [step.activation for step in plan.steps]
         ((2, 3, 2), 'softmax', ['relu', 'identity'])
     """
-    check_model(model)
     loss = get_loss(model.loss)
     if loss.link not in LINKS:
         raise ValueError(

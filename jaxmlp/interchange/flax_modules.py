@@ -12,11 +12,10 @@ from jaxmlp.interchange.foreign import (
     Norm,
     arrange,
     assemble,
-    check_model,
     natural_key,
 )
-from jaxmlp.models.model_file import Model
-from jaxmlp.models.surgery import Network
+from jaxmlp.models.model import ModelLike, as_model
+from jaxmlp.network import Network
 
 
 def from_flax(
@@ -127,7 +126,7 @@ def _leaves(trees: list[Any]) -> list[tuple[tuple[str, ...], Any]]:
     return found
 
 
-def to_flax(model: Model, api: Literal["linen", "nnx"] = "linen") -> dict[str, Any]:
+def to_flax(model: ModelLike, api: Literal["linen", "nnx"] = "linen") -> dict[str, Any]:
     """Write a network's weights as flax has them; flax is not needed.
 
     Args:
@@ -154,7 +153,7 @@ def to_flax(model: Model, api: Literal["linen", "nnx"] = "linen") -> dict[str, A
     """
     if api not in ("linen", "nnx"):
         raise ValueError(f"api is {api!r}, but flax has 'linen' and 'nnx'.")
-    check_model(model)
+    model = as_model(model)
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     layers: dict[int, dict[str, Any]] = {}
     number = n_norms = 0

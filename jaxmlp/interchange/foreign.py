@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS, Activation
-from jaxmlp.checks import check_params, check_state
 from jaxmlp.config import ActivationLike, MLPConfig
-from jaxmlp.models.surgery import Network
+from jaxmlp.network import Network
 from jaxmlp.types import Layer, NormState, wide_dtype
 
 Names: TypeAlias = Sequence[str | tuple[str, str]]
@@ -313,17 +312,6 @@ def _convert(block: Block, dtype: Any) -> tuple[Layer, NormState | None]:
     statistics = (jnp.asarray(part, wide_dtype(dtype)) for part in (mean, norm.var))
     layer = Layer(jnp.asarray(W, dtype), None, jnp.asarray(gamma, dtype), jnp.asarray(beta, dtype))
     return layer, NormState(*statistics)
-
-
-def check_model(model: Any) -> None:
-    """Refuse a model whose parts do not fit each other, or what is no model."""
-    if not all(hasattr(model, field) for field in ("config", "params", "state", "loss")):
-        raise TypeError(
-            f"a {type(model).__name__} is no model; pass jaxmlp.models.Model(config, params, "
-            "state), or what jaxmlp.models.load returns."
-        )
-    check_params(model.config.layer_sizes, model.config.normalized, model.params)
-    check_state(model.config.normalized, model.config.layer_sizes, model.state)
 
 
 def known_activation(phi: Activation, known: Mapping[str, Any], where: str) -> str:

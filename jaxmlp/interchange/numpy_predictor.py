@@ -12,7 +12,7 @@ from jaxmlp.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import Plan, plan_of
-from jaxmlp.models.model_file import Model
+from jaxmlp.models.model import ModelLike, as_model
 
 # Source of each function that a predictor may need; others that it calls come before it.
 FUNCTIONS = {
@@ -146,11 +146,11 @@ if __name__ == "__main__":
 '''
 
 
-def to_numpy(model: Model, path: str | Path) -> str:
+def to_numpy(model: ModelLike, path: str | Path) -> str:
     """Write a model as a Python program of numpy alone, weights included, readable and checked.
 
     Args:
-        model: the model.
+        model: the model; any network passes for one.
         path: the file to write, such as predictor.py.
 
     Returns:
@@ -175,6 +175,7 @@ def to_numpy(model: Model, path: str | Path) -> str:
     Differences: batch normalization is folded into the layers; weights in bfloat16 compute in
         float32.
     """
+    model = as_model(model)
     path = Path(path)
     plan = plan_of(model)
     source = TEMPLATE.format(

@@ -11,7 +11,7 @@ import numpy as np
 import jaxmlp.activations as ours
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.export_plan import Plan, plan_of
-from jaxmlp.models.model_file import Model
+from jaxmlp.models.model import ModelLike, as_model
 
 OPSET = 17  # of 2022: everything is in it, and onnxruntime has read it since 1.12
 IR_VERSION = 8
@@ -46,7 +46,7 @@ class Graph:
         return self.constant(f"number_{value!r}", np.array(value, self.dtype))
 
 
-def to_onnx(model: Model, path: str | Path | None = None) -> Any:
+def to_onnx(model: ModelLike, path: str | Path | None = None) -> Any:
     """Make an ONNX graph of a model: raw features in; logits, predictions and labels out.
 
     Args:
@@ -72,6 +72,7 @@ def to_onnx(model: Model, path: str | Path | None = None) -> Any:
 
     Reference: https://onnx.ai/onnx/operators (opset 17).
     """
+    model = as_model(model)
     try:
         import onnx
     except ImportError as error:

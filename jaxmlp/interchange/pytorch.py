@@ -18,7 +18,7 @@ from jaxmlp.interchange.foreign import (
     assemble,
 )
 from jaxmlp.interchange.pytorch_module import TORCH_ACTIVATIONS
-from jaxmlp.models.surgery import Network
+from jaxmlp.network import Network
 
 
 def from_torch(

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.activations import LEAKY_SLOPE
-from jaxmlp.interchange.foreign import check_model, known_activation
-from jaxmlp.models.model_file import Model
+from jaxmlp.interchange.foreign import known_activation
+from jaxmlp.models.model import Model, ModelLike, as_model
 
 # What nn.Module to use for each activation. Softplus would cut off at 20, an error of 2e-9.
 TORCH_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -26,7 +26,7 @@ TORCH_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def to_torch(model: Model) -> dict[str, np.ndarray]:
+def to_torch(model: ModelLike) -> dict[str, np.ndarray]:
     """Write a network's weights as the `state_dict` of an nn.Sequential; torch is not needed.
 
     Args:
@@ -51,7 +51,7 @@ def to_torch(model: Model) -> dict[str, np.ndarray]:
     Differences: momentum is torch's, the weight of the new statistic, in `to_torch_module`; the
         running variance is that of the population, where torch's own is that of the sample.
     """
-    check_model(model)
+    model = as_model(model)
     weights: dict[str, np.ndarray] = {}
     for number, (kind, l) in enumerate(_modules(model)):
         if kind == "Linear":
@@ -68,7 +68,7 @@ def to_torch(model: Model) -> dict[str, np.ndarray]:
     return weights
 
 
-def to_torch_module(model: Model) -> Any:
+def to_torch_module(model: ModelLike) -> Any:
     """Make the nn.Sequential of a network, with its weights, in eval mode.
 
     Args:
@@ -85,6 +85,7 @@ def to_torch_module(model: Model) -> Any:
     Example: (needs torch)
         `torch.save(to_torch_module(model).state_dict(), "model.pt")`
     """
+    model = as_model(model)
     import torch
 
     config = model.config
@@ -112,8 +113,9 @@ def to_torch_module(model: Model) -> Any:
     return module.eval()
 
 
-def torch_source(model: Model) -> str:
+def torch_source(model: ModelLike) -> str:
     """Write the Python expression of the nn.Sequential that takes `to_torch`'s weights."""
+    model = as_model(model)
     lines = []
     for kind, l in _modules(model):
         n_in, n_out = model.config.layer_sizes[l : l + 2]

@@ -7,8 +7,8 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble
-from jaxmlp.models.model_file import Model
-from jaxmlp.models.surgery import Network
+from jaxmlp.models.model import Model, ModelLike, as_model
+from jaxmlp.network import Network
 
 SKLEARN_ACTIVATIONS = {
     "identity": "identity",
@@ -51,7 +51,7 @@ def from_sklearn(estimator: Any) -> Network:
     Reference: lecture, chapter VIII.
     """
     model = model_from_sklearn(estimator)
-    return Network(model.config, model.params, model.state)
+    return model.network
 
 
 def model_from_sklearn(estimator: Any) -> Model:
@@ -91,7 +91,7 @@ def model_from_sklearn(estimator: Any) -> Model:
     )
 
 
-def to_sklearn(model: Model) -> Any:
+def to_sklearn(model: ModelLike) -> Any:
     """Make a fitted estimator of scikit-learn of a model.
 
     Args:
@@ -120,6 +120,7 @@ def to_sklearn(model: Model) -> Any:
     Differences: features are float32 or float64 as the weights are; scikit-learn's `predict` of a
         classifier asks for probability > 1/2 in the binary case, the same as the larger logit.
     """
+    model = as_model(model)
     try:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
         from sklearn.pipeline import make_pipeline

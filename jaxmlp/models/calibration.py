@@ -9,7 +9,7 @@ import scipy.special
 from jaxtyping import Float, Int
 
 from jaxmlp.models.inference import class_probabilities, infer
-from jaxmlp.models.model_file import Model
+from jaxmlp.models.model import Model, ModelLike, as_model
 
 INVERSE_RANGE = (1e-3, 1e3)  # of 1/T: outside, the validation data do not determine it
 
@@ -122,7 +122,7 @@ def fit_temperature(logits: Float[np.ndarray, "rows n_out"], y: Int[np.ndarray, 
     return 1 / float(scipy.optimize.brentq(slope, low, high, xtol=1e-12))
 
 
-def calibrate(model: Model, x: Any, y: Int[np.ndarray, " rows"]) -> tuple[Model, float]:
+def calibrate(model: ModelLike, x: Any, y: Int[np.ndarray, " rows"]) -> tuple[Model, float]:
     """Divide a classifier's logits by the temperature that suits validation data.
 
     The division goes into the last layer, W / T and b / T, so that the model stays a plain
@@ -151,6 +151,7 @@ def calibrate(model: Model, x: Any, y: Int[np.ndarray, " rows"]) -> tuple[Model,
 
     Reference: Guo et al., 2017, arXiv 1706.04599, section 4.2.
     """
+    model = as_model(model)
     several = model.loss == "sigmoid_binary_cross_entropy" and model.config.layer_sizes[-1] > 1
     if (model.class_names is None and "cross_entropy" not in model.loss) or several:
         raise ValueError(

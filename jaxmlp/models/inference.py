@@ -23,7 +23,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.data import Standardizer
 from jaxmlp.data.arrays import check_matrix
 from jaxmlp.losses import get_loss
-from jaxmlp.models.model_file import Model
+from jaxmlp.models.model import Model, ModelLike, as_model
 from jaxmlp.models.surgery import features, hidden_layer
 from jaxmlp.network import predict
 from jaxmlp.types import Params, State
@@ -86,7 +86,7 @@ def match_columns(
 
 
 def prepare(
-    model: Model,
+    model: ModelLike,
     data: Any,
     *,
     what: str = "data",
@@ -99,7 +99,7 @@ def prepare(
     preprocessing is applied.
 
     Args:
-        model: the model.
+        model: the model; any network passes for one (`as_model`).
         data: (rows, features): a DataFrame, which may have other columns besides and in any
             order, or an array.
         what: what to call the data in messages.
@@ -125,6 +125,7 @@ def prepare(
 
     Reference: lecture, chapter VIII, inference 2 (prepare the data).
     """
+    model = as_model(model)
     dtype = np.float64 if model.config.dtype == "float64" else np.float32
     if isinstance(model.preprocessing, Standardizer | None):
         x = _standardize(model, data, what, first_row, notify)
@@ -170,7 +171,7 @@ def _transform(
 
 
 def infer(
-    model: Model,
+    model: ModelLike,
     x: Float[np.ndarray, "rows n_in"],
     *,
     output: str = "probabilities",
@@ -180,7 +181,7 @@ def infer(
     """Run a model over any number of rows, in blocks of few shapes.
 
     Args:
-        model: the model.
+        model: the model; any network passes for one (`as_model`).
         x: inputs as the network takes them, from `prepare`, (rows, n_in).
         output: "logits"; "probabilities", the loss's link of the logits (for a regression: the
             predicted values, in the units of the targets); or "embeddings", the features of a
@@ -203,13 +204,14 @@ def infer(
 
     Reference: lecture, chapter VIII, inference 3 (logits, probabilities, embeddings).
     """
+    model = as_model(model)
     check_features(model.config.layer_sizes, x)
     parts = infer_blocks(model, [x], output=output, layer=layer, block_rows=block_rows)
     return np.concatenate(list(parts))
 
 
 def infer_blocks(
-    model: Model,
+    model: ModelLike,
     blocks: Iterable[Float[np.ndarray, "rows n_in"]],
     *,
     output: str = "probabilities",
@@ -219,7 +221,7 @@ def infer_blocks(
     """Run a model over a stream of inputs; only one block is in memory at a time.
 
     Args:
-        model: the model.
+        model: the model; any network passes for one (`as_model`).
         blocks: parts of the inputs, of any lengths; larger ones are divided.
         output: as for `infer`.
         layer: as for `infer`.
@@ -239,6 +241,7 @@ def infer_blocks(
         >>> [part.shape for part in infer_blocks(model, stream, output="logits")]
         [(5, 3), (3, 3)]
     """
+    model = as_model(model)
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
     if output == "embeddings":

@@ -12,9 +12,8 @@ record that `jaxmlp.data.register_preprocessing` knows can be the preprocessing.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,49 +23,19 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.data import preprocessing_from_dict, preprocessing_to_dict
 from jaxmlp.files import read_tensors, safetensors_module, write_atomically
 from jaxmlp.losses import get_loss
+from jaxmlp.models.model import Model, ModelLike, as_model
 from jaxmlp.models.packing import pack, unpack
-from jaxmlp.types import Layer, NormState, Params, State
+from jaxmlp.types import Layer, NormState, State
 
 FORMAT_VERSION = 2
 
 
-class Model(NamedTuple):
-    """A trained network with all that a prediction from raw data needs.
-
-    Attributes:
-        config: the network.
-        params: its parameters.
-        state: running statistics of batch normalization.
-        loss: name of the loss it was trained with; its link turns logits into predictions.
-        preprocessing: what to do with raw data before the network sees them, or None; any
-            `jaxmlp.data.Preprocessing` that is registered.
-        feature_names: one for each column of the raw data, or None.
-        class_names: one for each class, or None for real targets.
-        metrics: what was measured, such as {"test_accuracy": 0.97}; finite numbers.
-        target_transform: a registered record whose `inverse_transform` leads from linked outputs
-            to the units of the targets, or None.
-        extra: whatever else belongs to the model: text, finite numbers, lists, dicts with text as
-            keys, and arrays (which `load` returns as numpy arrays, and tuples as lists).
-    """
-
-    config: MLPConfig
-    params: Params
-    state: State = ()
-    loss: str = "softmax_cross_entropy"
-    preprocessing: Any = None
-    feature_names: tuple[str, ...] | None = None
-    class_names: tuple[str, ...] | None = None
-    metrics: Mapping[str, float] = {}
-    target_transform: Any = None
-    extra: Mapping[str, Any] = {}
-
-
-def save(path: str | Path, model: Model) -> None:
+def save(path: str | Path, model: ModelLike) -> None:
     """Write a model to one .safetensors file, at once: a crash leaves the old file or the new.
 
     Args:
         path: the file; an existing one is replaced.
-        model: what to write.
+        model: what to write: a `Model`, or any network, whose model `as_model` makes.
 
     Raises:
         ImportError: if safetensors is not installed, with the command that installs it.
@@ -86,8 +55,7 @@ def save(path: str | Path, model: Model) -> None:
 
     Reference: lecture, chapter VIII.
     """
-    check_params(model.config.layer_sizes, model.config.normalized, model.params)
-    check_state(model.config.normalized, model.config.layer_sizes, model.state)
+    model = as_model(model)
     arrays = _arrays(model)
     description = _describe(model, arrays)
     header = {

@@ -1,28 +1,15 @@
 """Surgery on trained networks: features of a layer, another head, more or fewer layers."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
-from jaxmlp.network import forward, init
+from jaxmlp.models.model import NetworkLike, as_network
+from jaxmlp.network import Network, forward, init
 from jaxmlp.normalization import init_state
 from jaxmlp.types import Key, Layer, Params, State
-
-
-class Network(NamedTuple):
-    """A network after surgery; unpack it: `config, params, state = replace_head(...)`.
-
-    Attributes:
-        config: its description.
-        params: its parameters.
-        state: running statistics of batch normalization, or ().
-    """
-
-    config: MLPConfig
-    params: Params
-    state: State = ()
 
 
 def features(
@@ -90,7 +77,7 @@ def hidden_layer(config: MLPConfig, layer: int) -> int:
     return layer % n_hidden
 
 
-def attach_head(trunk: Network, head: Network, layer: int = -1) -> Network:
+def attach_head(trunk: NetworkLike, head: NetworkLike, layer: int = -1) -> Network:
     """Put a network on top of another's features, in the place of the layers above.
 
     Args:
@@ -114,6 +101,7 @@ def attach_head(trunk: Network, head: Network, layer: int = -1) -> Network:
 
     Reference: lecture, chapter VIII (the last layers are replaced).
     """
+    trunk, head = as_network(trunk), as_network(head)
     n = hidden_layer(trunk.config, layer) + 1
     if trunk.config.layer_sizes[n] != head.config.layer_sizes[0]:
         raise ValueError(
@@ -136,7 +124,7 @@ def attach_head(trunk: Network, head: Network, layer: int = -1) -> Network:
     return Network(config, trunk.params[:n] + head.params, state if any(config.normalized) else ())
 
 
-def detach_head(network: Network, layer: int = -1) -> Network:
+def detach_head(network: NetworkLike, layer: int = -1) -> Network:
     """Take the layers above a hidden layer as a network of its own, whose inputs are features.
 
     Args:
@@ -158,6 +146,7 @@ def detach_head(network: Network, layer: int = -1) -> Network:
 
     Reference: lecture, chapter VIII, feature extraction (a simpler model on top).
     """
+    network = as_network(network)
     n = hidden_layer(network.config, layer) + 1
     config = network.config.replace(
         layer_sizes=network.config.layer_sizes[n:],
@@ -168,12 +157,10 @@ def detach_head(network: Network, layer: int = -1) -> Network:
 
 
 def replace_head(
-    config: MLPConfig,
-    params: Params,
+    network: NetworkLike,
     key: Key,
     n_out: int,
     *,
-    state: State = (),
     layer: int = -1,
     hidden: tuple[int, ...] = (),
     activation: str = "relu",
@@ -182,11 +169,9 @@ def replace_head(
     """Cut a network above a hidden layer, and put a freshly drawn head there.
 
     Args:
-        config: the trained network.
-        params: its parameters.
+        network: the trained network.
         key: random key of the new weights.
         n_out: outputs of the new head, such as the number of new classes.
-        state: running statistics; needed with batch normalization only.
         layer: the last hidden layer that stays, counted from 0 or from the end.
         hidden: sizes of new hidden layers between it and the outputs.
         activation: of the new hidden layers.
@@ -201,34 +186,35 @@ def replace_head(
     Example:
         >>> import jax
         >>> config = MLPConfig((64, 32, 10))
-        >>> new = replace_head(config, init(config, jax.random.key(0)), jax.random.key(1), 2)
+        >>> network = Network(config, init(config, jax.random.key(0)))
+        >>> new = replace_head(network, jax.random.key(1), 2)
         >>> new.config.layer_sizes
         (64, 32, 2)
 
     Reference: lecture, chapter VIII, fine-tuning (replace the last layer).
     """
+    network = as_network(network)
+    config = network.config
     width = config.layer_sizes[hidden_layer(config, layer) + 1]
     head = config.replace(
         layer_sizes=(width, *hidden, n_out), activation=activation, weight_init="auto",
         batch_norm=False, dropout=dropout,
     )  # fmt: skip
-    return attach_head(Network(config, params, state), Network(head, init(head, key)), layer)
+    return attach_head(network, Network(head, init(head, key)), layer)
 
 
-def truncate(config: MLPConfig, params: Params, layer: int = -1, *, state: State = ()) -> Network:
+def truncate(network: NetworkLike, layer: int = -1) -> Network:
     """Make a network of its own that returns the features of a hidden layer.
 
     The outputs of a network are linear, so the features pass an output layer with W = I, b = 0:
     `features` computes the same without that product; this one can be saved and exported.
 
     Args:
-        config: the network.
-        params: its parameters.
+        network: the network.
         layer: a hidden layer, counted from 0 or from the end.
-        state: running statistics; needed with batch normalization only.
 
     Returns:
-        The network: predict(result, x) = features(config, params, x, layer).
+        The network: predict(result, x) = features(network, x, layer).
 
     Raises:
         ValueError: if there is no such hidden layer.
@@ -236,11 +222,13 @@ def truncate(config: MLPConfig, params: Params, layer: int = -1, *, state: State
     Example:
         >>> import jax
         >>> config = MLPConfig((2, 8, 3, 1))
-        >>> truncate(config, init(config, jax.random.key(0)), 0).config.layer_sizes
+        >>> truncate(Network(config, init(config, jax.random.key(0))), 0).config.layer_sizes
         (2, 8, 8)
 
     Reference: lecture, chapter VIII, feature extraction.
     """
+    network = as_network(network)
+    config = network.config
     width = config.layer_sizes[hidden_layer(config, layer) + 1]
     dtype = jnp.dtype(config.dtype)
     head = config.replace(
@@ -248,28 +236,19 @@ def truncate(config: MLPConfig, params: Params, layer: int = -1, *, state: State
         dropout=False,
     )  # fmt: skip
     outputs = Layer(jnp.eye(width, dtype=dtype), jnp.zeros((width,), dtype))
-    return attach_head(Network(config, params, state), Network(head, (outputs,)), layer)
+    return attach_head(network, Network(head, (outputs,)), layer)
 
 
-def insert(
-    config: MLPConfig,
-    params: Params,
-    layer: int = -1,
-    *,
-    key: Key | None = None,
-    state: State = (),
-) -> Network:
+def insert(network: NetworkLike, layer: int = -1, *, key: Key | None = None) -> Network:
     """Insert a hidden layer above a hidden layer, of the same width and activation.
 
     Without a key it starts as the identity, W = I and b = 0, and the network computes the same
     function as before, since relu(relu(z)) = relu(z).
 
     Args:
-        config: the network.
-        params: its parameters.
+        network: the network.
         layer: the hidden layer below the new one, counted from 0 or from the end.
         key: random key, to draw the new layer with the config's initializer instead.
-        state: running statistics; needed with batch normalization only.
 
     Returns:
         The deeper network; the new layer has neither batch normalization nor dropout.
@@ -281,13 +260,14 @@ def insert(
         >>> import jax
         >>> config = MLPConfig((2, 8, 1))
         >>> params, x = init(config, jax.random.key(0)), jnp.ones((1, 2))
-        >>> deeper = insert(config, params)
+        >>> deeper = insert(Network(config, params))
         >>> from jaxmlp import predict
         >>> bool(predict(config, params, x) == predict(deeper.config, deeper.params, x))
         True
 
     Reference: Chen, Goodfellow & Shlens, Net2Net, 2016, arXiv 1511.05641 (Net2DeeperNet).
     """
+    config, params, state = as_network(network)
     n = hidden_layer(config, layer) + 1
     phi, width, dtype = config.activations[n - 1], config.layer_sizes[n], jnp.dtype(config.dtype)
     if key is None and phi.name not in ("relu", "identity"):

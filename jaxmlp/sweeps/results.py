@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.config import MLPConfig
+from jaxmlp.losses import Loss
+from jaxmlp.network import Network
 from jaxmlp.sweeps.grid import GridPoint
 from jaxmlp.training.history import History
 from jaxmlp.training.stopping import FitStatus, higher_is_better
@@ -20,6 +22,7 @@ class TrainedMember(NamedTuple):
     Attributes:
         setting: its hyperparameters by name.
         config: the network.
+        loss: the loss it was trained with.
         params: what it learnt; `jaxmlp.predict(config, params, x, state=state)`.
         state: running statistics, or ().
         metrics: by name, at the epoch that `params` are from.
@@ -29,11 +32,17 @@ class TrainedMember(NamedTuple):
 
     setting: GridPoint
     config: MLPConfig
+    loss: Loss
     params: Params
     state: State
     metrics: dict[str, float]
     status: FitStatus
     best_epoch: int
+
+    @property
+    def network(self) -> Network:
+        """The trained network as one value."""
+        return Network(self.config, self.params, self.state)
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class SweepResult:
     Attributes:
         settings: hyperparameters of each member; "fold" is the fold of a cross-validation.
         configs: the network of each member.
+        loss: the loss they were trained with.
         columns: names of the metrics.
         metrics: one row an epoch, NaN after a run's end, (members, epochs, columns).
         status: how each run ended.
@@ -56,6 +66,7 @@ class SweepResult:
 
     settings: list[GridPoint]
     configs: list[MLPConfig]
+    loss: Loss
     columns: tuple[str, ...]
     metrics: np.ndarray = field(repr=False)
     status: list[FitStatus] = field(repr=False)
@@ -126,6 +137,7 @@ class SweepResult:
         return TrainedMember(
             self.settings[index],
             self.configs[index],
+            self.loss,
             params,
             state,
             metrics,

@@ -124,6 +124,7 @@ class Collected:
         return SweepResult(
             [self.points[i] for i in done],
             [self.configs[i] for i in done],
+            self.spec.training.loss,
             self.columns,
             metrics[order],
             [FitStatus(int(s)) for s in status[order]],

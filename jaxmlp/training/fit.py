@@ -65,7 +65,7 @@ class FitOptions(TrainingOptions, total=False):
     every: int | None
 
 
-_FIT_DEFAULTS: FitOptions = {
+FIT_DEFAULTS: FitOptions = {
     **DEFAULTS,
     "state": None,
     "optimizer_state": None,
@@ -128,7 +128,7 @@ def fit(
 
     Reference: lecture, chapters V and VII.
     """
-    chosen = with_defaults(options, _FIT_DEFAULTS, fit)
+    chosen = with_defaults(options, FIT_DEFAULTS, fit)
     optimizer = as_optimizer(optimizer)
     check_key(key)
     spec = check_options(config, data, loss, chosen)
@@ -266,6 +266,8 @@ class _Fitting:
         learnt = carry.best if run.best_wanted(self.keep_best)[0] else carry
         probed = run.probed
         return FitResult(
+            run.program.config,
+            run.program.loss,
             learnt.params,
             learnt.state,
             self._history(),

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxmlp.config import MLPConfig
+from jaxmlp.losses import Loss
+from jaxmlp.network import Network
 from jaxmlp.training.history import History
 from jaxmlp.training.program import Carry
 from jaxmlp.training.stopping import FitStatus
@@ -15,6 +18,8 @@ class FitResult:
     """What a run learnt; pass it to `fit` in the place of the parameters to go on.
 
     Attributes:
+        config: the network.
+        loss: the loss it was trained with.
         params: the best parameters with early stopping, after a divergence or an interruption;
             else those after the last epoch.
         state: running statistics that belong to `params`, or ().
@@ -28,6 +33,8 @@ class FitResult:
         diagnostics: what `fit(diagnostics=...)` saw; None without.
     """
 
+    config: MLPConfig
+    loss: Loss
     params: Params
     state: State
     history: History
@@ -39,6 +46,11 @@ class FitResult:
     probed: PyTree = field(default=None, repr=False)
     probe_steps: Any = field(default=None, repr=False)
     diagnostics: Any = field(default=None, repr=False)
+
+    @property
+    def network(self) -> Network:
+        """The trained network as one value."""
+        return Network(self.config, self.params, self.state)
 
     @property
     def optimizer_state(self) -> PyTree:

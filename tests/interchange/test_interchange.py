@@ -65,10 +65,10 @@ def test_outputs_agree_there_and_back(name, dtype):
 
 def test_every_name_is_public():
     for name in ("torch", "flax", "equinox", "sklearn"):
-        assert callable(getattr(transfer, f"from_{name}"))
-        assert callable(getattr(transfer, f"to_{name}"))
+        assert callable(getattr(interchange, f"from_{name}"))
+        assert callable(getattr(interchange, f"to_{name}"))
     for name in ("onnx", "numpy", "c"):
-        assert callable(getattr(transfer, f"to_{name}"))
+        assert callable(getattr(interchange, f"to_{name}"))
 
 
 def sine(z):
@@ -94,6 +94,6 @@ def test_an_activation_of_one_s_own_cannot_leave(export):
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_model():
-    with pytest.raises(TypeError, match=r"a tuple is no model; pass jaxmlp.models.Model\("):
+def test_what_is_no_network():
+    with pytest.raises(TypeError, match=r"a tuple is no network; pass jaxmlp.Network\("):
         interchange.to_torch((1, 2))

@@ -72,9 +72,7 @@ def test_features_cost_nothing_above():
 @pytest.mark.parametrize("layer", [0, -1])
 def test_a_new_head_keeps_the_trunk(settings, layer, tmp_path):
     old = network(**settings)
-    new = replace_head(
-        old.config, old.params, jax.random.key(1), 2, state=old.state, layer=layer, hidden=(9,)
-    )
+    new = replace_head(old, jax.random.key(1), 2, layer=layer, hidden=(9,))
     kept = layer % 2 + 1
     assert new.config.layer_sizes == (4, *(6, 5)[:kept], 9, 2)
     jax.tree.map(np.testing.assert_array_equal, new.params[:kept], old.params[:kept])
@@ -105,7 +103,7 @@ def test_a_head_with_batch_normalization():
 def test_truncation_returns_features(settings):
     old = network(**settings)
     for layer in (0, 1):
-        new = truncate(*old[:2], layer, state=old.state)
+        new = truncate(old, layer)
         np.testing.assert_allclose(
             jaxmlp.predict(*new[:2], X, state=new.state),
             features(*old[:2], X, layer, state=old.state),
@@ -116,7 +114,7 @@ def test_truncation_returns_features(settings):
 @pytest.mark.parametrize("settings", [{}, NORMED], ids=["plain", "normalized"])
 def test_an_inserted_layer_changes_nothing_at_first(settings):
     old = network(**settings)
-    new = insert(*old[:2], 1, state=old.state)
+    new = insert(old, 1)
     assert new.config.layer_sizes == (4, 6, 5, 5, 3)
     assert new.config.normalized[:2] == old.config.normalized[:2]
     np.testing.assert_allclose(
@@ -124,7 +122,7 @@ def test_an_inserted_layer_changes_nothing_at_first(settings):
         jaxmlp.predict(*old[:2], X, state=old.state),
         rtol=1e-6,
     )
-    drawn = insert(*old[:2], 0, key=jax.random.key(0), state=old.state)
+    drawn = insert(old, 0, key=jax.random.key(0))
     assert drawn.config.layer_sizes == (4, 6, 6, 5, 3)
     assert np.isfinite(jaxmlp.predict(*drawn[:2], X, state=drawn.state)).all()
 
@@ -134,10 +132,10 @@ def test_what_cannot_be_cut_is_explained():
     with pytest.raises(ValueError, match="hidden layers are 0 to 1"):
         features(config, params, X, 2)
     with pytest.raises(ValueError, match="keeps the function only under relu"):
-        insert(config, params)
+        insert((config, params))
     linear = network((4, 3))
     with pytest.raises(ValueError, match="no hidden layer"):
-        truncate(*linear[:2])
+        truncate(linear)
     with pytest.raises(ValueError, match=r"layer_sizes=\(5, ...\)"):
         attach_head(Network(config, params), linear)
     other = jaxmlp.MLPConfig((5, 2), batch_norm_eps=1e-3)

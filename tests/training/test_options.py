@@ -7,7 +7,7 @@ import pytest
 import jaxmlp
 from jaxmlp.sweeps.spec import _SWEEP_DEFAULTS, SweepOptions
 from jaxmlp.training import FitOptions, TrainingOptions
-from jaxmlp.training.fit import _FIT_DEFAULTS
+from jaxmlp.training.fit import FIT_DEFAULTS
 from jaxmlp.training.options import DEFAULTS
 
 CONFIG = jaxmlp.MLPConfig((2, 2))
@@ -57,7 +57,7 @@ def test_everybody_refuses_alike(train, option, error, message):
 
 def test_every_option_has_a_default_and_a_line():
     for options, defaults in (
-        (TrainingOptions, DEFAULTS), (FitOptions, _FIT_DEFAULTS), (SweepOptions, _SWEEP_DEFAULTS),
+        (TrainingOptions, DEFAULTS), (FitOptions, FIT_DEFAULTS), (SweepOptions, _SWEEP_DEFAULTS),
     ):  # fmt: skip
         assert set(options.__annotations__) == set(defaults)
         documented = (TrainingOptions.__doc__ or "") + (options.__doc__ or "")
