@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from jaxmlp.config import MLPConfig
 from jaxmlp.verification.gradients import check_gradients
 from jaxmlp.verification.registry import Case, all_cases, check_cases, default_cases
 from jaxmlp.verification.report import GradientReport, Verdict
@@ -49,6 +50,14 @@ def verify(
     kwargs: Annotated[
         str, typer.Option(metavar="MODULE:NAME", help="A dict of keyword arguments.")
     ] = "",
+    config: Annotated[
+        str,
+        typer.Option(
+            metavar="MODULE:NAME",
+            help="The jaxmlp.MLPConfig of the network that it is the gradient of: names the slip "
+            "in the backward pass.",
+        ),
+    ] = "",
     full: Annotated[
         bool, typer.Option("--full", help="Every activation x loss x init x depth x dtype.")
     ] = False,
@@ -58,7 +67,8 @@ def verify(
     """Prove gradients: this library's, or one of your own.
 
     Each is compared with jax.grad, with finite differences, and with the order
-    of its Taylor remainder. The exit code is 1 if any of them is wrong.
+    of its Taylor remainder; a value that comes with a gradient is compared, too.
+    The exit code is 1 if any of them is wrong.
 
         jaxmlp verify
 
@@ -66,7 +76,7 @@ def verify(
             --params homework:params --args homework:data
     """  # fmt: skip
     if not function:
-        if against or params or args or kwargs:
+        if against or params or args or kwargs or config:
             raise ValueError("name the gradient to check first: jaxmlp verify MODULE:FUNCTION ...")
         raise typer.Exit(verify_registry(all_cases() if full else default_cases(), seed, as_json))
     if not against or not params:
@@ -78,7 +88,8 @@ def verify(
     point, rest, options = _value(params), _arguments(args), _value(kwargs) if kwargs else {}
     for path, called in ((function, gradient), (against, fn)):
         _check_call(path, called, (point, *rest), options)
-    report = check_gradients(gradient, fn, point, *rest, kwargs=options, seed=seed)
+    network = _config(config) if config else None
+    report = check_gradients(gradient, fn, point, *rest, kwargs=options, config=network, seed=seed)
     print(json.dumps(report.to_dict(), indent=2) if as_json else report)
     raise typer.Exit(1 if report.verdict is Verdict.FAIL else 0)
 
@@ -210,6 +221,13 @@ def _value(path: str) -> Any:
             return dict(arrays)
     found = load_object(path)
     return found() if callable(found) else found
+
+
+def _config(path: str) -> MLPConfig:
+    found = load_object(path)
+    if not isinstance(found, MLPConfig):
+        raise ValueError(f"{path} is a {type(found).__name__}; --config names a jaxmlp.MLPConfig.")
+    return found
 
 
 def _arguments(path: str) -> tuple[Any, ...]:

@@ -137,7 +137,7 @@ def fit(
     if every is not None and every < 1:
         raise ValueError(f"every is {every}; give a number of epochs >= 1, or None.")
     observer = chosen["diagnostics"]
-    program = _with_probe(_program(spec, chosen["shuffle"]), observer, chosen)
+    program = _with_probe(_program(spec, chosen["shuffle"]), spec, chosen)
     run = _begin(spec, program, optimizer, key, params, chosen)
     earlier = params.diagnostics if isinstance(params, FitResult) else None
     observation = observer.observe(run, earlier) if observer is not None else None
@@ -152,16 +152,20 @@ def _program(spec: TrainingSpec, shuffle: bool) -> Program:
     return replace(program, shuffle=bool(shuffle))
 
 
-def _with_probe(program: Program, observer: Any, options: Mapping[str, Any]) -> Program:
+def _with_probe(program: Program, spec: TrainingSpec, options: Mapping[str, Any]) -> Program:
     """Record what the probe reads: the one given, or the one that diagnostics bring along."""
-    probe, every = options["probe"], options["probe_every"]
+    probe, every, observer = options["probe"], options["probe_every"], options["diagnostics"]
     if observer is not None:
         if not isinstance(observer, Observer):
             raise TypeError(f"diagnostics is {observer!r}; pass jaxmlp.Diagnostics(), or None.")
         if probe is not None:
             raise ValueError("diagnostics bring a probe of their own; pass one or the other.")
         probe, every = observer.probe(program.config, program.frozen), observer.every
-    return replace(program, probe=probe, probe_every=every if probe else 1)
+    if probe is None:
+        return program
+    # A probe looks at whole batches: no more padding in them than a ragged last one needs.
+    size = min(program.batch_size, int(spec.train.n_rows))
+    return replace(program, probe=probe, probe_every=every, batch_size=size)
 
 
 def _begin(

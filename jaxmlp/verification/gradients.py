@@ -44,6 +44,11 @@ from jaxmlp.verification.structure import (
 from jaxmlp.verification.verdicts import judge
 
 VALUE_ROWS = 128
+VALUE_RTOL = {Precision.DOUBLE: 1e-9, Precision.SINGLE: 1e-5, Precision.HALF: 3e-2}
+CONFIG_NOTE = (
+    "with config=, the jaxmlp.MLPConfig of the network (jaxmlp verify --config), the slip in the "
+    "backward pass that explains all failures can often be named"
+)
 PRECISION_NOTES = {
     Precision.SINGLE: "32-bit floats are used inside, so finite differences resolve little; the "
     "same functions in float64 can be checked more sharply",
@@ -196,13 +201,16 @@ def _check(
         for l, leaf in enumerate(leaves)
     ]
     leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
-    notes = _notes(gradients, value, noise)
+    notes, fault = _notes(case, gradients, noise, leaves), _value_fault(gradients, value, noise)
     if random:
-        notes = (
-            f"fn gives {value:.6g} and then {again:.6g} at the same parameters: draw its random "
-            "numbers once, and pass them as arguments",
+        fault, notes = (
+            "",
+            (
+                f"fn gives {value:.6g} and then {again:.6g} at the same parameters: draw its random "
+                "numbers once, and pass them as arguments",
+            ),
         )
-    return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, notes)
+    return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, fault, notes)
 
 
 def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gradients:
@@ -287,7 +295,9 @@ def _misplaced(claim: Claim) -> list[LeafReport]:
     return extra
 
 
-def _notes(gradients: _Gradients, value: float, noise: Noise) -> tuple[str, ...]:
+def _notes(
+    case: _Case, gradients: _Gradients, noise: Noise, leaves: list[LeafReport]
+) -> tuple[str, ...]:
     notes = []
     if gradients.autodiff is None:
         notes.append(
@@ -296,11 +306,17 @@ def _notes(gradients: _Gradients, value: float, noise: Noise) -> tuple[str, ...]
         )
     if noise.precision is not Precision.DOUBLE:
         notes.append(PRECISION_NOTES[noise.precision])
-    if gradients.claimed_value is not None:
-        claimed = float(gradients.claimed_value)
-        if not abs(claimed - value) <= 1e3 * noise.value + 1e-9 * abs(value):
-            notes.append(
-                f"the claimed value is {claimed:.8g}, but fn returns {value:.8g}: the two compute "
-                "different objectives"
-            )
+    failed = any(leaf.verdict is Verdict.FAIL for leaf in leaves)
+    if failed and case.context.config is None and case.point.root == "layers":
+        notes.append(CONFIG_NOTE)
     return tuple(notes)
+
+
+def _value_fault(gradients: _Gradients, value: float, noise: Noise) -> str:
+    """Say how the value that came with the gradient differs from that of fn; "" if it does not."""
+    if gradients.claimed_value is None:
+        return ""
+    claimed = float(gradients.claimed_value)
+    if abs(claimed - value) <= 1e3 * noise.value + VALUE_RTOL[noise.precision] * abs(value):
+        return ""
+    return f"{claimed:.8g} came with the gradient, but fn returns {value:.8g}"

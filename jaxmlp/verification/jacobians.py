@@ -265,4 +265,4 @@ def _join(reports: dict[str, GradientReport]) -> GradientReport:
         leaves += [replace(leaf, name=f"{name}: {leaf.name}") for leaf in report.leaves]
     first = next(iter(reports.values()))
     notes = tuple(dict.fromkeys(note for report in reports.values() for note in report.notes))
-    return GradientReport(tuple(leaves), first.value, first.noise, notes)
+    return GradientReport(tuple(leaves), first.value, first.noise, notes=notes)

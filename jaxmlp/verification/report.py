@@ -63,27 +63,35 @@ class GradientReport:
         leaves: one report a leaf of the parameters (and one for each leaf too many).
         value: of the function.
         noise: its rounding noise, measured, absolute.
+        value_fault: what is wrong with the value that came with the gradient, in words; empty if
+            nothing is, or none came.
         notes: what else was noticed.
     """
 
     leaves: tuple[LeafReport, ...]
     value: float
     noise: float
+    value_fault: str = ""
     notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every leaf passes."""
-        return all(leaf.verdict is Verdict.PASS for leaf in self.leaves)
+        """Whether every leaf passes, and the value that came with the gradient is right."""
+        return self.verdict is Verdict.PASS
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of any leaf."""
-        verdicts = {leaf.verdict for leaf in self.leaves}
+        """The worst verdict of any leaf; a wrong value is a failure of its own."""
+        verdicts = {leaf.verdict for leaf in self.leaves} | {self.value_verdict}
         for worst in (Verdict.FAIL, Verdict.INCONCLUSIVE):
             if worst in verdicts:
                 return worst
         return Verdict.PASS
+
+    @property
+    def value_verdict(self) -> Verdict:
+        """The verdict on the value that came with the gradient."""
+        return Verdict.FAIL if self.value_fault else Verdict.PASS
 
     @property
     def failures(self) -> tuple[LeafReport, ...]:
@@ -91,7 +99,7 @@ class GradientReport:
         return tuple(leaf for leaf in self.leaves if leaf.verdict is Verdict.FAIL)
 
     def __str__(self) -> str:
-        """A summary line, then the leaves, worst first, then the notes."""
+        """A summary line, then a wrong value, the leaves, worst first, and the notes."""
         count = {v: sum(leaf.verdict is v for leaf in self.leaves) for v in Verdict}
         counts = ", ".join(f"{n} {verdict}" for verdict, n in count.items() if n)
         order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
@@ -99,6 +107,7 @@ class GradientReport:
         lines = [
             f"gradient check: {self.verdict.upper()} ({counts} of {len(self.leaves)} leaves; "
             f"f = {self.value:.6g}, rounding noise {self.noise:.0e})",
+            *([f"FAIL  the value: {self.value_fault}"] if self.value_fault else []),
             *(str(leaf) for leaf in leaves),
             *(f"note: {note}" for note in self.notes),
         ]
@@ -111,6 +120,7 @@ class GradientReport:
             "verdict": str(self.verdict),
             "value": _jsonable(self.value),
             "noise": _jsonable(self.noise),
+            "value_fault": self.value_fault,
             "notes": list(self.notes),
             "leaves": [
                 {key: _jsonable(value) for key, value in asdict(leaf).items()}

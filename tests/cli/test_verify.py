@@ -26,6 +26,9 @@ def gradient(params, x, y):
 def forgot_the_mean(params, x, y):
     error = x @ params["w"] + params["b"] - y
     return {"w": x.T @ error, "b": error.sum()}
+
+def of_another_loss(params, x, y):
+    return 2 * loss(params, x, y), gradient(params, x, y)
 """
 
 
@@ -55,6 +58,47 @@ def test_a_wrong_gradient(capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["verdict"] == "fail"
     assert any("batch" in leaf["cause"] for leaf in report["leaves"])
+
+
+def test_a_wrong_value_beside_a_right_gradient(capsys):
+    assert run(arguments("of_another_loss")) == 1
+    assert "FAIL  the value" in capsys.readouterr().out
+
+
+CLASSIFIER = """
+import jax, jax.numpy as jnp, jaxmlp
+
+config = jaxmlp.MLPConfig((3, 4, 2), "tanh")
+params = jaxmlp.init(config, jax.random.key(0))
+data = (jax.random.normal(jax.random.key(1), (6, 3)), jnp.arange(6) % 2)
+loss = jaxmlp.objective(config, "softmax_cross_entropy")
+right = jaxmlp.value_and_grad(config, "softmax_cross_entropy")
+
+def gradient(params, x, y):
+    value, grads = right(params, x, y)
+    h = jnp.tanh(x @ params[0].W + params[0].b[None])
+    p = jax.nn.softmax(h @ params[1].W + params[1].b[None])
+    d = (p - jax.nn.one_hot(y, 2, dtype=p.dtype)) / len(x)
+    d = d @ params[1].W.T  # and the derivative of tanh is forgotten
+    return value, (jaxmlp.Layer(x.T @ d, d.sum(axis=0)), grads[1])
+"""
+
+
+def test_with_its_config_the_slip_is_named(capsys):
+    Path("classifier_of_mine.py").write_text(CLASSIFIER)
+    module = "classifier_of_mine"
+    command = [
+        "verify", f"{module}:gradient", "--against", f"{module}:loss",
+        "--params", f"{module}:params", "--args", f"{module}:data",
+    ]  # fmt: skip
+    assert run(command) == 1
+    assert "with config=" in capsys.readouterr().out
+    assert run([*command, "--config", f"{module}:config"]) == 1
+    said = capsys.readouterr().out
+    assert "the activation's derivative is forgotten (layers[0])" in said
+    assert "with config=" not in said
+    assert run([*command, "--config", f"{module}:params"]) == 2
+    assert "--config names a jaxmlp.MLPConfig" in capsys.readouterr().err
 
 
 def test_parameters_of_a_file_and_keyword_arguments(capsys):
