@@ -1,6 +1,6 @@
 """jaxmlp: multilayer perceptrons as pure JAX functions, every gradient and update rule by hand."""
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from jaxmlp.verification import assert_gradients as assert_gradients
     from jaxmlp.verification import check_gradients as check_gradients
 
-__version__ = "0.1.0"
+    __version__: str
 
 # What a training does not need is imported when it is first used: half of the time of the import.
 _LATER = {
@@ -90,11 +90,21 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     for package, names in _LATER.items():
         if name == package or name in names:
             module = import_module(f"{__name__}.{package}")
             return module if name == package else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    """Return the version of the installed package, which comes from the tags of its repository."""
+    try:
+        return metadata.version("jaxmlp")
+    except metadata.PackageNotFoundError:  # a checkout on the path, not installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:
