@@ -34,6 +34,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_output_stderr = "error"  # a warning in a cell is an error of the page
 nb_merge_streams = True
+nb_render_markdown_format = "gfm"
 os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (HERE.parent, HERE)))
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
