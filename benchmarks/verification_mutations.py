@@ -129,11 +129,11 @@ class Peers:
         )
 
 
-def check_mutant(mutant: Mutant, case: Architecture) -> GradientReport:
-    """Run our check on one bug."""
+def check_mutant(mutant: Mutant, case: Architecture, with_config: bool = True) -> GradientReport:
+    """Run our check on one bug; with the network's config, it can try slips of a backward pass."""
     return check_gradients(
         mutant.backward(case), objective(case.config, case.loss), case.params, case.x, case.y,
-        kwargs=case.options, config=case.config,
+        kwargs=case.options, config=case.config if with_config else None,
     )  # fmt: skip
 
 
@@ -142,12 +142,14 @@ def study_mutant(mutant: Mutant, case: Architecture, peers: list[Peers]) -> dict
     assert differs(mutant, case), f"{mutant.name} is equivalent to the right code"
     report = check_mutant(mutant, case)
     causes = [leaf.cause for leaf in report.failures]
+    alone = check_mutant(mutant, case, with_config=False)
     row = {
         "architecture": case.name,
         "bug": mutant.name,
         "verdict": str(report.verdict),
         "found": report.verdict is Verdict.FAIL,
         "named": any(mutant.names_cause(cause) for cause in causes),
+        "named_without_config": any(mutant.names_cause(leaf.cause) for leaf in alone.failures),
         "words": causes[0] if causes else "",
     }
     for peer in peers:
@@ -209,6 +211,7 @@ def run(only: str | None, networks: int, peers: bool, log: Callable[[str], Any])
         "bugs": len(bugs),
         "found": sum(row["found"] for row in bugs),
         "named": sum(row["named"] for row in bugs),
+        "named_without_config": sum(row["named_without_config"] for row in bugs),
         "missed": [f"{row['architecture']}: {row['bug']}" for row in bugs if not row["found"]],
         "not_named": [f"{row['architecture']}: {row['bug']}" for row in bugs if not row["named"]],
         "table": table,

@@ -58,6 +58,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 default_role = "code"
 napoleon_use_ivar = True
+napoleon_custom_sections = [("Keys", "params_style")]  # of a TypedDict
 napoleon_attr_annotations = False
 # Names of other libraries have no page here, and builds do not use the network.
 nitpick_ignore_regex = [("py:.*", r"(?!jaxmlp\.).*")]

@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 import jaxmlp
 
 FIELD = type(jaxmlp.Layer.W)
-SECTIONS = ("Args:", "Raises:", "Yields:", "Attributes:", "Example:", "Examples:")
+SECTIONS = ("Args:", "Keys:", "Raises:", "Yields:", "Attributes:", "Example:", "Examples:")
 LEAD = re.compile(r"^(Differences|Reference|References|Source): ")
 MARKS = re.compile(r"(`[^`]*`)|([*|]|(?<=\w)_(?=\W|$))")
 
@@ -36,9 +36,7 @@ def displayed_formula(translator: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def plain_text(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
-) -> None:
+def plain_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Turn the form of our docstrings into what napoleon reads.
 
     Nothing but `backquotes` is markup: |x| and a * b are formulas. What follows "Returns:" is a

@@ -1,7 +1,6 @@
 """Training: shuffled mini-batches, compiled chunks of steps, early stopping, evaluation."""
 
 from jaxmlp.training.evaluation import evaluate as evaluate
-from jaxmlp.training.executor import Executor as Executor
 from jaxmlp.training.fit import FitOptions as FitOptions
 from jaxmlp.training.fit import fit as fit
 from jaxmlp.training.history import History as History
