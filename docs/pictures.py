@@ -9,7 +9,7 @@ MARKERS = ("o", "s", "^")
 
 def panels(titles, **options):
     """Return one square panel a title, side by side."""
-    figure, axes = plt.subplots(1, len(titles), figsize=(2.1 * len(titles), 2.3), **options)
+    _, axes = plt.subplots(1, len(titles), figsize=(2.1 * len(titles), 2.3), **options)
     for panel, title in zip(np.atleast_1d(axes), titles, strict=True):
         panel.set_title(title)
         panel.grid(False)

@@ -45,6 +45,10 @@ from jaxmlp.verification.verdicts import judge
 
 VALUE_ROWS = 128
 VALUE_RTOL = {Precision.DOUBLE: 1e-9, Precision.SINGLE: 1e-5, Precision.HALF: 3e-2}
+RANDOM_NOTE = (
+    "fn gives {:.6g} and then {:.6g} at the same parameters: draw its random numbers once, and "
+    "pass them as arguments"
+)
 CONFIG_NOTE = (
     "with config=, the jaxmlp.MLPConfig of the network (jaxmlp verify --config), the slip in the "
     "backward pass that explains all failures can often be named"
@@ -203,13 +207,7 @@ def _check(
     leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
     notes, fault = _notes(case, gradients, noise, leaves), _value_fault(gradients, value, noise)
     if random:
-        fault, notes = (
-            "",
-            (
-                f"fn gives {value:.6g} and then {again:.6g} at the same parameters: draw its random "
-                "numbers once, and pass them as arguments",
-            ),
-        )
+        fault, notes = "", (RANDOM_NOTE.format(value, again),)
     return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, fault, notes)
 
 
