@@ -12,6 +12,8 @@ from rich.console import Console
 
 from jaxmlp import training
 from jaxmlp.checks import unknown_name
+from jaxmlp.cli import arguments
+from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.labelled import Labelled, load_labelled
 from jaxmlp.cli.options import parse_layers
@@ -27,7 +29,6 @@ from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import run_report
 
 _MODES = "; ".join(f"{name}: {says}" for name, says in MODES.items())
-_DATA, _NETWORK, _TRAINING, _OUTPUT = "Data", "Network", "Training", "Output"
 
 
 @dataclass(frozen=True)
@@ -59,127 +60,66 @@ def finetune(
         str,
         typer.Argument(help="A .csv file with a heading, or digits, mnist, fashion-mnist."),
     ],
-    mode: Annotated[
-        str, typer.Option(help="features, finetune or transfer.", rich_help_panel=_TRAINING)
-    ] = "finetune",
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of a .csv file with the labels.",
-            show_default=False,
-            rich_help_panel=_DATA,
-        ),
-    ] = None,
+    mode: Annotated[str, option(TRAINING, "features, finetune or transfer.")] = "finetune",
+    target: arguments.Target = None,
     classes: Annotated[
         str | None,
-        typer.Option(
-            help="Classes to learn, such as 8,9; default: all.",
-            show_default=False,
-            rich_help_panel=_DATA,
-        ),
+        option(DATA, "Classes to learn, such as 8,9; default: all.", default=False),
     ] = None,
     per_class: Annotated[
         int | None,
-        typer.Option(
-            help="Train on so few examples of each class.",
-            show_default=False,
-            rich_help_panel=_DATA,
-        ),
+        option(DATA, "Train on so few examples of each class.", default=False),
     ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=_DATA
-        ),
-    ] = None,
+    data_dir: arguments.DataDir = None,
     layer: Annotated[
-        int,
-        typer.Option(
-            help="Last hidden layer to keep, from 0; -1 is the last one.", rich_help_panel=_NETWORK
-        ),
+        int, option(NETWORK, "Last hidden layer to keep, from 0; -1 is the last one.")
     ] = -1,
-    hidden: Annotated[
-        str,
-        typer.Option(help="Sizes of new hidden layers in the head.", rich_help_panel=_NETWORK),
-    ] = "",
+    hidden: Annotated[str, option(NETWORK, "Sizes of new hidden layers in the head.")] = "",
     keep_head: Annotated[
-        bool,
-        typer.Option(
-            "--keep-head", help="Go on with the old head: same classes.", rich_help_panel=_NETWORK
-        ),
+        bool, option(NETWORK, "Go on with the old head: same classes.", "--keep-head")
     ] = False,
     frozen: Annotated[
         int | None,
-        typer.Option(
+        option(
+            TRAINING,
+            "Low layers that do not train, in mode finetune; default: half of the hidden.",
             "--freeze",
-            help="Low layers that do not train, in mode finetune; default: half of the hidden.",
-            show_default=False,
-            rich_help_panel=_TRAINING,
+            default=False,
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(
+        option(
+            TRAINING,
+            "Adam's, of the new head; old layers get a tenth. Default: 0.001.",
             "--learning-rate",
             "--lr",
-            help="Adam's, of the new head; old layers get a tenth. Default: 0.001.",
-            show_default=False,
-            rich_help_panel=_TRAINING,
+            default=False,
         ),
     ] = None,
-    batch_size: Annotated[
-        int, typer.Option(help="Examples a step; 0 takes all of them.", rich_help_panel=_TRAINING)
-    ] = 32,
+    batch_size: arguments.BatchSize = 32,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            help="Passes over the data, in each phase; default: about 2,000 steps, 10 to 200.",
-            show_default=False,
-            rich_help_panel=_TRAINING,
+        option(
+            TRAINING,
+            "Passes over the data, in each phase; default: about 2,000 steps, 10 to 200.",
+            default=False,
         ),
     ] = None,
-    l2: Annotated[
-        float, typer.Option(help="Weight of the L2 penalty.", rich_help_panel=_TRAINING)
-    ] = 0.0,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="Stop after so many epochs without a better validation loss, and keep the best.",
-            show_default=False,
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
+    l2: arguments.L2 = 0.0,
+    patience: arguments.Patience = None,
     temper: Annotated[
         bool,
-        typer.Option(
+        option(
+            OUTPUT,
+            "Fit a temperature on the validation part, and draw the reliability.",
             "--calibrate",
-            help="Fit a temperature on the validation part, and draw the reliability.",
-            rich_help_panel=_OUTPUT,
         ),
     ] = False,
-    seed: Annotated[
-        int, typer.Option(help="Of splits, weights and order.", rich_help_panel=_TRAINING)
-    ] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder to write; default: the next runs/DATA-MODE-NUMBER.",
-            show_default=False,
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing --out.", rich_help_panel=_OUTPUT)
-    ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            help="Print the test accuracy and the folder only.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = False,
+    seed: arguments.Seed = 0,
+    out: arguments.Out = None,
+    force: arguments.Force = False,
+    quiet: arguments.Quiet = False,
 ) -> None:
     """Teach a trained network a new task, in one of the lecture's three ways.
 

@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxmlp
-from jaxmlp.cli.options import LEARNING_RATES, parse_layers
+from jaxmlp.cli import arguments
+from jaxmlp.cli.arguments import option
+from jaxmlp.cli.options import parse_layers
 from jaxmlp.cli.problem import Problem, load_problem
 from jaxmlp.cli.run_folder import (
     MODEL_FILE,
@@ -29,7 +31,7 @@ from jaxmlp.sweeps import SweepResult
 from jaxmlp.training import EarlyStopping
 from jaxmlp.training.stopping import higher_is_better
 
-_DATA, _SWEEP, _TRAINING, _OUTPUT = "Data", "Sweep", "Training", "Output"
+SWEEP = "Sweep"  # a panel of the help
 SHOWN = 10
 
 
@@ -39,85 +41,41 @@ def sweep(
     ] = "digits",
     grid: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            SWEEP,
+            "NAME=VALUE,VALUE,... as often as wanted: learning_rate, l2, dropout_rate, "
+            "label_smoothing, init_scale, activation, ...  \\[default: learning_rate=1e-4,...,1e-1]",
             "--grid",
             "-g",
-            help="NAME=VALUE,VALUE,... as often as wanted: learning_rate, l2, dropout_rate, "
-            "label_smoothing, init_scale, activation, ...  [default: learning_rate=1e-4,...,1e-1]",
-            show_default=False,
-            rich_help_panel=_SWEEP,
+            default=False,
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of each setting.", rich_help_panel=_SWEEP)] = 3,
+    seeds: Annotated[int, option(SWEEP, "Runs of each setting.")] = 3,
     folds: Annotated[
-        int,
-        typer.Option(
-            help="Cross-validate in so many folds; 0 measures on the validation part.",
-            rich_help_panel=_SWEEP,
-        ),
+        int, option(SWEEP, "Cross-validate in so many folds; 0 measures on the validation part.")
     ] = 0,
     halving: Annotated[
-        bool,
-        typer.Option(
-            "--halving", help="Train all a little, the better ones longer.", rich_help_panel=_SWEEP
-        ),
+        bool, option(SWEEP, "Train all a little, the better ones longer.", "--halving")
     ] = False,
     executor: Annotated[
         str | None,
-        typer.Option(
-            help='"vmap", "one", "chunks of 16" or "measure"; a table decides without.',
-            show_default=False,
-            rich_help_panel=_SWEEP,
+        option(
+            SWEEP,
+            '"vmap", "one", "chunks of 16" or "measure"; a table decides without.',
+            default=False,
         ),
     ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of a table to predict.", show_default=False, rich_help_panel=_DATA
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=_DATA
-        ),
-    ] = None,
-    layers: Annotated[
-        str, typer.Option(help="Sizes of the hidden layers.", rich_help_panel=_TRAINING)
-    ] = "128",
-    activation: Annotated[
-        str, typer.Option(help="Of the hidden layers.", rich_help_panel=_TRAINING)
-    ] = "relu",
-    optimizer: Annotated[
-        str,
-        typer.Option(help=f"{', '.join(LEARNING_RATES)}.", rich_help_panel=_TRAINING),
-    ] = "adam",
-    batch_size: Annotated[
-        int, typer.Option(help="Examples a step; 0 takes all.", rich_help_panel=_TRAINING)
-    ] = 64,
-    epochs: Annotated[
-        int, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)
-    ] = 30,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            help="Stop a member after so many epochs without a better validation loss.",
-            show_default=False,
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of splits and runs.", rich_help_panel=_TRAINING)] = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder to write; default: the next runs/sweep-NUMBER.",
-            show_default=False,
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing --out.", rich_help_panel=_OUTPUT)
-    ] = False,
+    target: arguments.Target = None,
+    data_dir: arguments.DataDir = None,
+    layers: arguments.Layers = "128",
+    activation: arguments.ActivationName = "relu",
+    optimizer: arguments.OptimizerName = "adam",
+    batch_size: arguments.BatchSize = 64,
+    epochs: arguments.Epochs = 30,
+    patience: arguments.Patience = None,
+    seed: arguments.Seed = 0,
+    out: arguments.Out = None,
+    force: arguments.Force = False,
 ) -> None:
     """Train many networks in one program, and keep the best.
 

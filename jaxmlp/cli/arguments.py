@@ -1,0 +1,105 @@
+"""The options of the commands, each documented once; a command's signature is a list of them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jaxmlp.cli.options import SCHEDULES
+from jaxmlp.optimizers import OPTIMIZERS
+
+DATA, TABLES, NETWORK, TRAINING, OUTPUT = "Data", "Tables", "Network", "Training", "Output"
+
+
+def option(panel: str, help: str, *names: str, default: bool = True) -> Any:
+    """Describe an option.
+
+    Args:
+        panel: where the help shows it.
+        help: what it says there.
+        names: of the option, where they are not its argument's.
+        default: whether the help shows the default.
+    """
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=default)
+
+
+# Data
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=DATA),
+]
+Target = Annotated[str | None, option(TABLES, "Column to predict.", default=False)]
+Task = Annotated[
+    str | None,
+    option(TABLES, "classification or regression; inferred from the target.", default=False),
+]
+Drop = Annotated[str, option(TABLES, "Columns to leave out, such as a,b.")]
+Category = Annotated[str, option(TABLES, "Columns that are categories.")]
+Number = Annotated[str, option(TABLES, "Columns that are numbers.")]
+SchemaFile = Annotated[
+    Path | None,
+    option(
+        TABLES,
+        "JSON or TOML file that says what the columns are, as a run writes it.",
+        default=False,
+    ),
+]
+Group = Annotated[
+    str | None,
+    option(TABLES, "Column whose equal rows stay in one part of the split.", default=False),
+]
+Time = Annotated[
+    str | None,
+    option(TABLES, "Column to split by: early rows train, late ones test.", default=False),
+]
+Scaling = Annotated[str, option(TABLES, "Of numbers: robust, standard or quantile.")]
+
+# The network
+
+Layers = Annotated[str, option(NETWORK, "Sizes of the hidden layers, such as 512,256.")]
+ActivationName = Annotated[str, option(NETWORK, "Of the hidden layers: relu, tanh, gelu, ...")]
+Init = Annotated[str, option(NETWORK, "Weight initializer; auto: He or Xavier, by activation.")]
+BatchNorm = Annotated[bool, option(NETWORK, "Normalize the hidden layers.", "--batch-norm")]
+Dropout = Annotated[float, option(NETWORK, "Probability to drop a hidden unit.")]
+
+# Training
+
+OptimizerName = Annotated[str, option(TRAINING, f"{', '.join(OPTIMIZERS)}.")]
+LearningRate = Annotated[
+    float | None,
+    option(
+        TRAINING, "Default: 0.001 for adam; each rule has its own.", "--learning-rate", "--lr",
+        default=False,
+    ),
+]  # fmt: skip
+Schedule = Annotated[str, option(TRAINING, f"Of the learning rate: {', '.join(SCHEDULES)}.")]
+BatchSize = Annotated[int, option(TRAINING, "Examples a step; 0 takes all of them.")]
+Epochs = Annotated[int, option(TRAINING, "Passes over the data.")]
+L2 = Annotated[float, option(TRAINING, "Weight of the L2 penalty.")]
+LabelSmoothing = Annotated[float, option(TRAINING, "Share of the label spread over all classes.")]
+Clip = Annotated[float | None, option(TRAINING, "Largest norm of the gradient.", default=False)]
+Patience = Annotated[
+    int | None,
+    option(
+        TRAINING,
+        "Stop after so many epochs without a better validation loss, and keep the best.",
+        default=False,
+    ),
+]
+GradientName = Annotated[str, option(TRAINING, "manual (by hand) or autodiff (jax.grad).")]
+Dtype = Annotated[
+    str, option(TRAINING, "float32, float64, or bfloat16 products with float32 weights.")
+]
+Seed = Annotated[int, option(TRAINING, "Of splits, weights and order.")]
+
+# Output
+
+Out = Annotated[
+    Path | None,
+    option(OUTPUT, "Folder to write; default: the next runs/NAME-NUMBER.", default=False),
+]
+Force = Annotated[bool, option(OUTPUT, "Replace an existing --out.", "--force")]
+Quiet = Annotated[
+    bool, option(OUTPUT, "Print the test accuracy and the folder only.", "--quiet", "-q")
+]
