@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxmlp.verification.failure import Context, Failure, equal, fit
+from jaxmlp.verification.failure import Context, Failure, apart, equal, fit, written_factor
 
 
 def cause_of_shape(failure: Failure, context: Context) -> str:
@@ -60,16 +60,19 @@ def _scaled(failure: Failure, context: Context) -> str:
     named = name_factor(float(factor), failure, context)
     if residual > failure.near * max(1.0, abs(factor)) or (failure.true.size == 1 and not named):
         return ""
-    return f"{factor:.4g} x the true gradient in every entry{': ' + named if named else ''}"
+    if named:
+        return f"{factor:.4g} x the true gradient in every entry: {named}"
+    return f"{written_factor(float(factor))} x the true gradient in every entry"
 
 
 def name_factor(factor: float, failure: Failure, context: Context) -> str:
     """Say what a constant factor between claim and truth usually comes from."""
-    if math.isclose(factor, -1.0, rel_tol=1e-4):
+    precision = min(1e-4, failure.near / np.abs(failure.true).max())  # of the factor
+    if math.isclose(factor, -1.0, rel_tol=precision):
         return "the sign is wrong"
     for value, words in _known_factors(failure, context):
         for sign, prefix in ((1.0, ""), (-1.0, "the sign is wrong, and ")):
-            if math.isclose(factor, sign * value, rel_tol=1e-4):
+            if math.isclose(factor, sign * value, rel_tol=precision):
                 return prefix + words
     return ""
 
@@ -128,7 +131,7 @@ def _few_entries(failure: Failure, context: Context) -> str:
     if not 0 < len(where) <= max(3, g.size // 100) or len(where) == g.size:
         return ""
     found = ", ".join(
-        f"{list(map(int, i))} is {g[tuple(i)]:.4g} instead of {true[tuple(i)]:.4g}"
+        f"{list(map(int, i))} is {' instead of '.join(apart(g[tuple(i)], true[tuple(i)]))}"
         for i in where[:3]
     )
     return f"{len(where)} of {g.size} entries wrong: {found}{', ...' if len(where) > 3 else ''}"

@@ -24,7 +24,7 @@ class LeafEvidence(NamedTuple):
         claimed: the claimed gradient, (size,).
         autodiff: jax.grad, (size,), or None.
         tolerance: difference between the two that rounding explains, (size,).
-        negligible: what counts as nothing beside the gradient of the other leaves.
+        negligible: what counts as nothing beside the gradient of all leaves, (size,).
         differences: finite differences along this leaf's probes.
         is_entry: which probes are single entries.
         predicted: claimed slope along each probe.
@@ -38,7 +38,7 @@ class LeafEvidence(NamedTuple):
     claimed: np.ndarray
     autodiff: np.ndarray | None
     tolerance: np.ndarray
-    negligible: float
+    negligible: np.ndarray
     differences: Differences
     is_entry: np.ndarray
     predicted: np.ndarray
@@ -54,7 +54,7 @@ def collect(
     noise: Noise,
     probes: Probes,
     differences: Differences,
-    value: float,
+    largest: np.ndarray,
 ) -> list[LeafEvidence]:
     """Put together the evidence on each leaf.
 
@@ -65,17 +65,14 @@ def collect(
         noise: of the function and of both gradients.
         probes: directions, n of them.
         differences: of the function along the probes.
-        value: of the function.
+        largest: size of each entry of the gradient, here and farther away, (n_parameters,).
 
     Returns:
         One entry a leaf.
     """
-    reference = claimed if autodiff is None else autodiff
-    largest = float(np.abs(np.nan_to_num(reference)).max(initial=0.0))
     # where a leaf's gradient cancels to 0, the last digits of what cancels are left
-    roundoff = noise.precision.roundoff
-    last_digits = 8 * roundoff * largest + 2.0**-50 * abs(value)
-    tolerances = last_digits + np.concatenate(
+    size, roundoff = _size_of_all(point, largest), noise.precision.roundoff
+    tolerances = 8 * roundoff * size + np.concatenate(
         [
             tolerance(
                 claimed[part],
@@ -101,7 +98,7 @@ def collect(
                 claimed=claimed[part],
                 autodiff=None if autodiff is None else autodiff[part],
                 tolerance=tolerances[part],
-                negligible=max(1e-6, 2 * roundoff) * largest + 2.0**-48 * abs(value),
+                negligible=max(1e-6, 2 * roundoff) * size[part],
                 differences=Differences(
                     *(x if x is differences.steps else x[mine] for x in differences)
                 ),
@@ -113,6 +110,17 @@ def collect(
             )
         )
     return leaves
+
+
+def _size_of_all(point: Point, largest: np.ndarray) -> np.ndarray:
+    """Return the size of the whole gradient beside which an entry may be nothing, (n_parameters,).
+
+    It is seen twice, as it is and in units of the parameters: sizes of 1e-30 and of 1e30 may stand
+    side by side, and a leaf is small only if it is small in both.
+    """
+    unit = unit_of(point)
+    in_units = (unit * largest).max(initial=0.0) / unit
+    return np.minimum(largest.max(initial=0.0), in_units)
 
 
 def tolerance(

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-NEAR = 1e-5  # of the leaf's largest entry: a cause explains the claim if it comes this close
+NEAR = 1e-5  # of the leaf's largest entry: a cause explains the claim if it comes this close,
+OF_GAP = 0.01  # and leaves no more than this share of what it is to explain
 
 
 class Context(NamedTuple):
@@ -44,9 +45,41 @@ class Failure(NamedTuple):
     near: float
 
 
+def nearness(claimed: np.ndarray, true: np.ndarray, tolerance: float) -> float:
+    """Return the largest difference at which a cause still explains a claim."""
+    near = max(10 * tolerance, NEAR * np.abs(true).max(initial=0.0))
+    if claimed.shape != true.shape:
+        return near
+    return max(tolerance, min(near, OF_GAP * np.abs(claimed - true).max(initial=0.0)))
+
+
 def equal(a: np.ndarray, b: np.ndarray, near: float) -> bool:
     """Return whether arrays of the same shape agree to `near`."""
     return a.shape == b.shape and bool(np.all(np.abs(a - b) <= near))
+
+
+def apart(a: float, b: float) -> tuple[str, str]:
+    """Write two numbers with four digits, or with as many as tell them apart.
+
+    >>> apart(0.5, 1 / 3), apart(1.00012345, 1.0)
+    (('0.5', '0.3333'), ('1.00012', '1'))
+    """
+    for digits in range(4, 16):
+        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
+            break
+    else:
+        digits = 4
+    shown = digits if digits == 4 else digits + 1
+    return f"{a:.{shown}g}", f"{b:.{shown}g}"
+
+
+def written_factor(factor: float) -> str:
+    """Write a factor so that it cannot be taken for a round number that it is not.
+
+    >>> written_factor(2.0), written_factor(5 / 3), written_factor(1.0001)
+    ('2', '1.667', '1.0001')
+    """
+    return apart(factor, float(f"{factor:.2g}"))[0]
 
 
 def fit(claimed: np.ndarray, *basis: np.ndarray) -> tuple[np.ndarray, float]:

@@ -12,7 +12,7 @@ from jaxmlp.types import PyTree
 from jaxmlp.verification.causes import explain, true_gradient
 from jaxmlp.verification.differences import central_differences, choose_probes
 from jaxmlp.verification.evidence import LeafEvidence, collect
-from jaxmlp.verification.failure import NEAR, Context, Failure
+from jaxmlp.verification.failure import Context, Failure, apart, nearness
 from jaxmlp.verification.functions import (
     ManyPoints,
     Point,
@@ -26,6 +26,7 @@ from jaxmlp.verification.noise import (
     HALF_STEP,
     SAMPLES,
     Noise,
+    far_points,
     gradient_noise,
     ray,
     steps_for,
@@ -46,7 +47,7 @@ from jaxmlp.verification.verdicts import judge
 VALUE_ROWS = 128
 VALUE_RTOL = {Precision.DOUBLE: 1e-9, Precision.SINGLE: 1e-5, Precision.HALF: 3e-2}
 RANDOM_NOTE = (
-    "fn gives {:.6g} and then {:.6g} at the same parameters: draw its random numbers once, and "
+    "fn gives {} and then {} at the same parameters: draw its random numbers once, and "
     "pass them as arguments"
 )
 CONFIG_NOTE = (
@@ -171,6 +172,8 @@ class _Gradients(NamedTuple):
         autodiff: jax.grad, (n_parameters,), or None.
         obstacle: why jax.grad is absent, or "".
         noise: of both, for each entry that of its leaf, (n_parameters,).
+        largest: size of each entry here or at points far away, whichever is larger,
+            (n_parameters,).
     """
 
     claim: Claim
@@ -178,6 +181,7 @@ class _Gradients(NamedTuple):
     autodiff: np.ndarray | None
     obstacle: str
     noise: np.ndarray
+    largest: np.ndarray
 
 
 def _check(
@@ -195,7 +199,7 @@ def _check(
     noise = _noise(case, value, gradients, rng, *traced)
     probes = choose_probes(point, max_entries, n_directions, rng)
     differences = central_differences(case.value, point, probes, value, noise.value)
-    evidence = collect(point, claim.vector, autodiff, noise, probes, differences, value)
+    evidence = collect(point, claim.vector, autodiff, noise, probes, differences, gradients.largest)
     leaves = [judge(leaf) for leaf in evidence]
     cut = {} if claim.faults else cut_to_16_bits(point, claim.vector, autodiff, traced[0])
     leaves = [
@@ -207,31 +211,39 @@ def _check(
     leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
     notes, fault = _notes(case, gradients, noise, leaves), _value_fault(gradients, value, noise)
     if random:
-        fault, notes = "", (RANDOM_NOTE.format(value, again),)
+        fault, notes = "", (RANDOM_NOTE.format(*apart(value, again)),)
     return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, fault, notes)
 
 
 def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gradients:
-    """Call both gradients along a random ray for each step; all rays start at the point itself."""
+    """Call both gradients along a random ray for each step, all of which start at the point."""
     point, here = case.point, 0
     signs = rng.choice([-1.0, 1.0], (len(steps), len(point.vector)))
     rays = zip(unit_of(point) * signs, steps, strict=True)
-    points = np.concatenate([ray(point, direction, step) for direction, step in rays])
+    near = [ray(point, direction, step) for direction, step in rays]
+    points = np.concatenate([*near, far_points(point, rng)])
     values, claims = case.claim(points)
     claim = take_apart(jax.tree.map(lambda leaf: leaf[here], claims), point)
-    samples = stacked_vectors(claims, point, len(points)).reshape(len(steps), len(SAMPLES), -1)
-    noise, autodiff, obstacle = gradient_noise(samples, point), None, ""
+    vectors = stacked_vectors(claims, point, len(points))
+    noise, autodiff, obstacle = gradient_noise(_by_ray(vectors), point), None, ""
     try:
         grads = case.autodiff(points)
     except Exception as error:  # numpy code, a while loop, ...: fn itself has run before
         obstacle = type(error).__name__
     else:
-        samples = stacked_vectors(grads, point, len(points)).reshape(samples.shape)
-        by_jax = gradient_noise(samples, point)
+        vectors = stacked_vectors(grads, point, len(points))
+        by_jax = gradient_noise(_by_ray(vectors), point)
         noise = noise + np.where(np.isfinite(by_jax), by_jax, 0.0)  # NaN is jax.grad's own affair
-        autodiff = samples[0, here]
+        autodiff = vectors[here]
     value = None if values is None else values[here]
-    return _Gradients(claim, value, autodiff, obstacle, noise)
+    seen = np.abs(vectors[[here, -2, -1]])
+    largest = np.where(np.isfinite(seen), seen, 0.0).max(axis=0)
+    return _Gradients(claim, value, autodiff, obstacle, noise, largest)
+
+
+def _by_ray(vectors: np.ndarray) -> np.ndarray:
+    """Return what was found along the rays, (rays, 8, n_parameters), not at the far points."""
+    return vectors[:-2].reshape(-1, len(SAMPLES), vectors.shape[1])
 
 
 def _noise(
@@ -275,7 +287,7 @@ def _diagnose(
         if true is None:
             continue
         claimed = claim.misfits.get(l, point.leaf(claim.vector, l))
-        near = max(10 * found.tolerance.max(), NEAR * np.abs(true).max())
+        near = nearness(claimed, true, found.tolerance.max())
         param = point.leaf(point.vector, l)
         failures.append(Failure(l, leaf.name, claimed, true, param, near))
     causes = explain(failures, claim.vector, point, case.context)
@@ -317,4 +329,5 @@ def _value_fault(gradients: _Gradients, value: float, noise: Noise) -> str:
     claimed = float(gradients.claimed_value)
     if abs(claimed - value) <= 1e3 * noise.value + VALUE_RTOL[noise.precision] * abs(value):
         return ""
-    return f"{claimed:.8g} came with the gradient, but fn returns {value:.8g}"
+    came, returned = apart(claimed, value)
+    return f"{came} came with the gradient, but fn returns {returned}"

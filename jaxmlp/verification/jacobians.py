@@ -50,6 +50,7 @@ def check_jacobian(
 
     Raises:
         TypeError: if a function cannot be called or x has no floating leaves.
+        ValueError: if fn's output is empty.
 
     Example:
         >>> f = lambda x: jnp.array([x[0] * x[1], x[1] ** 2])
@@ -108,12 +109,14 @@ def check_vjp(
 
     Raises:
         TypeError: if a function cannot be called or x has no floating leaves.
+        ValueError: if fn's output is empty, or n_cotangents is below 1.
 
     Example:
         >>> d_tanh = lambda d_h, z: d_h * (1 - jnp.tanh(z) ** 2)
         >>> check_vjp(d_tanh, jnp.tanh, jnp.linspace(-2.0, 2.0, 5)).passed
         True
     """
+    _check_count("n_cotangents", n_cotangents)
     shape, rng = _output_shape(fn, x, args, kwargs), np.random.default_rng(seed)
     reports = {}
     for i in range(n_cotangents):
@@ -159,6 +162,7 @@ def check_hvp(
 
     Raises:
         TypeError: if JAX cannot trace one of the functions.
+        ValueError: if n_vectors is below 1.
 
     Example:
         >>> f = lambda w: jnp.sum(w**3)
@@ -167,6 +171,7 @@ def check_hvp(
 
     Reference: Pearlmutter, 1994, Neural Computation 6:147.
     """
+    _check_count("n_vectors", n_vectors)
     rng, reports = np.random.default_rng(seed), {}
     options = dict(kwargs or {})
     _check_traceable(value_and_grad_fn, params, args, options)
@@ -245,7 +250,18 @@ def _output_shape(
 ) -> tuple[int, ...]:
     with float64_arithmetic():
         x, args, options = promote((x, args, dict(kwargs or {})))
-        return tuple(np.shape(fn(x, *args, **options)))
+        shape = tuple(np.shape(fn(x, *args, **options)))
+    if not np.prod(shape):
+        raise ValueError(
+            f"fn returned an array of shape {shape}, which has no entries to differentiate; return "
+            "at least one number."
+        )
+    return shape
+
+
+def _check_count(name: str, count: int) -> None:
+    if count < 1:
+        raise ValueError(f"{name} is {count}, so nothing would be compared; give at least 1.")
 
 
 def _contract(weight: np.ndarray, jacobian: Any) -> Any:

@@ -19,6 +19,7 @@ from jaxmlp.verification.precision import Precision
 
 SAMPLES = np.arange(8)  # the first is p itself
 DOUBLE_STEP, SINGLE_STEP, HALF_STEP = 2.0**-48, 2.0**-20, 2.0**-6
+FAR = 0.25  # of a parameter's own size, no farther than finite differences go
 RESPONSE_STEP = 2.0**-14  # large enough for float32 to follow, too small for 16 bits
 
 
@@ -37,12 +38,24 @@ class Noise(NamedTuple):
     precision: Precision
 
 
+def root_mean_square(x: np.ndarray) -> np.ndarray:
+    """Return sqrt(mean x^2) over the first axis, without leaving the range of floats; 0 of none.
+
+    >>> print(f"{root_mean_square(np.array([3e-200, 4e-200])):.4g}")
+    3.536e-200
+    """
+    scale = np.abs(x).max(axis=0, initial=0.0)
+    scale = np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
+    mean: np.ndarray = np.sum((x / scale) ** 2, axis=0) / max(1, len(x))
+    return scale * np.sqrt(mean)
+
+
 def unit_of(point: Point) -> np.ndarray:
     """Return the natural size of each parameter: its own or its leaf's, whichever is larger."""
     unit = np.empty_like(point.vector)
     for part in point.slices:
         leaf = np.abs(point.vector[part])
-        typical = np.sqrt(np.mean(leaf**2)) if leaf.size else 0.0
+        typical = root_mean_square(leaf)
         unit[part] = np.maximum(leaf, typical if typical > 0 else 1.0)
     return np.where(np.isfinite(unit), unit, 1.0)
 
@@ -52,10 +65,20 @@ def ray(point: Point, direction: np.ndarray, step: float) -> np.ndarray:
     return point.vector + (step * SAMPLES)[:, None] * direction
 
 
+def far_points(point: Point, rng: np.random.Generator) -> np.ndarray:
+    """Return two points well away from the parameters, to both sides, (2, n_parameters).
+
+    What cancels in the gradient at the parameters need not cancel there, so its size can be seen.
+    """
+    move = FAR * unit_of(point) * rng.choice([-1.0, 1.0], len(point.vector))
+    return np.stack([point.vector + move, point.vector - move])
+
+
 def third_difference_noise(samples: np.ndarray) -> np.ndarray:
     """Return the noise of each column of samples along a ray, (8, ...); inf where not finite."""
-    noise = np.sqrt(np.mean(np.diff(samples[1:], n=3, axis=0) ** 2, axis=0) / 20)
-    return np.where(np.isfinite(noise), noise, np.inf)
+    noise = root_mean_square(np.diff(samples[1:], n=3, axis=0)) / np.sqrt(20)
+    finite: np.ndarray = np.where(np.isfinite(noise), noise, np.inf)
+    return finite
 
 
 def steps_for(*precisions: Precision | None) -> list[float]:
@@ -115,7 +138,7 @@ def value_noise(
         single = np.array_equal(samples, samples.astype(np.float32).astype(np.float64))
         precision = (Precision.SINGLE if single else Precision.DOUBLE, Precision.HALF)[stairs]
     noise = max(float(third_difference_noise(values)) for values in samples)
-    return max(noise, precision.roundoff * abs(value)), precision
+    return max(noise, precision.roundoff * abs(value), precision.tiny), precision
 
 
 def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:
@@ -128,7 +151,7 @@ def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:
     noise = np.max([third_difference_noise(part) for part in samples], axis=0)
     spread = np.empty_like(noise)
     for part in point.slices:
-        spread[part] = np.sqrt(np.mean(noise[part] ** 2)) if noise[part].size else 0.0
+        spread[part] = root_mean_square(noise[part])
     return spread
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmlp.verification.failure import NEAR, Failure, equal, fit
+from jaxmlp.verification.failure import NEAR, Failure, apart, equal, fit, written_factor
 
 
 def weak_cause(failure: Failure) -> str:
@@ -41,7 +41,8 @@ def _factor(claimed: np.ndarray, true: np.ndarray) -> str:
         return ": 0"
     (factor,), residual = fit(claimed, true)
     same = residual <= NEAR * np.abs(claimed).max()
-    return f": {factor:.4g} x the true gradient" if same and claimed.size > 1 else ""
+    factor_known = same and claimed.size > 1
+    return f": {written_factor(float(factor))} x the true gradient" if factor_known else ""
 
 
 def _signs(failure: Failure) -> str:
@@ -75,6 +76,6 @@ def _nothing_in_common(failure: Failure) -> str:
     worst = np.unravel_index(int(np.argmax(gap)), failure.true.shape)
     return (
         f"differs from the true gradient in {int((gap > failure.near).sum())} of {g.size} entries"
-        f"{cosine}; most at {list(map(int, worst))}: {failure.claimed[worst]:.4g} instead of "
-        f"{failure.true[worst]:.4g}"
+        f"{cosine}; most at {list(map(int, worst))}: "
+        f"{' instead of '.join(apart(failure.claimed[worst], failure.true[worst]))}"
     )

@@ -30,6 +30,11 @@ class Precision(enum.IntEnum):
         """The largest relative error of rounding; of HALF, that of bfloat16."""
         return (2.0**-53, 2.0**-24, 2.0**-9)[self]
 
+    @property
+    def tiny(self) -> float:
+        """The smallest number with all its digits; what is smaller may be flushed to 0."""
+        return (2.0**-1022, 2.0**-126, 2.0**-126)[self]
+
 
 def traced_precision(call: Callable[[PyTree], Any], params: PyTree) -> Precision | None:
     """Return the coarsest precision that parameters flow through; None if `call` has no trace."""

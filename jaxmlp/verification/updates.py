@@ -78,6 +78,7 @@ def check_update_rule(
 
     Raises:
         TypeError: if a rule is not a pair of functions.
+        ValueError: if there is nothing to compare: no step, or no parameters.
 
     Example:
         >>> import optax
@@ -88,6 +89,8 @@ def check_update_rule(
         >>> check_update_rule(wrong, optax.sgd(0.1), jnp.ones(3)).cause
         '-1 x the reference: the sign is wrong'
     """
+    if not jax.tree.leaves(params):
+        raise ValueError("params has no leaves, so no step can be compared; pass arrays.")
     (init, update), (ref_init, ref_update) = _pair("rule", rule), _pair("reference", reference)
     rtol, notes = _tolerance(rule)
     with float64_arithmetic():
@@ -105,6 +108,9 @@ def check_update_rule(
             if found:
                 return UpdateReport(False, step, *found, compared, notes)
             params = jax.tree.map(lambda p, u: p + u, params, ref_updates)
+    if step < 0:
+        what = f"n_steps is {n_steps}" if grads is None else "grads is empty"
+        raise ValueError(f"{what}, so no step was compared; give at least one.")
     return UpdateReport(True, step + 1, compared=compared, notes=notes)
 
 

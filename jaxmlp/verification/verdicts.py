@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxmlp.verification.differences import SAFETY
 from jaxmlp.verification.evidence import LeafEvidence
+from jaxmlp.verification.noise import root_mean_square
 from jaxmlp.verification.report import LeafReport, Verdict
 
 INFORMATIVE = 0.1  # evidence counts when its uncertainty is below this share of the gradient
@@ -133,9 +134,9 @@ def _judge_by_both(
         most_seen = 2 * leaf.differences.kink.sum() <= len(leaf.differences.kink)
         if claim.contradicts and most_seen and min(claim.share, autodiff.share) >= HIDDEN_SHARE:
             return Verdict.FAIL, f"finite differences contradict it ({words})", HIDDEN
-        rms = float(np.sqrt(np.mean(leaf.autodiff**2))) if leaf.autodiff.size else 0.0
+        rms = root_mean_square(leaf.autodiff)
         # a gap this small speaks for itself, even where noise would have allowed a larger one
-        if gap.max(initial=0.0) <= max(INFORMATIVE * rms, leaf.negligible):
+        if (gap <= np.maximum(INFORMATIVE * rms, leaf.negligible)).all():
             return Verdict.PASS, words, ""
         if claim.supports:
             return Verdict.PASS, f"{words}; jax.grad is too noisy to add to it", ""

@@ -79,7 +79,11 @@ def test_parquet_keeps_its_types(tmp_path):
         ("a.csv", b'a,b\n"1,2\n3,4\n', "never closed"),
         ("a.csv", b"PK\x03\x04\x00\x00", "binary data"),
         ("a.csv.gz", b"a,b\n1,2\n", "not what its name says"),
-        ("a.csv.gz", gzip.compress(b"a,b\n" + bytes(range(48, 58)) * 999, mtime=0)[:-9], "truncated"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"a,b\n" + bytes(range(48, 58)) * 999, mtime=0)[:-9],
+            "truncated",
+        ),
         ("a.parquet", b"a,b\n1,2\n", "no Parquet file"),
         ("a.xlsx", b"", "no table that can be read"),
     ],

@@ -50,6 +50,17 @@ def test_jacobians_and_vector_products():
     assert not check_vjp(lambda ct, x: right(x).T @ ct + 1.0, f, x).passed
 
 
+def test_products_of_nothing_are_refused():
+    x, empty = np.ones(2), lambda x: x[:0]
+    for check in (check_jacobian, check_vjp):
+        with pytest.raises(ValueError, match="has no entries to differentiate"):
+            check(lambda *a: jnp.zeros((0, 2)), empty, x)
+    with pytest.raises(ValueError, match="n_cotangents is 0"):
+        check_vjp(lambda ct, x: ct, lambda x: x, x, n_cotangents=0)
+    with pytest.raises(ValueError, match="n_vectors is 0"):
+        check_hvp(d_quadratic, quadratic, np.ones(3), n_vectors=0)
+
+
 @pytest.mark.slow
 def test_the_walk_through_has_the_lecture_s_numbers(tmp_path):
     config = jaxmlp.MLPConfig((2, 2, 1), "relu")

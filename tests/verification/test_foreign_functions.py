@@ -182,3 +182,25 @@ def test_slips_are_named(grads, words):
     report = check_gradients(grads, lambda w: 0.5 * jnp.sum(w**2), w)
     assert report.verdict is Verdict.FAIL
     assert any(re.search(words, str(leaf)) for leaf in report.failures), str(report)
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1.0001, "1.0001 x the true gradient in every entry"),
+        (1 + 3e-7, "1.0000003 x the true gradient in every entry"),
+        (2.0002, "2.0002 x the true gradient in every entry"),
+        (-1.0002, "-1.0002 x the true gradient in every entry"),
+        (0.37123, "0.3712 x the true gradient in every entry"),
+    ],
+)
+def test_a_factor_near_a_round_one_is_written_with_the_digits_that_differ(factor, words):
+    f = lambda w: 0.5 * jnp.sum(w**2)  # noqa: E731
+    report = check_gradients(lambda w: factor * w, f, jnp.array([1.0, 2.0, 3.0, 5.0, 7.0]))
+    assert report.failures[0].cause == words
+
+
+def test_an_entry_that_differs_late_is_written_with_the_digits_that_differ():
+    w = jnp.arange(1.0, 8.0)
+    report = check_gradients(lambda w: w.at[2].add(3e-5), lambda w: 0.5 * jnp.sum(w**2), w)
+    assert "[2] is 3.00003 instead of 3" in report.failures[0].cause

@@ -80,3 +80,16 @@ def test_given_gradients_are_used():
 def test_a_rule_that_is_none_is_refused():
     with pytest.raises(TypeError, match="not a pair of functions"):
         check_update_rule(0.1, optax.sgd(0.1), PARAMS)
+
+
+@pytest.mark.parametrize(
+    ("params", "options", "words"),
+    [
+        (PARAMS, {"n_steps": 0}, "n_steps is 0, so no step was compared"),
+        (PARAMS, {"grads": []}, "grads is empty, so no step was compared"),
+        ({}, {}, "params has no leaves"),
+    ],
+)
+def test_nothing_compared_is_no_pass(params, options, words):
+    with pytest.raises(ValueError, match=words):
+        check_update_rule(optax.sgd(0.1), optax.sgd(0.1), params, **options)
