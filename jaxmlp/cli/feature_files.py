@@ -1,8 +1,6 @@
 """Features from files, one block at a time: no file has to fit into memory."""
 
-import gzip
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +8,7 @@ import numpy as np
 
 from jaxmlp.cli.problem import DATA_SETS, find_data_dir
 from jaxmlp.data import load_digits, load_idx
-from jaxmlp.data.tables import is_table_file, read_table_blocks
+from jaxmlp.data.tables import is_table_file, read_table_blocks, with_numbers
 
 BLOCK_ROWS = 8192
 
@@ -33,10 +31,10 @@ def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> 
     """Read a file or a data set by name.
 
     Args:
-        data: a .csv, .csv.gz, .npy or .npz file, or the name of a data set (its test part).
+        data: a table's file (.csv, .csv.gz, .parquet), a .npy or .npz file, or the name of a data
+            set (its test part).
         data_dir: for MNIST and Fashion-MNIST.
-        of_words: whether the columns are of all kinds, and so are read as a training table is:
-            cells of a CSV as text, Parquet too.
+        of_words: whether the columns are of all kinds, so that cells stay the text they are.
 
     Yields:
         Blocks of at most `BLOCK_ROWS` rows.
@@ -57,17 +55,17 @@ def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} (nor a data set of that name).")
     name = path.name.lower()
-    if of_words and is_table_file(name):
+    if is_table_file(name):
         row = 0
         for table in read_table_blocks(path, BLOCK_ROWS):
-            yield Block(table, row, table.attrs["done"])
+            yield Block(table if of_words else _features(table), row, table.attrs["done"])
             row += len(table)
-    elif name.endswith((".csv", ".csv.gz")):
-        yield from _csv_blocks(path)
     elif name.endswith((".npy", ".npz")):
         yield from _array_blocks(_read_numpy(path))
     else:
-        raise ValueError(f"{path} is no .csv, .npy or .npz file; convert it to one of these.")
+        raise ValueError(
+            f"{path} is no .csv, .parquet, .npy or .npz file; convert it to one of these."
+        )
 
 
 def _array_blocks(x: np.ndarray) -> Iterator[Block]:
@@ -77,32 +75,10 @@ def _array_blocks(x: np.ndarray) -> Iterator[Block]:
         yield Block(x[start : start + BLOCK_ROWS], start, min(1.0, (start + BLOCK_ROWS) / len(x)))
 
 
-def _csv_blocks(path: Path) -> Iterator[Block]:
-    import pandas as pd
-
-    try:
-        first = pd.read_csv(path, nrows=0).columns[0]
-        header = None if _is_number(first) else 0  # no heading: the first line is data
-        size, row = path.stat().st_size, 0
-        unpack: Any = gzip.open if path.suffix.lower() == ".gz" else nullcontext
-        with path.open("rb") as raw, unpack(raw) as file:
-            reader = pd.read_csv(file, header=header, chunksize=BLOCK_ROWS, low_memory=False)
-            for table in reader:
-                block = table.to_numpy() if header is None else table
-                yield Block(block, row, min(1.0, raw.tell() / size))
-                row += len(table)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {str(error).strip()}.") from error
-    if row == 0:
-        raise ValueError(f"{path} has a heading, but no rows; give at least one.")
-
-
-def _is_number(text: object) -> bool:
-    try:
-        float(str(text))
-    except ValueError:
-        return False
-    return True
+def _features(table: Any) -> Any:
+    """Columns of numbers, by name; by place where the file has no heading."""
+    numbers = with_numbers(table)
+    return numbers if table.attrs["headed"] else numbers.to_numpy()
 
 
 def _read_numpy(path: Path) -> np.ndarray:

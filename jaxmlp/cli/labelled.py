@@ -8,6 +8,7 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.problem import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
 from jaxmlp.data import Dataset, from_arrays, train_test_split
+from jaxmlp.data.tables import read_table, with_numbers
 from jaxmlp.models import Model, prepare
 
 
@@ -63,18 +64,13 @@ def load_labelled(
 
 
 def _read_table(model: Model, data: str, target: str | None) -> Dataset:
-    import pandas as pd
-
     path = Path(data)
     if not path.is_file():
         known = ", ".join(DATA_SETS)
         raise FileNotFoundError(f"there is no file {path}, nor a data set of that name: {known}.")
     if target is None:
         raise ValueError(f"say which column of {path} holds the labels: --target NAME.")
-    try:
-        table = pd.read_csv(path)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as CSV: {str(error).strip()}.") from error
+    table = with_numbers(read_table(path))
     if target not in table.columns:
         raise unknown_name(f"column of {path}", target, map(str, table.columns))
     x = prepare(model, table.drop(columns=target), what=data)

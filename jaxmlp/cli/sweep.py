@@ -44,7 +44,8 @@ def sweep(
         option(
             SWEEP,
             "NAME=VALUE,VALUE,... as often as wanted: learning_rate, l2, dropout_rate, "
-            "label_smoothing, init_scale, activation, ...  \\[default: learning_rate=1e-4,...,1e-1]",
+            "label_smoothing, init_scale, activation, ...  "
+            "\\[default: learning_rate=1e-4,...,1e-1]",
             "--grid",
             "-g",
             default=False,

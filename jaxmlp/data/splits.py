@@ -29,24 +29,31 @@ def train_test_split(
         >>> len(train.x), sorted(test.y.tolist())
         (6, [0, 0, 1, 1])
     """
+    n_test = _count_rows(test_size, len(data.x))
+    if data.class_names is not None:
+        _check_classes(data, n_test)
+    labels = None if data.class_names is None else data.y
+    first, second = split_at_random(np.arange(len(data.x)), n_test, seed, labels)
+    return data.take(first), data.take(second)
+
+
+def split_at_random(
+    rows: np.ndarray, n_second: int, seed: int, labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split row numbers into two parts, as scikit-learn does; by class where there are labels.
+
+    Raises:
+        ImportError: if scikit-learn is not installed, with the command that installs it.
+    """
     try:
-        from sklearn.model_selection import train_test_split as split_indices
+        from sklearn.model_selection import train_test_split as split
     except ImportError as error:
         raise ImportError(
             "splits are made with scikit-learn, which is not installed. Install it with: "
             "pip install 'jaxmlp[sklearn]'"
         ) from error
-    n_test = _count_rows(test_size, len(data.x))
-    if data.class_names is not None:
-        _check_classes(data, n_test)
-    rows = np.arange(len(data.x))
-    first, second = split_indices(
-        rows,
-        test_size=n_test,
-        random_state=seed,
-        stratify=None if data.class_names is None else data.y,
-    )
-    return data.take(first), data.take(second)
+    first, second = split(rows, test_size=n_second, random_state=seed, stratify=labels)
+    return first, second
 
 
 def _count_rows(test_size: float | int, n_rows: int) -> int:

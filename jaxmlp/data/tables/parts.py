@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.splits import split_at_random
 from jaxmlp.data.tables.inference import infer_column
 from jaxmlp.data.tables.values import to_days, to_numbers, to_words
 
@@ -74,22 +75,12 @@ def split_rows(
 def _halves(
     rows: np.ndarray, y: np.ndarray, stratify: bool, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        from sklearn.model_selection import train_test_split
-    except ImportError as error:
-        raise ImportError(
-            "splits are made with scikit-learn, which is not installed. Install it with: "
-            "pip install 'jaxmlp[sklearn]'"
-        ) from error
     size = max(1, round(share * len(rows)))
     if stratify:
         classes, counts = np.unique(y[rows], return_counts=True)
         size = max(size, len(classes))
         stratify = counts.min() >= 2 and len(rows) - size >= len(classes)
-    first, second = train_test_split(
-        rows, test_size=size, random_state=seed, stratify=y[rows] if stratify else None
-    )
-    return first, second
+    return split_at_random(rows, size, seed, y[rows] if stratify else None)
 
 
 def _by_group(words: Any, name: str, seed: int, test: float, validation: float) -> Parts:

@@ -13,6 +13,7 @@ import lzma
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -96,7 +97,8 @@ def read_table_blocks(path: str | Path, rows: int | None = BLOCK_ROWS) -> Iterat
         rows: of a block, at most; None reads all in one.
 
     Yields:
-        pandas DataFrames, whose attrs["done"] is the share of the file read so far, in [0, 1].
+        pandas DataFrames, whose attrs["done"] is the share of the file read so far, in [0, 1], and
+            attrs["headed"] says whether the file names its columns.
 
     Raises:
         As `read_table`; what is wrong far into the file is found when it is reached.
@@ -137,7 +139,7 @@ def _csv_blocks(path: Path, rows: int | None) -> Iterator[Any]:
                     if not len(block):
                         raise ValueError(f"{path} has a heading, but no rows.")
                     block = block.fillna("")  # lines that are shorter than the heading
-                    block.attrs["done"] = min(1.0, raw.tell() / size)
+                    block.attrs |= {"done": min(1.0, raw.tell() / size), "headed": dialect.headed}
                     yield block
                     if rows is None:
                         return
@@ -145,6 +147,25 @@ def _csv_blocks(path: Path, rows: int | None) -> Iterator[Any]:
         raise ValueError(f"{path} cannot be read as a table: {_reason(error)}.") from error
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is truncated or damaged; fetch it again.") from error
+
+
+def with_numbers(table: Any) -> Any:
+    """Return a table whose columns of numbers are numbers; an empty cell among them is NaN.
+
+    >>> import pandas
+    >>> with_numbers(pandas.DataFrame({"a": ["1", ""], "b": ["x", "2"]})).to_numpy().tolist()
+    [[1.0, 'x'], [nan, '2']]
+    """
+    pd, columns = import_pandas(), {}
+    for place in range(table.shape[1]):
+        column = table.iloc[:, place]
+        if column.dtype.kind not in "biuf":
+            with suppress(ValueError, TypeError):  # words stay
+                column = pd.to_numeric(column.replace("", None))
+        columns[place] = column
+    numbers = pd.DataFrame(columns)
+    numbers.columns, numbers.attrs = table.columns, table.attrs
+    return numbers
 
 
 def _reason(error: Exception) -> str:
@@ -264,7 +285,7 @@ def _parquet_blocks(path: Path, rows: int | None) -> Iterator[Any]:
                 frame = batch.to_pandas()
                 frame.columns = unique_names([str(name).strip() for name in frame.columns])
                 read += len(frame)
-                frame.attrs["done"] = read / total
+                frame.attrs |= {"done": read / total, "headed": True}
                 yield frame
     except pa.ArrowException as error:
         raise ValueError(f"{path} is no Parquet file, or a damaged one.") from error
