@@ -25,16 +25,7 @@ from jaxmlp.normalization import (
     row_shares,
 )
 from jaxmlp.products import rows_product
-from jaxmlp.types import (
-    Cache,
-    Key,
-    Layer,
-    LayerCache,
-    Params,
-    Scalar,
-    ScalarLike,
-    State,
-)
+from jaxmlp.types import Cache, Key, Layer, LayerCache, LayerDelta, Params, ScalarLike, State
 
 
 class Network(NamedTuple):
@@ -77,7 +68,8 @@ def init(config: MLPConfig, key: Key) -> Params:
     """
     checks.check_key(key)
     checks.check_dtype_available(config.dtype, "config.dtype")
-    return _draw(config, key)
+    params: Params = _draw(config, key)
+    return params
 
 
 @jax.jit  # one compilation instead of one an operation
@@ -231,25 +223,41 @@ def backward(
     Reference: lecture, chapter V, backward propagation; Rumelhart, Hinton & Williams, 1986.
     """
     checks.check_params(config.layer_sizes, config.normalized, params)
-    d_h = checks.check_rows("d_outputs", d_outputs, (len(cache[0].inputs), config.layer_sizes[-1]))
-    d_h = d_h.astype(config.product_dtype)
-    grads: list[Layer] = []
+    rows = (len(cache[0].inputs), config.layer_sizes[-1])
+    d_outputs = checks.check_rows("d_outputs", d_outputs, rows)
+    deltas = layer_deltas(config, params, cache, d_outputs)
+    grads = tuple(map(layer_gradient, params, cache, deltas))
+    return grads, deltas[0].d_inputs.astype(config.dtype)
+
+
+def layer_deltas(
+    config: MLPConfig, params: Params, cache: Cache, d_outputs: Float[Array, "batch n_out"]
+) -> tuple[LayerDelta, ...]:
+    """Carry dJ/d outputs down the layers: one `LayerDelta` a layer, one row an example.
+
+    dJ/dz^(l) = dJ/dh^(l) * phi'(z^(l)),  dJ/dh^(l-1) = dJ/dz^(l) W^(l)^T  (equations 5 and 4).
+    """
+    d_h, deltas = d_outputs.astype(config.product_dtype), []
     layers = zip(params, cache, config.activations, strict=True)
     for layer, kept, phi in reversed(list(layers)):
         if kept.mask is not None:
             d_h = dropout_backward(kept.mask, d_h)
-        d_z = d_h * phi.derivative(kept.residual)
-        d_gamma = d_beta = d_b = None
+        d_z, d_gamma, d_beta = d_h * phi.derivative(kept.residual), None, None
         if kept.norm is not None:
             d_z, d_gamma, d_beta = batch_norm_backward(kept.norm, layer.gamma, d_z)
             d_z = d_z.astype(kept.inputs.dtype)
-        else:
-            d_b = jnp.sum(d_z, axis=0, dtype=layer.b.dtype)
-        d_W = rows_product(kept.inputs, d_z, layer.W.dtype)
         d_h = d_z @ layer.W.T.astype(d_z.dtype)
-        grad = Layer(d_W, d_b, d_gamma, d_beta)
-        grads.append(jax.tree.map(lambda g, p: g.astype(p.dtype), grad, layer))
-    return tuple(reversed(grads)), d_h.astype(config.dtype)
+        deltas.append(LayerDelta(d_z, d_h, d_gamma, d_beta))
+    return tuple(reversed(deltas))
+
+
+def layer_gradient(layer: Layer, kept: LayerCache, delta: LayerDelta) -> Layer:
+    """Sum over the examples: dJ/dW = h^T dJ/dz, dJ/db = sum of dJ/dz (equations 2, 3, 6, 7)."""
+    d_W = rows_product(kept.inputs, delta.d_z, layer.W.dtype)
+    d_b = None if layer.b is None else jnp.sum(delta.d_z, axis=0, dtype=layer.b.dtype)
+    wide = Layer(d_W, d_b, delta.d_gamma, delta.d_beta)
+    grad: Layer = jax.tree.map(lambda g, p: g.astype(p.dtype), wide, layer)
+    return grad
 
 
 @lru_cache(maxsize=256)  # one function object per network, so that jax.jit of it is cached too
@@ -351,7 +359,8 @@ def _affine(h: Float[Array, "batch n_in"], layer: Layer) -> Float[Array, "batch 
 
 def _cast(config: MLPConfig, layer: Layer) -> Layer:
     """Parameters in the dtype that products are computed in."""
-    return jax.tree.map(lambda leaf: leaf.astype(config.product_dtype), layer)
+    cast: Layer = jax.tree.map(lambda leaf: leaf.astype(config.product_dtype), layer)
+    return cast
 
 
 def _loss_pass(
@@ -365,7 +374,7 @@ def _loss_pass(
     sample_weight: Float[Array, " batch"] | None = None,
     loss_options: Mapping[str, ScalarLike] | None = None,
     **options: Any,
-) -> tuple[Array, Cache, tuple[Scalar, Array]]:
+) -> tuple[Array, Cache, tuple[Array, Array]]:
     """Forward pass and loss: (logits, cache, (L, dL/d logits))."""
     outputs, cache = forward(
         config, params, x, sample_weight=sample_weight, frozen=frozen, **options
@@ -375,7 +384,7 @@ def _loss_pass(
     return outputs, cache, (jnp.sum(share * values), share[:, None] * d_values)
 
 
-def _penalty(params: Params, l2: ScalarLike, dtype: Any) -> Scalar:
+def _penalty(params: Params, l2: ScalarLike, dtype: Any) -> Array:
     return 0.5 * jnp.asarray(l2, dtype) * sum(jnp.sum(layer.W**2, dtype=dtype) for layer in params)
 
 

@@ -15,11 +15,9 @@ from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.network import forward
-from jaxmlp.normalization import dropout_backward
+from jaxmlp.network import forward, layer_deltas, layer_gradient
 from jaxmlp.optimizers import Optimizer, apply_updates
-from jaxmlp.products import rows_product
-from jaxmlp.types import Cache, Key, Layer, Params, PyTree, Scalar, ScalarLike
+from jaxmlp.types import Cache, Key, LayerDelta, Params, PyTree, Scalar, ScalarLike
 
 
 class ClippedInfo(NamedTuple):
@@ -211,8 +209,8 @@ def gradient_noise_scale(config: MLPConfig, loss: str | Loss) -> Callable[..., N
     loss = _check(config, loss)
 
     def noise(params: Params, x: Any, y: Any, **options: Any) -> NoiseScale:
-        _, cache, deltas = _deltas(config, loss, params, x, y, **options)
-        squares, batch = jnp.square(_norms(cache, deltas)), len(deltas[0])
+        values, cache, deltas = _deltas(config, loss, params, x, y, **options)
+        squares, batch = jnp.square(_norms(cache, deltas)), len(values)
         if batch < 2:
             raise ValueError("a noise scale needs at least 2 rows, but x has 1; pass a batch.")
         mean = _weighted_sum(params, cache, deltas, jnp.full(batch, 1 / batch, squares.dtype))
@@ -243,26 +241,17 @@ def _deltas(
     key: Key | None = None,
     dropout_rate: ScalarLike = 0.5,
     loss_options: Mapping[str, ScalarLike] | None = None,
-) -> tuple[Array, Cache, list[Array]]:
+) -> tuple[Array, Cache, tuple[LayerDelta, ...]]:
     """The losses, the cache, and dl_i/dz_i^(l) of every layer, one row an example."""
     outputs, cache = forward(config, params, x, key=key, dropout_rate=dropout_rate)
-    values, d_h = loss.value_and_grad(outputs, y, **(loss_options or {}))
-    d_h = d_h.astype(config.product_dtype)
-    deltas: list[Array] = []
-    layers = zip(params, cache, config.activations, strict=True)
-    for layer, kept, phi in reversed(list(layers)):
-        if kept.mask is not None:
-            d_h = dropout_backward(kept.mask, d_h)
-        d_z = d_h * phi.derivative(kept.residual)
-        deltas.append(d_z)
-        d_h = d_z @ layer.W.T.astype(d_z.dtype)
-    return values, cache, deltas[::-1]
+    values, d_outputs = loss.value_and_grad(outputs, y, **(loss_options or {}))
+    return values, cache, layer_deltas(config, params, cache, d_outputs)
 
 
-def _norms(cache: Cache, deltas: list[Array]) -> Float[Array, " batch"]:
+def _norms(cache: Cache, deltas: tuple[LayerDelta, ...]) -> Float[Array, " batch"]:
     squares = [
-        (_row_squares(kept.inputs) + 1) * _row_squares(d_z)
-        for kept, d_z in zip(cache, deltas, strict=True)
+        (_row_squares(kept.inputs) + 1) * _row_squares(delta.d_z)
+        for kept, delta in zip(cache, deltas, strict=True)
     ]
     return jnp.sqrt(sum(squares[1:], squares[0]))
 
@@ -278,12 +267,11 @@ def _clip_factors(norms: Float[Array, " batch"], max_norm: ScalarLike) -> Float[
 
 
 def _weighted_sum(
-    params: Params, cache: Cache, deltas: list[Array], factors: Float[Array, " batch"]
+    params: Params, cache: Cache, deltas: tuple[LayerDelta, ...], factors: Float[Array, " batch"]
 ) -> Params:
     """sum_i c_i g_i: in each layer a^T diag(c) delta."""
     sums = []
-    for layer, kept, d_z in zip(params, cache, deltas, strict=True):
-        scaled = d_z * factors.astype(d_z.dtype)[:, None]
-        d_W = rows_product(kept.inputs, scaled, layer.W.dtype)
-        sums.append(Layer(d_W, jnp.sum(scaled, axis=0, dtype=layer.b.dtype)))
+    for layer, kept, delta in zip(params, cache, deltas, strict=True):
+        scaled = delta.d_z * factors.astype(delta.d_z.dtype)[:, None]
+        sums.append(layer_gradient(layer, kept, delta._replace(d_z=scaled)))
     return tuple(sums)

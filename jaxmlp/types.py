@@ -88,6 +88,22 @@ class LayerCache(NamedTuple):
 Cache: TypeAlias = tuple[LayerCache, ...]
 
 
+class LayerDelta(NamedTuple):
+    """What the backward pass finds on its way through one layer.
+
+    Attributes:
+        d_z: dJ/dz^(l), (batch, n_out).
+        d_inputs: dJ/dh^(l-1), (batch, n_in); what the layer below starts from.
+        d_gamma: gradient of batch normalization's scale, (n_out,), or None.
+        d_beta: of its shift, (n_out,), or None.
+    """
+
+    d_z: Float[Array, "batch n_out"]
+    d_inputs: Float[Array, "batch n_in"]
+    d_gamma: Float[Array, " n_out"] | None = None
+    d_beta: Float[Array, " n_out"] | None = None
+
+
 def wide_dtype(dtype: Any) -> Any:
     """Return float32 for narrower floats, and wider ones as they are: sums need the digits.
 

@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
-from jaxmlp.network import backward, forward, objective
+from jaxmlp.network import forward, layer_deltas, layer_gradient, objective
 from jaxmlp.types import Params
 
 
@@ -71,18 +71,17 @@ def run_trace(config: MLPConfig, params: Params, x: Any, y: Any, loss: Loss, l2:
     """Run both passes and keep everything; dJ/dW and dJ/db are those of `jaxmlp.backward`."""
     outputs, cache = forward(config, params, x)
     d_outputs = loss.value_and_grad(outputs, y)[1] / len(x)
-    grads, d_x = backward(config, params, cache, d_outputs)
-    d_h, d_z = [d_outputs], []
-    for l in reversed(range(config.n_layers)):
-        d_z.append(d_h[-1] * config.activations[l].derivative(cache[l].residual))
-        d_h.append(d_z[-1] @ params[l].W.T)
+    deltas = layer_deltas(config, params, cache, d_outputs)
+    grads = list(map(layer_gradient, params, cache, deltas))
     z = [kept.inputs @ p.W + p.b for kept, p in zip(cache, params, strict=True)]
     return Trace(
         config, params, loss, l2, x, y, z,
         h=[phi.fn(pre) for phi, pre in zip(config.activations, z, strict=True)],
         value=float(objective(config, loss)(params, x, y)),
         penalty=0.5 * l2 * sum(float((p.W**2).sum()) for p in params),
-        d_x=d_x, d_h=d_h[-2::-1], d_z=d_z[::-1],
+        d_x=deltas[0].d_inputs,
+        d_h=[*(delta.d_inputs for delta in deltas[1:]), d_outputs],
+        d_z=[delta.d_z for delta in deltas],
         d_W=[g.W + l2 * p.W for g, p in zip(grads, params, strict=True)],
         d_b=[jnp.asarray(g.b) for g in grads],
     )  # fmt: skip
