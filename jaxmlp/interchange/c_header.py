@@ -171,7 +171,7 @@ def to_c(model: ModelLike, path: str | Path, name: str | None = None) -> str:
     Example:
         >>> import jax, jaxmlp, tempfile
         >>> config = jaxmlp.MLPConfig((2, 4, 3))
-        >>> model = Model(config, jaxmlp.init(config, jax.random.key(0)))
+        >>> model = jaxmlp.Network(config, jaxmlp.init(config, jax.random.key(0)))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     print(to_c(model, folder + "/digits.h").splitlines()[0])
         /* A trained multilayer perceptron, 2-4-3, written by jaxmlp.

@@ -145,7 +145,7 @@ def to_flax(model: ModelLike, api: Literal["linen", "nnx"] = "linen") -> dict[st
     Example:
         >>> import jax, jaxmlp
         >>> config = jaxmlp.MLPConfig((2, 3, 1))
-        >>> model = Model(config, jaxmlp.init(config, jax.random.key(0)))
+        >>> model = jaxmlp.Network(config, jaxmlp.init(config, jax.random.key(0)))
         >>> sorted(to_flax(model)["params"]), sorted(to_flax(model, api="nnx")["layers"])
         (['Dense_0', 'Dense_1'], [0, 2])
 

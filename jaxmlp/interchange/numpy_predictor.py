@@ -165,7 +165,7 @@ def to_numpy(model: ModelLike, path: str | Path) -> str:
     Example:
         >>> import jax, jaxmlp, runpy, tempfile
         >>> config = jaxmlp.MLPConfig((2, 4, 3))
-        >>> model = Model(config, jaxmlp.init(config, jax.random.key(0)))
+        >>> model = jaxmlp.Network(config, jaxmlp.init(config, jax.random.key(0)))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = to_numpy(model, folder + "/predictor.py")
         ...     names = runpy.run_path(folder + "/predictor.py")
