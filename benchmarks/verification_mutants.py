@@ -16,7 +16,7 @@ from jaxmlp.losses import get_loss
 from jaxmlp.network import value_and_grad
 from jaxmlp.normalization import batch_norm_backward, batch_norm_inference, dropout_forward
 from jaxmlp.types import NormState
-from jaxmlp.verification.functions import quick_compilation
+from jaxmlp.verification.measurement.functions import quick_compilation
 
 
 class Mutant(NamedTuple):

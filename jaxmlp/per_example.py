@@ -19,6 +19,15 @@ from jaxmlp.network import forward, layer_deltas, layer_gradient
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.types import Cache, Key, LayerDelta, Params, PyTree, Scalar, ScalarLike
 
+__all__ = [
+    "ClippedInfo",
+    "NoiseScale",
+    "clipped_grad_sum",
+    "clipped_step",
+    "gradient_noise_scale",
+    "per_example_grad_norms",
+]
+
 
 class ClippedInfo(NamedTuple):
     """What a clipped step saw.

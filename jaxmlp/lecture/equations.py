@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmlp.lecture.trace import Trace
 
-MAX_NUMBERS = 24  # arrays up to this size are written out
+_MAX_NUMBERS = 24  # arrays up to this size are written out
 
 
 def equations(trace: Trace) -> str:
@@ -20,10 +20,10 @@ def equations(trace: Trace) -> str:
     return "\n".join(lines)
 
 
-def show(value: Any, indent: int = 6) -> str:
+def _show(value: Any, indent: int = 6) -> str:
     """Write an array's numbers, or its shape and norm if it is large."""
     array = np.asarray(value, np.float64)
-    if array.size > MAX_NUMBERS:
+    if array.size > _MAX_NUMBERS:
         return f"{_shape(array)}, norm {np.linalg.norm(array):.4g}"
     if array.ndim == 0:
         return f"{float(array):.6g}"
@@ -47,7 +47,7 @@ def _heading(trace: Trace) -> list[str]:
 
 
 def _named(name: str, value: Any) -> Iterator[str]:
-    yield f"  {name} = {show(value, indent=5 + len(name))}"
+    yield f"  {name} = {_show(value, indent=5 + len(name))}"
 
 
 def _forward(trace: Trace) -> Iterator[str]:
@@ -64,10 +64,10 @@ def _forward(trace: Trace) -> Iterator[str]:
             f"  {z} = {below} {W} + {b}      rows: "
             f"{_shape(inputs)}{_shape(layer.W)} + {_shape(layer.b)} -> {_shape(trace.z[l])}"
         )
-        yield f"    = {show(trace.z[l])}"
+        yield f"    = {_show(trace.z[l])}"
         if not last:
             yield f"  {h} = {trace.config.activations[l].name}({z})"
-            yield f"    = {show(trace.h[l])}"
+            yield f"    = {_show(trace.h[l])}"
     yield from _named("y", trace.y)
     yield f"  L = l(o, y), mean over the examples = {trace.value:.6g}"
     yield f"  s = (l2/2) sum of all W^2 = {trace.penalty:.6g}"
@@ -78,7 +78,7 @@ def _backward(trace: Trace) -> Iterator[str]:
     last, n = trace.n_layers - 1, len(trace.x)
     mean = f" / {n}, its share in the mean" if n > 1 else ""
     yield f"(1) dJ/do = dl/do{mean}"
-    yield f"    = {show(trace.d_h[last])}"
+    yield f"    = {_show(trace.d_h[last])}"
     for l in reversed(range(trace.n_layers)):
         output = l == last
         if not output:
@@ -106,7 +106,7 @@ def _weights(trace: Trace, l: int, number: int) -> Iterator[str]:
         f"    rows: {below}^T dJ/d{z}: {_shape(inputs.T)}{_shape(trace.d_z[l])} -> "
         f"({n_in}, {n_out}){', which sums over the examples' if len(trace.x) > 1 else ''}"
     )
-    yield f"    = {show(trace.d_W[l])}"
+    yield f"    = {_show(trace.d_W[l])}"
 
 
 def _biases(trace: Trace, l: int, number: int) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _biases(trace: Trace, l: int, number: int) -> Iterator[str]:
         f"    rows: the sum of dJ/d{z} over the rows: {_shape(trace.d_z[l])} -> "
         f"{_shape(trace.d_b[l])}"
     )
-    yield f"    = {show(trace.d_b[l])}"
+    yield f"    = {_show(trace.d_b[l])}"
 
 
 def _through_weights(trace: Trace, l: int) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _through_weights(trace: Trace, l: int) -> Iterator[str]:
         f"    rows: dJ/d{z} {W}^T: {_shape(trace.d_z[l])}{_shape(trace.params[l].W.T)} -> "
         f"{_shape(trace.d_h[l - 1])}"
     )
-    yield f"    = {show(trace.d_h[l - 1])}"
+    yield f"    = {_show(trace.d_h[l - 1])}"
 
 
 def _through_activation(trace: Trace, l: int) -> Iterator[str]:
@@ -143,5 +143,5 @@ def _through_activation(trace: Trace, l: int) -> Iterator[str]:
     residual = trace.h[l] if phi.residual == "output" else trace.z[l]
     yield f"(5) dJ/d{z} = dJ/d{h} * {phi.name}'({z}), entry by entry"
     prime = f"    {phi.name}'({z}) = "
-    yield prime + show(phi.derivative(residual), indent=len(prime))
-    yield f"    = {show(trace.d_z[l])}"
+    yield prime + _show(phi.derivative(residual), indent=len(prime))
+    yield f"    = {_show(trace.d_z[l])}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORWARD, BACKWARD = "#1f5fa8", "#b3261e"
+_FORWARD, _BACKWARD = "#1f5fa8", "#b3261e"
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class ComputationalGraph:
             lines.append(f'  "{node.name}" [label="{_quoted(node.label)}", shape={shape}];')
         for edge in self.edges:
             ends = f'  "{edge.source}" -> "{edge.target}"'
-            colors = f'color="{FORWARD}", fontcolor="{FORWARD}"'
+            colors = f'color="{_FORWARD}", fontcolor="{_FORWARD}"'
             lines.append(f'{ends} [label="{_quoted(edge.value)}", {colors}];')
             if edge.backward:
                 back = f'  "{edge.target}" -> "{edge.source}"'
-                colors = f'color="{BACKWARD}", fontcolor="{BACKWARD}"'
+                colors = f'color="{_BACKWARD}", fontcolor="{_BACKWARD}"'
                 style = "style=dashed, constraint=false"
                 lines.append(f'{back} [label="{_quoted(edge.gradient)}", {colors}, {style}];')
         return "\n".join([*lines, "}"]) + "\n"
@@ -148,8 +148,8 @@ def _draw_node(axes: Any, node: Node) -> None:
 
 def _draw_legend(axes: Any) -> None:
     for words, color, drop in (
-        ("→ values, forward", FORWARD, -9),
-        ("⇠ gradients of J, backward", BACKWARD, -23),
+        ("→ values, forward", _FORWARD, -9),
+        ("⇠ gradients of J, backward", _BACKWARD, -23),
     ):
         axes.annotate(
             words, (0.01, 1.0), (0, drop), "axes fraction", "offset points", color=color, fontsize=9
@@ -165,14 +165,14 @@ def _draw_edge(axes: Any, edge: Edge, start: Node, end: Node) -> None:
     source, target, length = start.position, end.position, math.dist(start.position, end.position)
     bend = f"arc3,rad={-0.24 / length:.4f}" if edge.backward else "arc3,rad=0"  # as far apart
     common = {"arrowstyle": "-|>", "connectionstyle": bend, "linewidth": 1.3}
-    arrow = {"color": FORWARD, "shrinkA": _radius(start), "shrinkB": _radius(end), **common}
+    arrow = {"color": _FORWARD, "shrinkA": _radius(start), "shrinkB": _radius(end), **common}
     axes.annotate("", target, source, arrowprops=arrow, zorder=1)
-    _label(axes, edge.value, source, target, FORWARD, 1)
+    _label(axes, edge.value, source, target, _FORWARD, 1)
     if edge.backward:
-        arrow |= {"color": BACKWARD, "linestyle": (0, (4, 3))}
+        arrow |= {"color": _BACKWARD, "linestyle": (0, (4, 3))}
         arrow |= {"shrinkA": _radius(end), "shrinkB": _radius(start)}
         axes.annotate("", source, target, arrowprops=arrow, zorder=1)
-        _label(axes, edge.gradient, source, target, BACKWARD, -1)
+        _label(axes, edge.gradient, source, target, _BACKWARD, -1)
 
 
 def _label(

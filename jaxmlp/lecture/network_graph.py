@@ -11,23 +11,23 @@ import numpy as np
 from jaxmlp.lecture.graph import ComputationalGraph, Edge, Node
 from jaxmlp.lecture.trace import Trace
 
-MAX_NUMBERS = 6  # values up to this size are written beside their edge
-DX, DY = 1.7, 1.7
+_MAX_NUMBERS = 6  # values up to this size are written beside their edge
+_DX, _DY = 1.7, 1.7
 
 
 def network_graph(trace: Trace) -> ComputationalGraph:
     """Build the graph of one forward and backward pass."""
     nodes = [Node("x", "x", False, (0.0, 0.0))]
     edges: list[Edge] = []
-    place, source, value, gradient = DX, "x", trace.x, trace.d_x
+    place, source, value, gradient = _DX, "x", trace.x, trace.d_x
     for l, layer in enumerate(trace.params):
         W, b, z, h = (trace.name(letter, l) for letter in "Wbzh")
         affine = f"affine{l + 1}"
         nodes += [
             Node(affine, "× +", True, (place, 0.0)),
-            Node(W, W, False, (place, DY)),
-            Node(b, b, False, (place, -DY)),
-            Node(z, z, False, (place + DX, 0.0)),
+            Node(W, W, False, (place, _DY)),
+            Node(b, b, False, (place, -_DY)),
+            Node(z, z, False, (place + _DX, 0.0)),
         ]
         edges += [
             _edge(source, affine, value, gradient, labelled=l == 0),
@@ -35,16 +35,16 @@ def network_graph(trace: Trace) -> ComputationalGraph:
             _edge(b, affine, layer.b, trace.d_b[l]),
             _edge(affine, z, trace.z[l], trace.d_z[l]),
         ]
-        source, place = z, place + 2 * DX
+        source, place = z, place + 2 * _DX
         if l < trace.n_layers - 1:
             phi = f"phi{l + 1}"
             nodes += [
                 Node(phi, trace.config.activations[l].name, True, (place, 0.0)),
-                Node(h, h, False, (place + DX, 0.0)),
+                Node(h, h, False, (place + _DX, 0.0)),
             ]
             edges += [Edge(z, phi), _edge(phi, h, trace.h[l], trace.d_h[l])]
             source, value, gradient = h, trace.h[l], trace.d_h[l]
-            place += 2 * DX
+            place += 2 * _DX
     return ComputationalGraph(*_with_objective(trace, nodes, edges, place))
 
 
@@ -55,12 +55,12 @@ def _with_objective(
     total = trace.value + trace.penalty
     nodes += [
         Node("l", "l", True, (place, 0.0)),
-        Node("y", "y", False, (place, -DY)),
-        Node("L", "L", False, (place + DX, 0.0)),
-        Node("+", "+", True, (place + 2 * DX, 0.0)),
-        Node("J", "J", False, (place + 3 * DX, 0.0)),
-        Node("l2", "½λ∑W²", True, (place, 2 * DY)),
-        Node("s", "s", False, (place + 2 * DX, 2 * DY)),
+        Node("y", "y", False, (place, -_DY)),
+        Node("L", "L", False, (place + _DX, 0.0)),
+        Node("+", "+", True, (place + 2 * _DX, 0.0)),
+        Node("J", "J", False, (place + 3 * _DX, 0.0)),
+        Node("l2", "½λ∑W²", True, (place, 2 * _DY)),
+        Node("s", "s", False, (place + 2 * _DX, 2 * _DY)),
     ]
     edges += [
         Edge("o", "l"),
@@ -87,7 +87,7 @@ def _edge(source: str, target: str, value: Any, gradient: Any, labelled: bool = 
 def _short(value: Any) -> str:
     """Write a few numbers, or a shape."""
     array = np.asarray(value, np.float64)
-    if array.size > MAX_NUMBERS:
+    if array.size > _MAX_NUMBERS:
         return "(" + "×".join(map(str, array.shape)) + f")\n|·|={np.linalg.norm(array):.3g}"
     if array.ndim == 0:
         return f"{float(array):.4g}"

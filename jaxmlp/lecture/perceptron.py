@@ -131,7 +131,9 @@ def fit_perceptron(
         )
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"epochs is {epochs!r}; give a whole number >= 1.")
-    return _fit(x, 2 * y.astype(x.dtype) - 1, jnp.asarray(learning_rate, x.dtype), epochs)
+    sign, rate = 2 * y.astype(x.dtype) - 1, jnp.asarray(learning_rate, x.dtype)
+    result: PerceptronResult = _fit(x, sign, rate, epochs)
+    return result
 
 
 @partial(jax.jit, static_argnames="epochs")

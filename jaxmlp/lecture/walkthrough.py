@@ -12,7 +12,7 @@ from jaxmlp.lecture.network_graph import network_graph
 from jaxmlp.lecture.trace import run_trace
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.types import Params, ScalarLike
-from jaxmlp.verification.functions import float64_arithmetic, promote
+from jaxmlp.verification.measurement.functions import float64_arithmetic, promote
 
 
 @dataclass(frozen=True)

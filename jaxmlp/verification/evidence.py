@@ -4,15 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmlp.verification.differences import Differences, Probes, along
-from jaxmlp.verification.functions import Point
-from jaxmlp.verification.noise import Noise, unit_of
-from jaxmlp.verification.precision import Precision
-from jaxmlp.verification.taylor import taylor_orders
+from jaxmlp.verification.measurement.differences import Differences, Probes, along
+from jaxmlp.verification.measurement.functions import Point
+from jaxmlp.verification.measurement.noise import Noise, unit_of
+from jaxmlp.verification.measurement.precision import Precision
+from jaxmlp.verification.measurement.taylor import taylor_orders
 
-NOISE_FACTOR = 30.0  # two right gradients may differ by this many times their measured noise
+_NOISE_FACTOR = 30.0  # two right gradients may differ by this many times their measured noise
 # of a leaf's largest entry
-FLOOR = {Precision.DOUBLE: 1e-10, Precision.SINGLE: 2.0**-18, Precision.HALF: 2.0**-5}
+_FLOOR = {Precision.DOUBLE: 1e-10, Precision.SINGLE: 2.0**-18, Precision.HALF: 2.0**-5}
 
 
 class LeafEvidence(NamedTuple):
@@ -74,7 +74,7 @@ def collect(
     size, roundoff = _size_of_all(point, largest), noise.precision.roundoff
     tolerances = 8 * roundoff * size + np.concatenate(
         [
-            tolerance(
+            _tolerance(
                 claimed[part],
                 None if autodiff is None else autodiff[part],
                 noise.gradient[part],
@@ -119,11 +119,12 @@ def _size_of_all(point: Point, largest: np.ndarray) -> np.ndarray:
     side by side, and a leaf is small only if it is small in both.
     """
     unit = unit_of(point)
-    in_units = (unit * largest).max(initial=0.0) / unit
-    return np.minimum(largest.max(initial=0.0), in_units)
+    as_it_is, in_units = largest.max(initial=0.0), (unit * largest).max(initial=0.0) / unit
+    size: np.ndarray = np.minimum(as_it_is, in_units)
+    return size
 
 
-def tolerance(
+def _tolerance(
     claimed: np.ndarray, autodiff: np.ndarray | None, noise: np.ndarray, precision: Precision
 ) -> np.ndarray:
     """Return what may lie between two right computations of one leaf's gradient, (size,).
@@ -135,9 +136,9 @@ def tolerance(
         precision: in which both were computed.
     """
     reference = claimed if autodiff is None else autodiff
-    floor = FLOOR[max(precision, _stored(claimed, reference))]
+    floor = _FLOOR[max(precision, _stored(claimed, reference))]
     finite = np.abs(reference[np.isfinite(reference)])
-    return NOISE_FACTOR * noise + floor * (finite.max() if finite.size else 0.0)
+    return _NOISE_FACTOR * noise + floor * (finite.max() if finite.size else 0.0)
 
 
 def _stored(claimed: np.ndarray, reference: np.ndarray) -> Precision:

@@ -9,11 +9,18 @@ import numpy as np
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.types import PyTree
-from jaxmlp.verification.causes import explain, true_gradient
-from jaxmlp.verification.differences import central_differences, choose_probes
+from jaxmlp.verification.causes.explain import explain, true_gradient
+from jaxmlp.verification.causes.failure import Context, Failure, apart, nearness
+from jaxmlp.verification.claim import (
+    Claim,
+    batch_sizes,
+    cut_to_16_bits,
+    stacked_vectors,
+    take_apart,
+)
 from jaxmlp.verification.evidence import LeafEvidence, collect
-from jaxmlp.verification.failure import Context, Failure, apart, nearness
-from jaxmlp.verification.functions import (
+from jaxmlp.verification.measurement.differences import central_differences, choose_probes
+from jaxmlp.verification.measurement.functions import (
     ManyPoints,
     Point,
     as_scalar,
@@ -22,7 +29,7 @@ from jaxmlp.verification.functions import (
     promote,
     split_claim,
 )
-from jaxmlp.verification.noise import (
+from jaxmlp.verification.measurement.noise import (
     HALF_STEP,
     SAMPLES,
     Noise,
@@ -33,28 +40,21 @@ from jaxmlp.verification.noise import (
     unit_of,
     value_noise,
 )
-from jaxmlp.verification.precision import Precision, traced_precision
+from jaxmlp.verification.measurement.precision import Precision, traced_precision
 from jaxmlp.verification.report import GradientReport, LeafReport, Verdict
-from jaxmlp.verification.structure import (
-    Claim,
-    batch_sizes,
-    cut_to_16_bits,
-    stacked_vectors,
-    take_apart,
-)
 from jaxmlp.verification.verdicts import judge
 
-VALUE_ROWS = 128
-VALUE_RTOL = {Precision.DOUBLE: 1e-9, Precision.SINGLE: 1e-5, Precision.HALF: 3e-2}
-RANDOM_NOTE = (
+_VALUE_ROWS = 128
+_VALUE_RTOL = {Precision.DOUBLE: 1e-9, Precision.SINGLE: 1e-5, Precision.HALF: 3e-2}
+_RANDOM_NOTE = (
     "fn gives {} and then {} at the same parameters: draw its random numbers once, and "
     "pass them as arguments"
 )
-CONFIG_NOTE = (
+_CONFIG_NOTE = (
     "with config=, the jaxmlp.MLPConfig of the network (jaxmlp verify --config), the slip in the "
     "backward pass that explains all failures can often be named"
 )
-PRECISION_NOTES = {
+_PRECISION_NOTES = {
     Precision.SINGLE: "32-bit floats are used inside, so finite differences resolve little; the "
     "same functions in float64 can be checked more sharply",
     Precision.HALF: "16-bit floats are used inside: errors below about 3% cannot be told from "
@@ -137,7 +137,7 @@ def check_gradients(
 
         case = _Case(
             point,
-            ManyPoints(value, point, rows=VALUE_ROWS),
+            ManyPoints(value, point, rows=_VALUE_ROWS),
             ManyPoints(claim, point, rows=len(SAMPLES)),
             ManyPoints(jax.grad(value), point, rows=len(SAMPLES)),
             Context(args, options, config, batch_sizes(args)),
@@ -211,7 +211,7 @@ def _check(
     leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
     notes, fault = _notes(case, gradients, noise, leaves), _value_fault(gradients, value, noise)
     if random:
-        fault, notes = "", (RANDOM_NOTE.format(*apart(value, again)),)
+        fault, notes = "", (_RANDOM_NOTE.format(*apart(value, again)),)
     return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, fault, notes)
 
 
@@ -315,10 +315,10 @@ def _notes(
             "the Taylor remainder decide"
         )
     if noise.precision is not Precision.DOUBLE:
-        notes.append(PRECISION_NOTES[noise.precision])
+        notes.append(_PRECISION_NOTES[noise.precision])
     failed = any(leaf.verdict is Verdict.FAIL for leaf in leaves)
     if failed and case.context.config is None and case.point.root == "layers":
-        notes.append(CONFIG_NOTE)
+        notes.append(_CONFIG_NOTE)
     return tuple(notes)
 
 
@@ -327,7 +327,7 @@ def _value_fault(gradients: _Gradients, value: float, noise: Noise) -> str:
     if gradients.claimed_value is None:
         return ""
     claimed = float(gradients.claimed_value)
-    if abs(claimed - value) <= 1e3 * noise.value + VALUE_RTOL[noise.precision] * abs(value):
+    if abs(claimed - value) <= 1e3 * noise.value + _VALUE_RTOL[noise.precision] * abs(value):
         return ""
     came, returned = apart(claimed, value)
     return f"{came} came with the gradient, but fn returns {returned}"

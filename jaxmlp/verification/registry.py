@@ -22,9 +22,9 @@ from jaxmlp.types import Params
 from jaxmlp.verification.gradients import check_gradients
 from jaxmlp.verification.report import GradientReport
 
-BATCH, N_IN, WIDTH, N_OUT = 6, 5, 4, 3
-DEPTHS = range(1, 7)
-BUNDLE = {"float64": 12, "float32": 6, "bfloat16": 6}  # cases checked as one; see check_bundle
+_BATCH, _N_IN, _WIDTH, _N_OUT = 6, 5, 4, 3
+_DEPTHS = range(1, 7)
+_BUNDLE = {"float64": 12, "float32": 6, "bfloat16": 6}  # cases checked as one; see _check_bundle
 
 
 class Case(NamedTuple):
@@ -78,7 +78,7 @@ def default_cases() -> list[Case]:
         losses = list(LOSSES)
         chosen |= {
             (activation, losses[(a + depth) % len(losses)], depth, "float64"): None
-            for depth in DEPTHS
+            for depth in _DEPTHS
             if depth != 2
         }
         chosen |= {
@@ -99,20 +99,20 @@ def all_cases() -> list[Case]:
         for activation in ACTIVATIONS
         for loss in LOSSES
         for initializer in INITIALIZERS
-        for depth in DEPTHS
+        for depth in _DEPTHS
         for dtype in DTYPES
     ]
 
 
-def make_problem(case: Case, seed: int = 0) -> Problem:
+def _make_problem(case: Case, seed: int = 0) -> Problem:
     """Build the network of a case, with data; call it under `jax.enable_x64(True)`."""
-    sizes = (N_IN, *[WIDTH] * (case.depth - 1), N_OUT)
+    sizes = (_N_IN, *[_WIDTH] * (case.depth - 1), _N_OUT)
     config = MLPConfig(sizes, case.activation, case.init, bias_init=0.1, dtype=case.dtype)
     return Problem(
         config,
         case.loss,
         init(config, jax.random.key(seed)),
-        *draw_data(case.loss, BATCH, N_IN, N_OUT, seed),
+        *draw_data(case.loss, _BATCH, _N_IN, _N_OUT, seed),
         {"l2": 0.01},
     )
 
@@ -147,14 +147,14 @@ def check_problem(problem: Problem, seed: int = 0) -> GradientReport:
     )
 
 
-def check_bundle(bundle: Sequence[Case], seed: int = 0) -> list[GradientReport]:
+def _check_bundle(bundle: Sequence[Case], seed: int = 0) -> list[GradientReport]:
     """Check several cases as one: the sum of their objectives, each with parameters of its own.
 
     One program for all compiles much faster than one for each. A case that does not pass is
     checked again by itself, which names the cause.
     """
     with jax.enable_x64(True):
-        problems = [make_problem(case, seed) for case in bundle]
+        problems = [_make_problem(case, seed) for case in bundle]
         claims = [value_and_grad(p.config, p.loss) for p in problems]
         objectives = [objective(p.config, p.loss) for p in problems]
 
@@ -204,12 +204,12 @@ def check_cases(
     for case in cases:
         by_dtype.setdefault(case.dtype, []).append(case)
     bundles = [
-        same[i : i + BUNDLE[dtype]]
+        same[i : i + _BUNDLE[dtype]]
         for dtype, same in by_dtype.items()
-        for i in range(0, len(same), BUNDLE[dtype])
+        for i in range(0, len(same), _BUNDLE[dtype])
     ]
     with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
         for bundle, reports in zip(
-            bundles, pool.map(lambda bundle: check_bundle(bundle, seed), bundles), strict=True
+            bundles, pool.map(lambda bundle: _check_bundle(bundle, seed), bundles), strict=True
         ):
             yield from zip(bundle, reports, strict=True)

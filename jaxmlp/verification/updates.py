@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.types import PyTree
-from jaxmlp.verification.failure import fit_factor
-from jaxmlp.verification.functions import float64_arithmetic, named_leaves, promote
+from jaxmlp.verification.causes.failure import fit_factor
+from jaxmlp.verification.measurement.functions import float64_arithmetic, named_leaves, promote
 
-RTOL = {"float64": 1e-12, "float32": 1e-6}
+_RTOL = {"float64": 1e-12, "float32": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,12 @@ def _tolerance(rule: Any) -> tuple[float, tuple[str, ...]]:
     """A rule whose hyperparameters were rounded to float32 cannot agree to 1e-12."""
     leaves = [leaf for leaf in jax.tree.leaves(rule) if isinstance(leaf, jax.Array)]
     if not any(leaf.dtype == jnp.float32 for leaf in leaves):
-        return RTOL["float64"], ()
+        return _RTOL["float64"], ()
     note = (
         "the rule's hyperparameters are float32, so it is compared to 1e-6 only; make it inside "
         "`with jax.enable_x64(True):` to compare to 1e-12"
     )
-    return RTOL["float32"], (note,)
+    return _RTOL["float32"], (note,)
 
 
 def _gradients(

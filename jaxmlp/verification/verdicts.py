@@ -4,21 +4,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmlp.verification.differences import SAFETY
 from jaxmlp.verification.evidence import LeafEvidence
-from jaxmlp.verification.noise import root_mean_square
+from jaxmlp.verification.measurement.differences import SAFETY
+from jaxmlp.verification.measurement.noise import root_mean_square
 from jaxmlp.verification.report import LeafReport, Verdict
 
-INFORMATIVE = 0.1  # evidence counts when its uncertainty is below this share of the gradient
-CLEAR = 100.0  # errors away
-HIDDEN_SHARE = 0.75  # of the probes, against jax.grad and the claim: kinks not seen make fewer
-HIDDEN = (
+_INFORMATIVE = 0.1  # evidence counts when its uncertainty is below this share of the gradient
+_CLEAR = 100.0  # errors away
+_HIDDEN_SHARE = 0.75  # of the probes, against jax.grad and the claim: kinks not seen make fewer
+_HIDDEN = (
     "equal to jax.grad, but not to the slope of fn: a stop_gradient, a custom derivative or a "
     "rounding inside fn hides part of it"
 )
 
 
-class Opinion(NamedTuple):
+class _Opinion(NamedTuple):
     """What the finite differences of one leaf say about a gradient.
 
     Attributes:
@@ -56,7 +56,7 @@ def judge(leaf: LeafEvidence) -> LeafReport:
         verdict=verdict,
         cause=cause if verdict is Verdict.FAIL else "",
         evidence=why,
-        autodiff_error=autodiff_error(leaf),
+        autodiff_error=_autodiff_error(leaf),
         difference_error=claim.error,
         taylor_order=float(directions.min()) if directions.size else None,
         n_probes=len(usable),
@@ -64,7 +64,7 @@ def judge(leaf: LeafEvidence) -> LeafReport:
     )
 
 
-def autodiff_error(leaf: LeafEvidence) -> float | None:
+def _autodiff_error(leaf: LeafEvidence) -> float | None:
     """Return the largest difference to jax.grad as a share of the leaf's largest entry."""
     if leaf.autodiff is None or not leaf.claimed.size or not np.isfinite(leaf.autodiff).all():
         return None
@@ -72,18 +72,18 @@ def autodiff_error(leaf: LeafEvidence) -> float | None:
     return float(worst / scale) if scale else float(worst)
 
 
-def _opinion(leaf: LeafEvidence, predicted: np.ndarray | None, usable: np.ndarray) -> Opinion:
+def _opinion(leaf: LeafEvidence, predicted: np.ndarray | None, usable: np.ndarray) -> _Opinion:
     assert predicted is not None
     slope, error = leaf.differences.slope, leaf.differences.error
     gap = np.abs(predicted - slope)
     scale = _scale(slope, leaf.is_entry, usable)
     against = usable & ~(gap <= SAFETY * error + leaf.allowance)
-    informs = usable & ((error + leaf.allowance <= INFORMATIVE * scale) | (gap == 0))
+    informs = usable & ((error + leaf.allowance <= _INFORMATIVE * scale) | (gap == 0))
     # one probe alone may have met what it could not see, unless it is far from doubt
     needed = min(2, int(usable.sum()))
-    clear = against & (gap > CLEAR * error + leaf.allowance) & (gap > 0.01 * scale)
+    clear = against & (gap > _CLEAR * error + leaf.allowance) & (gap > 0.01 * scale)
     relative = gap[informs] / np.where(scale[informs] > 0, scale[informs], 1.0)
-    return Opinion(
+    return _Opinion(
         contradicts=bool(against.any() and (against.sum() >= needed or clear.any())),
         share=float(against.sum() / max(1, usable.sum())),
         supports=bool(informs.any() and not against.any()),
@@ -110,7 +110,7 @@ def _judge_nonfinite(leaf: LeafEvidence) -> tuple[Verdict, str]:
     return Verdict.FAIL, found
 
 
-def _judge_by_differences(leaf: LeafEvidence, claim: Opinion) -> tuple[Verdict, str]:
+def _judge_by_differences(leaf: LeafEvidence, claim: _Opinion) -> tuple[Verdict, str]:
     absent = "jax.grad does not apply to fn" if leaf.autodiff is None else "jax.grad gives NaN here"
     words = _words(leaf, claim)
     if claim.contradicts:
@@ -125,18 +125,18 @@ def _judge_by_differences(leaf: LeafEvidence, claim: Opinion) -> tuple[Verdict, 
 
 
 def _judge_by_both(
-    leaf: LeafEvidence, claim: Opinion, autodiff: Opinion
+    leaf: LeafEvidence, claim: _Opinion, autodiff: _Opinion
 ) -> tuple[Verdict, str, str]:
     """Return verdict, evidence, and a cause if it is fn's."""
     assert leaf.autodiff is not None
     gap, words = np.abs(leaf.claimed - leaf.autodiff), _words(leaf, claim)
     if (gap <= leaf.tolerance).all():
         most_seen = 2 * leaf.differences.kink.sum() <= len(leaf.differences.kink)
-        if claim.contradicts and most_seen and min(claim.share, autodiff.share) >= HIDDEN_SHARE:
-            return Verdict.FAIL, f"finite differences contradict it ({words})", HIDDEN
+        if claim.contradicts and most_seen and min(claim.share, autodiff.share) >= _HIDDEN_SHARE:
+            return Verdict.FAIL, f"finite differences contradict it ({words})", _HIDDEN
         rms = root_mean_square(leaf.autodiff)
         # a gap this small speaks for itself, even where noise would have allowed a larger one
-        if (gap <= np.maximum(INFORMATIVE * rms, leaf.negligible)).all():
+        if (gap <= np.maximum(_INFORMATIVE * rms, leaf.negligible)).all():
             return Verdict.PASS, words, ""
         if claim.supports:
             return Verdict.PASS, f"{words}; jax.grad is too noisy to add to it", ""
@@ -152,9 +152,9 @@ def _judge_by_both(
     return Verdict.FAIL, f"jax.grad contradicts the claim, {seen} ({words})", ""
 
 
-def _words(leaf: LeafEvidence, claim: Opinion) -> str:
+def _words(leaf: LeafEvidence, claim: _Opinion) -> str:
     said = []
-    error = autodiff_error(leaf)
+    error = _autodiff_error(leaf)
     if error is not None:
         said.append(f"differs from jax.grad by {error:.1g}" if error else "equal to jax.grad")
     n, aside = len(leaf.is_entry), int(leaf.differences.kink.sum())

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from jaxmlp.verification import Verdict, check_gradients
-from jaxmlp.verification.differences import best_slopes, step_sizes
-from jaxmlp.verification.functions import float64_arithmetic
-from jaxmlp.verification.noise import third_difference_noise
-from jaxmlp.verification.precision import Precision, traced_precision
+from jaxmlp.verification.measurement.differences import Probes, central_differences
+from jaxmlp.verification.measurement.functions import ManyPoints, float64_arithmetic, make_point
+from jaxmlp.verification.measurement.noise import SAMPLES, gradient_noise
+from jaxmlp.verification.measurement.precision import Precision, traced_precision
 
 X = np.random.default_rng(0).normal(size=(20, 3))
 W = np.array([0.7, -1.1, 0.4])
@@ -321,21 +321,29 @@ def test_another_container_is_a_failure_of_its_own():
 
 
 def test_third_differences_measure_noise_and_nothing_else():
-    t, rng = np.arange(8.0), np.random.default_rng(0)
-    assert third_difference_noise(3 + t - t**2) == pytest.approx(0.0, abs=1e-13)
-    noise = [third_difference_noise(t**2 + 1e-3 * rng.normal(size=8)) for _ in range(200)]
-    assert np.sqrt(np.mean(np.square(noise))) == pytest.approx(1e-3, rel=0.15)
+    t, rng = SAMPLES.astype(float)[:, None], np.random.default_rng(0)
+    point = make_point(np.ones(200))
+    smooth = np.broadcast_to(3 + t - t**2, (8, 200))
+    assert gradient_noise(smooth[None], point) == pytest.approx(0.0, abs=1e-13)
+    noisy = smooth + 1e-3 * rng.normal(size=(8, 200))
+    assert gradient_noise(noisy[None], point) == pytest.approx(1e-3, rel=0.15)
 
 
 @pytest.mark.parametrize("noise", [1e-16, 1e-7])
 def test_the_best_difference_is_within_its_error(noise):
-    """f(t) = exp(t) + noise, and the same with a kink at 0."""
-    rng, steps = np.random.default_rng(0), step_sizes(1.0, noise)
-    rounding = noise * rng.uniform(-1, 1, (50, 2, 4))
-    up, down = np.expm1(steps) + rounding[:, 0], np.expm1(-steps) + rounding[:, 1]
-    slope, error, kink = best_slopes(up, down, steps, noise)
-    assert (np.abs(slope - 1.0) <= error).all()
-    assert (error < 20 * noise ** (2 / 3)).all()
-    assert not kink.any()
-    *_, kink = best_slopes(up + steps, down, steps, noise)
-    assert kink.all()
+    """f(t) = exp(t) + noise at t = 1, and the same with a kink there."""
+    rng, point, n = np.random.default_rng(0), make_point(np.ones(1)), 50
+    probes = Probes(np.zeros(n, int), np.zeros(n, int), np.ones((1, 1)))
+
+    def differences(kink):
+        def f(t):
+            t = np.asarray(t).item()  # numpy, so that every call has noise of its own
+            return np.exp(t - 1) + kink * max(t - 1, 0.0) + noise * rng.uniform(-1, 1)
+
+        return central_differences(ManyPoints(f, point, rows=128), point, probes, 1.0, noise)
+
+    found = differences(kink=0.0)
+    assert (np.abs(found.slope - 1.0) <= found.error).all()
+    assert (found.error < 20 * noise ** (2 / 3)).all()
+    assert not found.kink.any()
+    assert differences(kink=1.0).kink.all()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jaxmlp.verification.failure import Context, Failure, apart, equal, fit, written_factor
+from jaxmlp.verification.causes.failure import Context, Failure, apart, equal, fit, written_factor
 
 
 def cause_of_shape(failure: Failure, context: Context) -> str:
@@ -57,7 +57,7 @@ def _scaled(failure: Failure, context: Context) -> str:
     if not failure.true.any():
         return ""
     (factor,), residual = fit(failure.claimed, failure.true)
-    named = name_factor(float(factor), failure, context)
+    named = _name_factor(float(factor), failure, context)
     if residual > failure.near * max(1.0, abs(factor)) or (failure.true.size == 1 and not named):
         return ""
     if named:
@@ -65,7 +65,7 @@ def _scaled(failure: Failure, context: Context) -> str:
     return f"{written_factor(float(factor))} x the true gradient in every entry"
 
 
-def name_factor(factor: float, failure: Failure, context: Context) -> str:
+def _name_factor(factor: float, failure: Failure, context: Context) -> str:
     """Say what a constant factor between claim and truth usually comes from."""
     precision = min(1e-4, failure.near / np.abs(failure.true).max())  # of the factor
     if math.isclose(factor, -1.0, rel_tol=precision):
@@ -115,7 +115,7 @@ def _scaled_beside_l2(failure: Failure, context: Context) -> str:
     if failure.claimed.size < 4 or not failure.param.any():
         return ""
     (factor, rest), residual = fit(failure.claimed, failure.true, failure.param)
-    named = name_factor(float(factor), failure, context)
+    named = _name_factor(float(factor), failure, context)
     near = failure.near * max(1.0, abs(factor))
     if residual > near or not named:
         return ""

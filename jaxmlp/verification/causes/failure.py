@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 NEAR = 1e-5  # of the leaf's largest entry: a cause explains the claim if it comes this close,
-OF_GAP = 0.01  # and leaves no more than this share of what it is to explain
+_OF_GAP = 0.01  # and leaves no more than this share of what it is to explain
 
 
 class Context(NamedTuple):
@@ -47,10 +47,10 @@ class Failure(NamedTuple):
 
 def nearness(claimed: np.ndarray, true: np.ndarray, tolerance: float) -> float:
     """Return the largest difference at which a cause still explains a claim."""
-    near = max(10 * tolerance, NEAR * np.abs(true).max(initial=0.0))
+    near = max(10 * tolerance, NEAR * float(np.abs(true).max(initial=0.0)))
     if claimed.shape != true.shape:
         return near
-    return max(tolerance, min(near, OF_GAP * np.abs(claimed - true).max(initial=0.0)))
+    return max(tolerance, min(near, _OF_GAP * float(np.abs(claimed - true).max(initial=0.0))))
 
 
 def equal(a: np.ndarray, b: np.ndarray, near: float) -> bool:

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmlp.verification.functions import MAX_CHUNK, ManyPoints, Point
-from jaxmlp.verification.noise import unit_of
+from jaxmlp.verification.measurement.functions import MAX_CHUNK, ManyPoints, Point
+from jaxmlp.verification.measurement.noise import unit_of
 
-STEP_RATIO = 8.0
-N_STEPS = 4
-LARGEST_STEP = 0.25  # of a parameter's own size
-SMOOTH_ORDER = 0.8  # F+ - F- falls with h^1 where the function is smooth
+_STEP_RATIO = 8.0
+_N_STEPS = 4
+_LARGEST_STEP = 0.25  # of a parameter's own size
+_SMOOTH_ORDER = 0.8  # F+ - F- falls with h^1 where the function is smooth
 SAFETY = 5.0  # a claim contradicts a difference that is this many errors away
 
 
@@ -69,7 +69,7 @@ def choose_probes(
     return Probes(np.array(leaf, int), np.array(entry, int), sign)
 
 
-def probe_vectors(point: Point, probes: Probes, rows: slice) -> np.ndarray:
+def _probe_vectors(point: Point, probes: Probes, rows: slice) -> np.ndarray:
     """Return the directions of some probes, in the parameters' own units, (rows, n_parameters)."""
     unit, slices = unit_of(point), point.slices
     leaves, entries = probes.leaf[rows], probes.entry[rows]
@@ -115,30 +115,30 @@ def central_differences(
     Returns:
         Slopes, their errors, and where kinks were met.
     """
-    steps = step_sizes(value, noise)
+    steps = _step_sizes(value, noise)
     rows, changes = _rows(point), []
     for start in range(0, len(probes.leaf), rows):
-        vectors = probe_vectors(point, probes, slice(start, start + rows))
+        vectors = _probe_vectors(point, probes, slice(start, start + rows))
         moves = np.concatenate([steps, -steps])[None, :, None] * vectors[:, None, :]
         points = (point.vector + moves).reshape(-1, len(point.vector))
         # the value at p comes from the same batch, so that its rounding is the same
         values = fn(np.concatenate([point.vector[None, :], points]))
-        changes.append((values[1:] - values[0]).reshape(len(vectors), 2, N_STEPS))
+        changes.append((values[1:] - values[0]).reshape(len(vectors), 2, _N_STEPS))
     change = np.concatenate(changes)
-    slope, error, kink = best_slopes(change[:, 0], change[:, 1], steps, noise)
+    slope, error, kink = _best_slopes(change[:, 0], change[:, 1], steps, noise)
     return Differences(slope, error, kink, steps, change[:, 0], change[:, 1])
 
 
-def step_sizes(value: float, noise: float) -> np.ndarray:
+def _step_sizes(value: float, noise: float) -> np.ndarray:
     """Return four steps: from the one that balances rounding and truncation, up by factors of 8."""
     scale = max(abs(value), noise, np.finfo(float).tiny)
     relative = min(max(noise / scale, 2.0**-53), 1.0) if np.isfinite(noise) else 2.0**-53
-    smallest = min(relative ** (1 / 3), LARGEST_STEP / STEP_RATIO)
-    largest = min(smallest * STEP_RATIO ** (N_STEPS - 1), LARGEST_STEP)
-    return np.geomspace(largest, smallest, N_STEPS)
+    smallest = min(relative ** (1 / 3), _LARGEST_STEP / _STEP_RATIO)
+    largest = min(smallest * _STEP_RATIO ** (_N_STEPS - 1), _LARGEST_STEP)
+    return np.geomspace(largest, smallest, _N_STEPS)
 
 
-def best_slopes(
+def _best_slopes(
     forward: np.ndarray, backward: np.ndarray, steps: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (slope, error, kink) of each row at its best step; see the module's first lines."""
@@ -149,7 +149,7 @@ def best_slopes(
     error = rounding + 0.25 * np.abs(np.diff(central, axis=1)) + _later_changes(central, rounding)
     bend = np.abs(forward + backward) / steps  # |F+ - F-|, which shrinks with h unless at a kink
     order = np.log(bend[:, :-1] / bend[:, 1:]) / np.log(ratio)
-    kinked = (bend[:, 1:] > 2 * rounding) & ~(order >= SMOOTH_ORDER)
+    kinked = (bend[:, 1:] > 2 * rounding) & ~(order >= _SMOOTH_ORDER)
     error += np.where(kinked, bend[:, 1:], 0.0)  # a kink puts D off by half of F+ - F- at most
     error = np.where(np.isfinite(error), error, np.inf)
     best = np.argmin(error, axis=1)
@@ -161,12 +161,12 @@ def best_slopes(
 
 def _later_changes(central: np.ndarray, rounding: np.ndarray) -> np.ndarray:
     """Return how far D still moves at smaller steps, beyond their rounding; one column a step."""
-    later = np.zeros((len(central), N_STEPS - 1))
-    for j in range(N_STEPS - 2):
+    later = np.zeros((len(central), _N_STEPS - 1))
+    for j in range(_N_STEPS - 2):
         moved = np.abs(central[:, j + 2 :] - central[:, j + 1, None]) - rounding[j + 1 :]
         later[:, j] = np.maximum(moved, 0.0).max(axis=1)
     return later
 
 
 def _rows(point: Point) -> int:
-    return max(1, MAX_CHUNK // (2 * N_STEPS * max(1, len(point.vector))))
+    return max(1, MAX_CHUNK // (2 * _N_STEPS * max(1, len(point.vector))))

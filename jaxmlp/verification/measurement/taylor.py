@@ -8,16 +8,17 @@ Reference: Farrell, Ham, Funke & Rognes, 2013, SIAM J. Sci. Comput. 35:C369, sec
 
 import numpy as np
 
-from jaxmlp.verification.differences import Differences
+from jaxmlp.verification.measurement.differences import Differences
 
-RESOLVED = 20.0  # a remainder counts where it is this many times the noise
+_RESOLVED = 20.0  # a remainder counts where it is this many times the noise
 
 
-def remainders(differences: Differences, predicted: np.ndarray) -> np.ndarray:
+def _remainders(differences: Differences, predicted: np.ndarray) -> np.ndarray:
     """Return the mean of |f(p +- h v) - f(p) -+ h <g, v>| over both signs, (n, 4)."""
     linear = differences.steps * predicted[:, None]
-    up, down = np.abs(differences.forward - linear), np.abs(differences.backward + linear)
-    return 0.5 * (up + down)
+    up, down = differences.forward - linear, differences.backward + linear
+    mean: np.ndarray = 0.5 * (np.abs(up) + np.abs(down))
+    return mean
 
 
 def taylor_orders(differences: Differences, predicted: np.ndarray, noise: float) -> np.ndarray:
@@ -39,9 +40,9 @@ def taylor_orders(differences: Differences, predicted: np.ndarray, noise: float)
         >>> [round(float(taylor_orders(d, np.array([g]), 1e-16)[0]), 2) for g in (1.0, 1.1)]
         [2.0, 1.0]
     """
-    left = remainders(differences, predicted)
+    left = _remainders(differences, predicted)
     # what rounds is also the product h <g, v>, when it is much larger than the function's changes
-    floor = RESOLVED * (noise + 2.0**-52 * np.abs(differences.steps * predicted[:, None]))
+    floor = _RESOLVED * (noise + 2.0**-52 * np.abs(differences.steps * predicted[:, None]))
     ratio = np.log(differences.steps[0] / differences.steps[1])
     with np.errstate(divide="ignore", invalid="ignore"):
         order = np.log(left[:, :-1] / left[:, 1:]) / ratio

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmlp.verification.functions import ManyPoints, Point
-from jaxmlp.verification.precision import Precision
+from jaxmlp.verification.measurement.functions import ManyPoints, Point
+from jaxmlp.verification.measurement.precision import Precision
 
 SAMPLES = np.arange(8)  # the first is p itself
-DOUBLE_STEP, SINGLE_STEP, HALF_STEP = 2.0**-48, 2.0**-20, 2.0**-6
-FAR = 0.25  # of a parameter's own size, no farther than finite differences go
-RESPONSE_STEP = 2.0**-14  # large enough for float32 to follow, too small for 16 bits
+_DOUBLE_STEP, _SINGLE_STEP, HALF_STEP = 2.0**-48, 2.0**-20, 2.0**-6
+_FAR = 0.25  # of a parameter's own size, no farther than finite differences go
+_RESPONSE_STEP = 2.0**-14  # large enough for float32 to follow, too small for 16 bits
 
 
 class Noise(NamedTuple):
@@ -46,8 +46,8 @@ def root_mean_square(x: np.ndarray) -> np.ndarray:
     """
     scale = np.abs(x).max(axis=0, initial=0.0)
     scale = np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
-    mean: np.ndarray = np.sum((x / scale) ** 2, axis=0) / max(1, len(x))
-    return scale * np.sqrt(mean)
+    root: np.ndarray = scale * np.sqrt(np.sum((x / scale) ** 2, axis=0) / max(1, len(x)))
+    return root
 
 
 def unit_of(point: Point) -> np.ndarray:
@@ -62,7 +62,8 @@ def unit_of(point: Point) -> np.ndarray:
 
 def ray(point: Point, direction: np.ndarray, step: float) -> np.ndarray:
     """Return the parameters and seven points beside them, (8, n_parameters)."""
-    return point.vector + (step * SAMPLES)[:, None] * direction
+    points: np.ndarray = point.vector + (step * SAMPLES)[:, None] * direction
+    return points
 
 
 def far_points(point: Point, rng: np.random.Generator) -> np.ndarray:
@@ -70,11 +71,11 @@ def far_points(point: Point, rng: np.random.Generator) -> np.ndarray:
 
     What cancels in the gradient at the parameters need not cancel there, so its size can be seen.
     """
-    move = FAR * unit_of(point) * rng.choice([-1.0, 1.0], len(point.vector))
+    move = _FAR * unit_of(point) * rng.choice([-1.0, 1.0], len(point.vector))
     return np.stack([point.vector + move, point.vector - move])
 
 
-def third_difference_noise(samples: np.ndarray) -> np.ndarray:
+def _third_difference_noise(samples: np.ndarray) -> np.ndarray:
     """Return the noise of each column of samples along a ray, (8, ...); inf where not finite."""
     noise = root_mean_square(np.diff(samples[1:], n=3, axis=0)) / np.sqrt(20)
     finite: np.ndarray = np.where(np.isfinite(noise), noise, np.inf)
@@ -87,18 +88,18 @@ def steps_for(*precisions: Precision | None) -> list[float]:
         step
         for precision in precisions
         for step in {
-            Precision.DOUBLE: (DOUBLE_STEP,),
-            Precision.SINGLE: (SINGLE_STEP,),
-            Precision.HALF: (SINGLE_STEP, HALF_STEP),
-            None: (DOUBLE_STEP, SINGLE_STEP),
+            Precision.DOUBLE: (_DOUBLE_STEP,),
+            Precision.SINGLE: (_SINGLE_STEP,),
+            Precision.HALF: (_SINGLE_STEP, HALF_STEP),
+            None: (_DOUBLE_STEP, _SINGLE_STEP),
         }[precision]
     }
     return sorted(steps) * (1 if len(steps) > 1 else 2)
 
 
-def follows_small_steps(values: np.ndarray) -> bool:
+def _follows_small_steps(values: np.ndarray) -> bool:
     """Return whether eight values along a ray change smoothly, not in stairs."""
-    noise = third_difference_noise(values)
+    noise = _third_difference_noise(values)
     return bool(noise <= 0.05 * abs(values[-1] - values[0]) / len(values))
 
 
@@ -124,20 +125,20 @@ def value_noise(
     """
     direction = unit_of(point) * np.where(np.nan_to_num(gradient) < 0, -1.0, 1.0)
     if precision is None:
-        (response,) = _sample(fn, point, direction, [RESPONSE_STEP])
-        stairs = not follows_small_steps(response)
+        (response,) = _sample(fn, point, direction, [_RESPONSE_STEP])
+        stairs = not _follows_small_steps(response)
         steps = steps_for(Precision.HALF) if stairs else steps_for(None)
     else:
         stairs, steps = precision is Precision.HALF, steps_for(precision)
     slope = float(np.abs(np.nan_to_num(gradient)) @ np.abs(direction))
     # a step must move the value by more than its last digit, or no stairs will be seen
     visible = 8 * Precision.SINGLE.roundoff * abs(value) / slope if slope else 0.0
-    steps = [min(max(s, visible), 2.0**-10) if s == SINGLE_STEP else s for s in steps]
+    steps = [min(max(s, visible), 2.0**-10) if s == _SINGLE_STEP else s for s in steps]
     samples = _sample(fn, point, direction, steps)
     if precision is None:
         single = np.array_equal(samples, samples.astype(np.float32).astype(np.float64))
         precision = (Precision.SINGLE if single else Precision.DOUBLE, Precision.HALF)[stairs]
-    noise = max(float(third_difference_noise(values)) for values in samples)
+    noise = max(float(_third_difference_noise(values)) for values in samples)
     return max(noise, precision.roundoff * abs(value), precision.tiny), precision
 
 
@@ -148,8 +149,8 @@ def gradient_noise(samples: np.ndarray, point: Point) -> np.ndarray:
         samples: gradients along rays of several steps, (steps, 8, n_parameters).
         point: the parameters.
     """
-    noise = np.max([third_difference_noise(part) for part in samples], axis=0)
-    spread = np.empty_like(noise)
+    noise = np.max([_third_difference_noise(part) for part in samples], axis=0)
+    spread: np.ndarray = np.empty_like(noise)
     for part in point.slices:
         spread[part] = root_mean_square(noise[part])
     return spread

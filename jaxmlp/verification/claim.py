@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.types import PyTree
-from jaxmlp.verification.functions import Point, named_leaves
-from jaxmlp.verification.precision import Precision
+from jaxmlp.verification.measurement.functions import Point, named_leaves
+from jaxmlp.verification.measurement.precision import Precision
 
-FEWEST_CUT = 8  # entries that must have lost digits; fewer could be chance
+_FEWEST_CUT = 8  # entries that must have lost digits; fewer could be chance
 
 
 class Claim(NamedTuple):
@@ -78,7 +78,7 @@ def cut_to_16_bits(
     if autodiff is None or of_fn in (Precision.HALF, None):
         return {}
     changed = np.abs(claimed - autodiff) > 1e-6 * np.abs(autodiff)
-    if changed.sum() < FEWEST_CUT:
+    if changed.sum() < _FEWEST_CUT:
         return {}
     for dtype, bits, least in ((jnp.float16, 11, "6e-08"), (jnp.bfloat16, 8, "1e-38")):
         if np.array_equal(claimed, autodiff.astype(dtype).astype(np.float64)):

@@ -19,7 +19,7 @@ from jaxmlp.blocks import map_blocks
 from jaxmlp.types import Layer, PyTree
 
 MAX_CHUNK = 2**22  # doubles in one batch of parameter vectors: 32 MiB
-SMALL = 2**20
+_SMALL = 2**20
 
 
 @contextmanager
@@ -193,7 +193,7 @@ class ManyPoints:
         self.call, self.point, self.rows = call, point, max(1, min(rows, MAX_CHUNK // n))
         # a cast to bfloat16 and back must round, as it does when the caller runs the function
         options: dict[str, Any] = {"xla_allow_excess_precision": False}
-        if jax.default_backend() == "cpu" and n * self.rows < SMALL:
+        if jax.default_backend() == "cpu" and n * self.rows < _SMALL:
             options |= quick_compilation()
         self.compiled = jax.jit(jax.vmap(call), compiler_options=options)
         self.by_loop = False

@@ -12,8 +12,8 @@ from jaxtyping import Array
 
 from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.normalization import row_shares
-from jaxmlp.types import Params
-from jaxmlp.verification.exchangeable import (
+from jaxmlp.types import NormCache, Params
+from jaxmlp.verification.causes.exchangeable import (
     Factor,
     Pass,
     Slip,
@@ -35,7 +35,7 @@ def find_slip(start: Pass, claimed: Params) -> str:
 def _all_slips(start: Pass) -> Iterator[tuple[str, Any]]:
     """Carry out every slip, first in single layers, then in all of them."""
     n = start.config.n_layers
-    for slip in SLIPS:
+    for slip in _SLIPS:
         if slip.d_outputs is not None:
             yield from _carry_out(start, slip, range(n), "")
             continue
@@ -52,7 +52,7 @@ def _carry_out(start: Pass, slip: Slip, layers: Any, where: str) -> Iterator[tup
         return  # the slip is not possible with these shapes
 
 
-def preactivation(start: Pass, l: int) -> Array:
+def _preactivation(start: Pass, l: int) -> Array:
     """z^(l), after batch normalization if there is one."""
     kept, layer = start.cache[l], start.params[l]
     if kept.norm is not None:
@@ -61,7 +61,7 @@ def preactivation(start: Pass, l: int) -> Array:
 
 
 def _output(start: Pass, l: int) -> Array:
-    return start.config.activations[l].fn(preactivation(start, l))
+    return start.config.activations[l].fn(_preactivation(start, l))
 
 
 def _derivative_of_z(start: Pass, l: int, z: Array) -> Array:
@@ -78,12 +78,12 @@ def _at_preactivation(start: Pass, l: int) -> Array:
     phi = start.config.activations[l]
     if phi.residual != "output":
         raise ValueError("the derivative is one of the pre-activation")
-    return phi.derivative(preactivation(start, l))
+    return phi.derivative(_preactivation(start, l))
 
 
 def _other_side(start: Pass, l: int) -> Array:
     """phi' with the slope to the right of 0 at 0."""
-    z = preactivation(start, l)
+    z = _preactivation(start, l)
     right = _derivative_of_z(start, l, jnp.where(z == 0, 1.0, z))
     return jnp.where(z == 0, right, phi_prime(start, l))
 
@@ -100,21 +100,33 @@ def _of_layer(offset: int, what: Factor) -> Factor:
     return factor
 
 
+def _unscaled_mask(start: Pass, l: int) -> Array:
+    return jnp.sign(jnp.asarray(start.cache[l].mask))
+
+
 def _constant_statistics(start: Pass, l: int, d_y: Array) -> Array:
+    norm, g = _scaled(start, l, d_y)
+    return g * norm.inv_std[None, :]
+
+
+def _scaled(start: Pass, l: int, d_y: Array) -> tuple[NormCache, Array]:
+    """The normalization's cache, and dJ/dx_hat."""
     norm, gamma = start.cache[l].norm, start.params[l].gamma
-    return d_y * (gamma * norm.inv_std)[None, :]
+    if norm is None:
+        raise ValueError("the layer has no batch normalization")
+    return norm, jnp.asarray(d_y * gamma[None, :])
 
 
 def _without_mean(start: Pass, l: int, d_y: Array) -> Array:
-    norm, gamma = start.cache[l].norm, start.params[l].gamma
-    g, share = d_y * gamma[None, :], norm.weight[:, None]
+    norm, g = _scaled(start, l, d_y)
+    share = jnp.asarray(norm.weight)[:, None]
     through_var = share * norm.x_hat * jnp.sum(g * norm.x_hat, axis=0)[None, :]
     return (g - through_var) * norm.inv_std[None, :]
 
 
 def _without_variance(start: Pass, l: int, d_y: Array) -> Array:
-    norm, gamma = start.cache[l].norm, start.params[l].gamma
-    g, share = d_y * gamma[None, :], norm.weight[:, None]
+    norm, g = _scaled(start, l, d_y)
+    share = jnp.asarray(norm.weight)[:, None]
     return (g - share * jnp.sum(g, axis=0)[None, :]) * norm.inv_std[None, :]
 
 
@@ -166,7 +178,7 @@ def _derivative_of(name: str) -> Factor:
     def factor(start: Pass, l: int) -> Array:
         if l == start.config.n_layers - 1:
             return phi_prime(start, l)  # the last layer has no activation
-        phi, z = ACTIVATIONS[name], preactivation(start, l)
+        phi, z = ACTIVATIONS[name], _preactivation(start, l)
         return phi.derivative(phi.fn(z) if phi.residual == "output" else z)
 
     return factor
@@ -176,7 +188,7 @@ def _kept(field: str) -> Factor:
     return lambda start, l: getattr(start.cache[l], field)
 
 
-SLIPS: tuple[Slip, ...] = (
+_SLIPS: tuple[Slip, ...] = (
     Slip("derivative taken at the output instead of the pre-activation ({l})", _at_output),
     Slip(
         "derivative taken at the pre-activation, but written as a function of the output ({l})",
@@ -216,7 +228,7 @@ SLIPS: tuple[Slip, ...] = (
     ),
     Slip(
         "dJ/dW uses the pre-activation instead of the output of the layer below ({l})",
-        inputs=lambda s, l: preactivation(s, l - 1) if l else s.cache[0].inputs,
+        inputs=lambda s, l: _preactivation(s, l - 1) if l else s.cache[0].inputs,
     ),
     Slip(
         "dJ/dW uses the layer's input before dropout ({l})",
@@ -225,7 +237,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip("the dropout mask is not used in the backward pass ({l})", mask=lambda s, l: jnp.ones(())),
     Slip(
         "the 1 / (1 - rate) of the dropout mask is missing in the backward pass ({l})",
-        mask=lambda s, l: (s.cache[l].mask > 0).astype(s.outputs.dtype),
+        mask=_unscaled_mask,
     ),
     Slip(
         "batch normalization: the statistics are treated as constants ({l})",

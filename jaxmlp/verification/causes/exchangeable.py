@@ -15,9 +15,9 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.losses import LOSSES, Loss
 from jaxmlp.network import forward, value_and_grad
 from jaxmlp.normalization import batch_norm_backward, row_shares
-from jaxmlp.types import Layer, Params
+from jaxmlp.types import Cache, Layer, Params
 
-FORWARD_OPTIONS = ("key", "sample_weight", "state", "dropout_rate")
+_FORWARD_OPTIONS = ("key", "sample_weight", "state", "dropout_rate")
 
 
 class Pass(NamedTuple):
@@ -39,7 +39,7 @@ class Pass(NamedTuple):
     params: Params
     targets: Any
     options: dict[str, Any]
-    cache: Any
+    cache: Cache
     outputs: Array
     d_outputs: Array
 
@@ -89,7 +89,7 @@ def recognise_loss(
 def _forward_pass(
     config: MLPConfig, loss: Loss, params: Params, x: Any, y: Any, options: dict[str, Any]
 ) -> Pass:
-    known = {name: options[name] for name in FORWARD_OPTIONS if name in options}
+    known = {name: options[name] for name in _FORWARD_OPTIONS if name in options}
     outputs, cache = forward(config, params, x, **known)
     start = Pass(config, loss, params, y, options, cache, outputs, outputs)
     return start._replace(d_outputs=loss_gradient(start))

@@ -15,12 +15,17 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from jaxmlp.types import PyTree
-from jaxmlp.verification.functions import as_scalar, float64_arithmetic, make_point, promote
 from jaxmlp.verification.gradients import check_gradients
+from jaxmlp.verification.measurement.functions import (
+    as_scalar,
+    float64_arithmetic,
+    make_point,
+    promote,
+)
 from jaxmlp.verification.report import GradientReport, LeafReport, Verdict
 
-MAX_ROWS = 16
-MAX_HESSIAN = 300
+_MAX_ROWS = 16
+_MAX_HESSIAN = 300
 
 
 def check_jacobian(
@@ -62,9 +67,9 @@ def check_jacobian(
     """
     shape = _output_shape(fn, x, args, kwargs)
     size, rng = int(np.prod(shape)), np.random.default_rng(seed)
-    rows = range(size) if size <= MAX_ROWS else np.sort(rng.choice(size, MAX_ROWS, replace=False))
+    rows = range(size) if size <= _MAX_ROWS else np.sort(rng.choice(size, _MAX_ROWS, replace=False))
     weights = {f"output{_index(row, shape)}": np.eye(1, size, int(row))[0] for row in rows}
-    if size > MAX_ROWS:
+    if size > _MAX_ROWS:
         weights |= {f"random combination {i}": rng.choice([-1.0, 1.0], size) for i in (1, 2)}
     reports = {}
     for name, weight in weights.items():
@@ -200,7 +205,7 @@ def _hessian(
     with float64_arithmetic():
         params, args, options = promote((params, args, options))
         flat, unravel = ravel_pytree(params)
-        if len(flat) > MAX_HESSIAN:
+        if len(flat) > _MAX_HESSIAN:
             return None
         hessian = jax.jit(jax.hessian(lambda p: as_scalar(fn(unravel(p), *args, **options))))
         return np.asarray(hessian(flat))

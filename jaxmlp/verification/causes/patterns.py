@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxmlp.verification.failure import NEAR, Failure, apart, equal, fit, written_factor
+from jaxmlp.verification.causes.failure import NEAR, Failure, apart, equal, fit, written_factor
 
 
 def weak_cause(failure: Failure) -> str:

@@ -5,17 +5,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmlp.verification.diagnosis import cause_of_shape, strong_cause
-from jaxmlp.verification.differences import Probes, central_differences
+from jaxmlp.verification.causes.diagnosis import cause_of_shape, strong_cause
+from jaxmlp.verification.causes.exchangeable import recognise_loss
+from jaxmlp.verification.causes.failure import Context, Failure, equal
+from jaxmlp.verification.causes.patterns import weak_cause
+from jaxmlp.verification.causes.slips import find_slip
 from jaxmlp.verification.evidence import LeafEvidence
-from jaxmlp.verification.exchangeable import recognise_loss
-from jaxmlp.verification.failure import Context, Failure, equal
-from jaxmlp.verification.functions import ManyPoints, Point
-from jaxmlp.verification.noise import unit_of
-from jaxmlp.verification.patterns import weak_cause
-from jaxmlp.verification.slips import find_slip
+from jaxmlp.verification.measurement.differences import Probes, central_differences
+from jaxmlp.verification.measurement.functions import ManyPoints, Point
+from jaxmlp.verification.measurement.noise import unit_of
 
-MAX_REFERENCE = 1000  # entries of a leaf that finite differences are taken of for a diagnosis
+_MAX_REFERENCE = 1000  # entries of a leaf that finite differences are taken of for a diagnosis
 
 
 def true_gradient(
@@ -25,12 +25,13 @@ def true_gradient(
     if leaf.autodiff is not None and np.isfinite(leaf.autodiff).all():
         return leaf.autodiff.reshape(leaf.shape)
     part = point.slices[index]
-    if not 0 < part.stop - part.start <= MAX_REFERENCE:
+    if not 0 < part.stop - part.start <= _MAX_REFERENCE:
         return None
     entries = np.arange(part.start, part.stop)
     probes = Probes(np.full(len(entries), index), entries, np.ones((1, len(point.vector))))
     slopes = central_differences(fn, point, probes, value, noise).slope
-    return (slopes / unit_of(point)[part]).reshape(leaf.shape)
+    true: np.ndarray = (slopes / unit_of(point)[part]).reshape(leaf.shape)
+    return true
 
 
 def explain(

@@ -1,0 +1,1 @@
+"""What a function does: its value at many points, its precision, its noise, its differences."""
