@@ -1,5 +1,6 @@
 """A strict session: no silent promotion of ranks or dtypes, and 64 bits only where asked for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,14 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Compiling is most of what tests do: the next run finds the programs of this one. Each worker has a
+# folder of its own, for a program is not written in one piece.
+if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    programs = Path(__file__).parent.parent / ".pytest_cache" / "programs" / worker
+    jax.config.update("jax_compilation_cache_dir", str(programs))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 TESTS_BETWEEN_LOOKS = 25
 MOST_MAPS = 20_000
