@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmlp.cli.problem import DATA_SETS, find_data_dir
 from jaxmlp.data import load_digits, load_idx
-from jaxmlp.data.tables import is_table_file, read_table_blocks, with_numbers
+from jaxmlp.data.tables import is_table_file, read_table_blocks
 
 BLOCK_ROWS = 8192
 
@@ -57,8 +57,9 @@ def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> 
     name = path.name.lower()
     if is_table_file(name):
         row = 0
-        for table in read_table_blocks(path, BLOCK_ROWS):
-            yield Block(table if of_words else _features(table), row, table.attrs["done"])
+        for table in read_table_blocks(path, BLOCK_ROWS, numbers=not of_words):
+            by_place = not (of_words or table.attrs["headed"])
+            yield Block(table.to_numpy() if by_place else table, row, table.attrs["done"])
             row += len(table)
     elif name.endswith((".npy", ".npz")):
         yield from _array_blocks(_read_numpy(path))
@@ -73,12 +74,6 @@ def _array_blocks(x: np.ndarray) -> Iterator[Block]:
         yield Block(x, 0, 1.0)  # whose shape is refused where the model's is known
     for start in range(0, len(x) if x.ndim == 2 else 0, BLOCK_ROWS):
         yield Block(x[start : start + BLOCK_ROWS], start, min(1.0, (start + BLOCK_ROWS) / len(x)))
-
-
-def _features(table: Any) -> Any:
-    """Columns of numbers, by name; by place where the file has no heading."""
-    numbers = with_numbers(table)
-    return numbers if table.attrs["headed"] else numbers.to_numpy()
 
 
 def _read_numpy(path: Path) -> np.ndarray:

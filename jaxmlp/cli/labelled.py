@@ -8,7 +8,7 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.problem import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
 from jaxmlp.data import Dataset, from_arrays, train_test_split
-from jaxmlp.data.tables import read_table, with_numbers
+from jaxmlp.data.tables import read_table
 from jaxmlp.models import Model, prepare
 
 
@@ -70,7 +70,7 @@ def _read_table(model: Model, data: str, target: str | None) -> Dataset:
         raise FileNotFoundError(f"there is no file {path}, nor a data set of that name: {known}.")
     if target is None:
         raise ValueError(f"say which column of {path} holds the labels: --target NAME.")
-    table = with_numbers(read_table(path))
+    table = read_table(path, numbers=True)
     if target not in table.columns:
         raise unknown_name(f"column of {path}", target, map(str, table.columns))
     x = prepare(model, table.drop(columns=target), what=data)

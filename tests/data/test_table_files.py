@@ -48,6 +48,20 @@ def test_oddities(tmp_path, content, cells):
     assert read_table(tmp_path / "a.csv").to_dict("list") == cells
 
 
+def test_numbers_are_read_as_numbers_where_they_are_wanted(tmp_path):
+    (tmp_path / "a.csv").write_text("n;f;w;007\n1;;a;3\n2;1e-3;;4\n3;.5\n")
+    frame = read_table(tmp_path / "a.csv", numbers=True)
+    assert list(frame) == ["n", "f", "w", "007"]
+    assert [frame[name].dtype.kind for name in ("n", "f", "007")] == ["i", "f", "f"]
+    np.testing.assert_array_equal(frame["f"], [np.nan, 1e-3, 0.5])
+    assert frame["w"].isna().tolist() == [False, True, True]
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    np.savetxt(tmp_path / "bare.tsv", x, fmt="%.17g", delimiter="\t")
+    blocks = list(read_table_blocks(tmp_path / "bare.tsv", 20, numbers=True))
+    np.testing.assert_allclose(np.concatenate(blocks), x, rtol=1e-15)
+    assert not any(block.attrs["headed"] for block in blocks)
+
+
 def test_blocks_are_the_whole(tmp_path):
     frame = pd.DataFrame({"a": np.arange(100), "b": ["x y"] * 100}).astype(str)
     frame.to_csv(tmp_path / "a.csv", index=False)

@@ -7,7 +7,6 @@ from jaxmlp.data.tables.preprocessor import TablePreprocessor as TablePreprocess
 from jaxmlp.data.tables.reading import is_table_file as is_table_file
 from jaxmlp.data.tables.reading import read_table as read_table
 from jaxmlp.data.tables.reading import read_table_blocks as read_table_blocks
-from jaxmlp.data.tables.reading import with_numbers as with_numbers
 from jaxmlp.data.tables.schema import Column as Column
 from jaxmlp.data.tables.schema import Schema as Schema
 from jaxmlp.data.tables.schema import read_schema as read_schema
