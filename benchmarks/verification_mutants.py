@@ -317,7 +317,7 @@ REGRESSOR = [
     ("divided by the number of inputs", "d_W", after("d_W", scaled(1 / 60), 1),
      "by 60"),
     ("the first layer's x is that of another batch", "d_W",
-     at(0, "d_W", previous_batch), r"layers\[0\].*(input|h\^T|x)|stale|dJ/dW of layers"),
+     at(0, "d_W", previous_batch), r"h\^T in dJ/dW of (the layer of params\[0\]|layers\[0\])"),
     ("bias gradient with the wrong sign", "d_b", after("d_b", scaled(-1.0), 2), "sign"),
     ("the first example is left out", "share",
      after("share", lambda b, s: s.at[0].set(0.0)), "first example"),

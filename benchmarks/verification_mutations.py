@@ -4,6 +4,8 @@ Compared: `check_gradients`; `jax.test_util.check_grads` as users call it, in fl
 `numpy.allclose` of the claimed gradient with jax.grad (its defaults) and with central differences
 (h = 1e-5 in float64, h = 1e-3 in float32). A bug counts as found when the check fails; an
 "inconclusive" or a pass is a miss. The same checks run on right gradients, to count false alarms.
+How often the cause is named is counted with the network's config, without it, and for the two
+architectures without batch normalization as plain functions of (W, b) pairs, without it.
 
 Run: python -m benchmarks.verification_mutations [--only classifier] [--networks 40]
 """
@@ -25,6 +27,7 @@ from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.verification_backward import Architecture, Backward, architectures
 from benchmarks.verification_false_alarms import draw_problem
 from benchmarks.verification_mutants import MUTANTS, Mutant, differs
+from benchmarks.verification_plain import check_plain_mutant
 from jaxmlp.network import objective, value_and_grad
 from jaxmlp.verification import GradientReport, Verdict, check_gradients
 from jaxmlp.verification.measurement.functions import quick_compilation
@@ -143,6 +146,7 @@ def study_mutant(mutant: Mutant, case: Architecture, peers: list[Peers]) -> dict
     report = check_mutant(mutant, case)
     causes = [leaf.cause for leaf in report.failures]
     alone = check_mutant(mutant, case, with_config=False)
+    in_pairs = check_plain_mutant(mutant, case)
     row = {
         "architecture": case.name,
         "bug": mutant.name,
@@ -150,6 +154,8 @@ def study_mutant(mutant: Mutant, case: Architecture, peers: list[Peers]) -> dict
         "found": report.verdict is Verdict.FAIL,
         "named": any(mutant.names_cause(cause) for cause in causes),
         "named_without_config": any(mutant.names_cause(leaf.cause) for leaf in alone.failures),
+        "named_in_pairs": in_pairs
+        and any(mutant.names_cause(leaf.cause) for leaf in in_pairs.failures),
         "words": causes[0] if causes else "",
     }
     for peer in peers:
@@ -212,6 +218,8 @@ def run(only: str | None, networks: int, peers: bool, log: Callable[[str], Any])
         "found": sum(row["found"] for row in bugs),
         "named": sum(row["named"] for row in bugs),
         "named_without_config": sum(row["named_without_config"] for row in bugs),
+        "in_pairs": sum(row["named_in_pairs"] is not None for row in bugs),
+        "named_in_pairs": sum(bool(row["named_in_pairs"]) for row in bugs),
         "missed": [f"{row['architecture']}: {row['bug']}" for row in bugs if not row["found"]],
         "not_named": [f"{row['architecture']}: {row['bug']}" for row in bugs if not row["named"]],
         "table": table,

@@ -54,8 +54,8 @@ def verify(
         str,
         typer.Option(
             metavar="MODULE:NAME",
-            help="The jaxmlp.MLPConfig of the network that it is the gradient of: names the slip "
-            "in the backward pass.",
+            help="The jaxmlp.MLPConfig of the network that it is the gradient of: lets the slip in "
+            "the backward pass be named where the function is not recognised as an MLP by itself.",
         ),
     ] = "",
     full: Annotated[

@@ -50,10 +50,6 @@ _RANDOM_NOTE = (
     "fn gives {} and then {} at the same parameters: draw its random numbers once, and "
     "pass them as arguments"
 )
-_CONFIG_NOTE = (
-    "with config=, the jaxmlp.MLPConfig of the network (jaxmlp verify --config), the slip in the "
-    "backward pass that explains all failures can often be named"
-)
 _PRECISION_NOTES = {
     Precision.SINGLE: "32-bit floats are used inside, so finite differences resolve little; the "
     "same functions in float64 can be checked more sharply",
@@ -92,8 +88,9 @@ def check_gradients(
         params: any pytree of floating arrays; numpy arrays are handed on as numpy arrays.
         *args: further arguments of both functions.
         kwargs: keyword arguments of both functions.
-        config: of the network, if the functions are of the form of `jaxmlp.value_and_grad`; it
-            lets a failure be traced to a step of the backward pass.
+        config: of the network that the parameters belong to. It lets a failure be traced to a step
+            of the backward pass where fn is not recognised by itself: an MLP in any pytree of
+            weights and biases, with a built-in activation and loss of (x, y), is.
         seed: of the entries and directions that are drawn.
         max_entries: finite differences are taken of every entry of a leaf up to this size, and of
             as many entries of a larger one.
@@ -208,8 +205,8 @@ def _check(
         else (replace(leaf, verdict=Verdict.FAIL, cause=cut[l]) if l in cut else leaf)
         for l, leaf in enumerate(leaves)
     ]
-    leaves = _diagnose(case, claim, evidence, leaves, (value, noise.value))
-    notes, fault = _notes(case, gradients, noise, leaves), _value_fault(gradients, value, noise)
+    leaves, advice = _diagnose(case, claim, evidence, leaves, (value, noise.value))
+    notes, fault = (*_notes(gradients, noise), *advice), _value_fault(gradients, value, noise)
     if random:
         fault, notes = "", (_RANDOM_NOTE.format(*apart(value, again)),)
     return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, fault, notes)
@@ -277,8 +274,8 @@ def _diagnose(
     evidence: list[LeafEvidence],
     leaves: list[LeafReport],
     scale: tuple[float, float],
-) -> list[LeafReport]:
-    """Give every failing leaf its cause."""
+) -> tuple[list[LeafReport], tuple[str, ...]]:
+    """Give every failing leaf its cause; return notes on the causes, too."""
     point, failures = case.point, []
     for l, (leaf, found) in enumerate(zip(leaves, evidence, strict=True)):
         if leaf.verdict is not Verdict.FAIL or (leaf.cause and l not in claim.misfits):
@@ -290,8 +287,10 @@ def _diagnose(
         near = nearness(claimed, true, found.tolerance.max())
         param = point.leaf(point.vector, l)
         failures.append(Failure(l, leaf.name, claimed, true, param, near))
-    causes = explain(failures, claim.vector, point, case.context)
-    return [replace(leaf, cause=causes.get(l, leaf.cause)) for l, leaf in enumerate(leaves)]
+    why = explain(failures, claim.vector, point, case.value, case.context)
+    causes = [why.causes.get(l, leaf.cause) for l, leaf in enumerate(leaves)]
+    leaves = [replace(leaf, cause=cause) for leaf, cause in zip(leaves, causes, strict=True)]
+    return leaves, why.notes
 
 
 def _misplaced(claim: Claim) -> list[LeafReport]:
@@ -305,9 +304,7 @@ def _misplaced(claim: Claim) -> list[LeafReport]:
     return extra
 
 
-def _notes(
-    case: _Case, gradients: _Gradients, noise: Noise, leaves: list[LeafReport]
-) -> tuple[str, ...]:
+def _notes(gradients: _Gradients, noise: Noise) -> list[str]:
     notes = []
     if gradients.autodiff is None:
         notes.append(
@@ -316,10 +313,7 @@ def _notes(
         )
     if noise.precision is not Precision.DOUBLE:
         notes.append(_PRECISION_NOTES[noise.precision])
-    failed = any(leaf.verdict is Verdict.FAIL for leaf in leaves)
-    if failed and case.context.config is None and case.point.root == "layers":
-        notes.append(_CONFIG_NOTE)
-    return tuple(notes)
+    return notes
 
 
 def _value_fault(gradients: _Gradients, value: float, noise: Noise) -> str:

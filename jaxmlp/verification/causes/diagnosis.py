@@ -175,8 +175,13 @@ def _l2_term(failure: Failure, context: Context) -> str:
         return ""
     if rate < 0 and l2 and not math.isclose(-rate, l2, rel_tol=1e-3):
         return f"the L2 term is {1 + rate / l2:.3g} x what it should be"
+    if rate < 0 and l2:
+        return f"the L2 term, {l2:.4g} x the parameter, is forgotten"
     if rate < 0:
-        return f"the L2 term, {-rate:.4g} x the parameter, is forgotten"
+        return (
+            f"{-rate:.4g} x the parameter too little: the L2 term is forgotten, or half as large "
+            "with the wrong sign"
+        )
     kind = (
         "the L2 penalty is put on a bias"
         if failure.param.ndim < 2

@@ -3,21 +3,21 @@
 `jaxmlp.backward` is repeated here; a `Slip` exchanges one of its factors, in one layer or in all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from jaxmlp.config import MLPConfig
-from jaxmlp.losses import LOSSES, Loss
-from jaxmlp.network import forward, value_and_grad
+from jaxmlp.losses import Loss
+from jaxmlp.network import forward
 from jaxmlp.normalization import batch_norm_backward, row_shares
 from jaxmlp.types import Cache, Layer, Params
 
-_FORWARD_OPTIONS = ("key", "sample_weight", "state", "dropout_rate")
+CLOSE = 1e-6  # of a leaf's largest entry: gradients that come this close are equal
+FORWARD_OPTIONS = ("key", "sample_weight", "state", "dropout_rate")
 
 
 class Pass(NamedTuple):
@@ -32,16 +32,20 @@ class Pass(NamedTuple):
         cache: of the forward pass.
         outputs: logits.
         d_outputs: the objective's gradient with respect to the logits.
+        scale: the objective's mean loss is multiplied by it; a sum over the batch has its size.
+        l2: of the penalty.
     """
 
     config: MLPConfig
     loss: Loss
     params: Params
     targets: Any
-    options: dict[str, Any]
+    options: Mapping[str, Any]
     cache: Cache
     outputs: Array
     d_outputs: Array
+    scale: float = 1.0
+    l2: float = 0.0
 
 
 Factor = Callable[[Pass, int], Array]
@@ -70,54 +74,50 @@ class Slip(NamedTuple):
     d_outputs: Callable[[Pass], Array] | None = None
 
 
-def recognise_loss(
-    config: MLPConfig, params: Params, args: tuple[Any, ...], options: dict[str, Any], true: Params
-) -> Pass | None:
-    """Find the built-in loss whose gradient is the true one, and run its forward pass."""
-    if len(args) != 2:
-        return None
-    for loss in LOSSES.values():
-        try:
-            _, grads = value_and_grad(config, loss)(params, *args, **options)
-        except Exception:  # targets of another kind, options of another loss
-            continue
-        if close(grads, true):
-            return _forward_pass(config, loss, params, *args, options)
-    return None
+_NO_SLIP = Slip("")
+"""The right backward pass."""
 
 
-def _forward_pass(
-    config: MLPConfig, loss: Loss, params: Params, x: Any, y: Any, options: dict[str, Any]
+def forward_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of an objective's options that its forward pass takes."""
+    return {name: options[name] for name in FORWARD_OPTIONS if name in options}
+
+
+def forward_pass(
+    config: MLPConfig, loss: Loss, params: Params, x: Any, y: Any, options: Mapping[str, Any]
 ) -> Pass:
-    known = {name: options[name] for name in _FORWARD_OPTIONS if name in options}
-    outputs, cache = forward(config, params, x, **known)
+    """Run the forward pass, and take the gradient of the plain mean loss at its end."""
+    outputs, cache = forward(config, params, x, **forward_options(options))
     start = Pass(config, loss, params, y, options, cache, outputs, outputs)
     return start._replace(d_outputs=loss_gradient(start))
 
 
 def loss_gradient(
-    start: Pass, options: dict[str, Any] | None = None, share: Array | None = None
+    start: Pass, options: Mapping[str, Any] | None = None, share: Array | None = None
 ) -> Array:
     """Return the objective's gradient with respect to the logits."""
     chosen = (start.options.get("loss_options") or {}) if options is None else options
     _, d_values = start.loss.value_and_grad(start.outputs, start.targets, **chosen)
-    if share is None:
-        weight = start.options.get("sample_weight")
-        share = row_shares(len(d_values), weight, d_values.dtype)
-    return share[:, None] * d_values
+    return (shares(start) if share is None else share[:, None]) * d_values
 
 
-def close(grads: Any, others: Any) -> bool:
+def shares(start: Pass) -> Array:
+    """Return the share of each example in the objective, (batch, 1)."""
+    weight = start.options.get("sample_weight")
+    return start.scale * row_shares(len(start.outputs), weight, start.outputs.dtype)[:, None]
+
+
+def close(grads: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> bool:
     """Return whether two gradients are equal in every leaf."""
-    pairs = zip(jax.tree.leaves(grads), jax.tree.leaves(others), strict=True)
-    arrays = [(np.asarray(g, np.float64), np.asarray(o, np.float64)) for g, o in pairs]
+    largest = max((np.abs(other).max(initial=0.0) for other in others), default=0.0)
     return all(
-        g.shape == o.shape and bool(np.all(np.abs(g - o) <= 1e-6 * np.abs(o).max(initial=1e-12)))
-        for g, o in arrays
+        g.shape == o.shape
+        and bool(np.all(np.abs(g - o) <= CLOSE * np.abs(o).max(initial=0.0) + 1e-12 * largest))
+        for g, o in zip(grads, others, strict=True)
     )
 
 
-def backward_with(start: Pass, slip: Slip, layers: Sequence[int]) -> Params:
+def backward_with(start: Pass, slip: Slip = _NO_SLIP, layers: Sequence[int] = ()) -> Params:
     """Run the backward pass with a slip in some layers; see `jaxmlp.backward`."""
 
     def factor(name: str, l: int, right: Any) -> Any:
@@ -137,7 +137,7 @@ def backward_with(start: Pass, slip: Slip, layers: Sequence[int]) -> Params:
             d_z = d_x if slip.norm is None or l not in layers else slip.norm(start, l, d_z)
         else:
             grad = Layer(layer.W, jnp.sum(d_z, axis=0))
-        d_W = factor("inputs", l, kept.inputs).T @ d_z + start.options.get("l2", 0.0) * layer.W
+        d_W = factor("inputs", l, kept.inputs).T @ d_z + start.l2 * layer.W
         grads.append(grad._replace(W=d_W))
         d_h = d_z @ factor("weight", l, layer.W.T)
     return tuple(reversed(grads))

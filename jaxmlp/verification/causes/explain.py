@@ -1,20 +1,30 @@
 """From the failing leaves of a gradient to one cause for each, in words."""
 
-from typing import Any
+from typing import NamedTuple
 
-import jax
 import numpy as np
 
+from jaxmlp.config import MLPConfig
 from jaxmlp.verification.causes.diagnosis import cause_of_shape, strong_cause
-from jaxmlp.verification.causes.exchangeable import recognise_loss
 from jaxmlp.verification.causes.failure import Context, Failure, equal
 from jaxmlp.verification.causes.patterns import weak_cause
+from jaxmlp.verification.causes.place import first_wrong_step
+from jaxmlp.verification.causes.reading import readings
+from jaxmlp.verification.causes.recognition import Recognised, recognise
 from jaxmlp.verification.causes.slips import find_slip
 from jaxmlp.verification.evidence import LeafEvidence
 from jaxmlp.verification.measurement.differences import Probes, central_differences
 from jaxmlp.verification.measurement.functions import ManyPoints, Point
 from jaxmlp.verification.measurement.noise import unit_of
 
+_CONFIG_NOTE = (
+    "if fn is the objective of an MLP, the network's jaxmlp.MLPConfig (config=, or jaxmlp verify "
+    "--config) often lets the slip in the backward pass be named"
+)
+_MISFIT_NOTE = (
+    "fn is not the objective of config= with any of the built-in losses, so slips of the backward "
+    "pass could not be tried"
+)
 _MAX_REFERENCE = 1000  # entries of a leaf that finite differences are taken of for a diagnosis
 
 
@@ -34,14 +44,38 @@ def true_gradient(
     return true
 
 
-def explain(
-    failures: list[Failure], claimed: np.ndarray, point: Point, context: Context
-) -> dict[int, str]:
-    """Return the cause for each failing leaf, by its index.
+class _Explanation(NamedTuple):
+    """Why leaves are wrong.
 
-    A cause that every entry of every failing leaf bears out comes first; then, with a config, a
-    slip of the backward pass that explains all leaves at once; then what can be said of each
-    leaf alone, with the place where the gradient, followed back from the loss, goes wrong first.
+    Attributes:
+        causes: in words, by the leaf's index.
+        notes: on what they rest, or what would name them.
+    """
+
+    causes: dict[int, str]
+    notes: tuple[str, ...] = ()
+
+
+def explain(
+    failures: list[Failure],
+    claimed: np.ndarray,
+    point: Point,
+    value: ManyPoints,
+    context: Context,
+) -> _Explanation:
+    """Find the cause for each failing leaf.
+
+    A cause that every entry of every failing leaf bears out comes first; then, if the function is
+    recognised as an MLP, a slip of its backward pass that explains all leaves at once; then what
+    can be said of each leaf alone, with the place where the gradient, followed back from the loss,
+    goes wrong first.
+
+    Args:
+        failures: the failing leaves.
+        claimed: the claimed gradient, (n_parameters,); leaves that do not fail are right.
+        point: the parameters.
+        value: of the function, at many points.
+        context: its other arguments.
     """
     causes = {
         failure.leaf: cause_of_shape(failure, context)
@@ -49,38 +83,63 @@ def explain(
         if failure.claimed.shape != failure.true.shape
     }
     fitting = [failure for failure in failures if failure.leaf not in causes]
-    if not fitting:
-        return causes
-    strong = {failure.leaf: strong_cause(failure, context) for failure in fitting}
-    if len(set(strong.values())) == 1 and all(strong.values()):
-        return causes | strong
-    strong |= {leaf: words for leaf, words in _mixed_up(fitting).items() if not strong[leaf]}
+    strong = _strong_causes(fitting, context)
     if all(strong.values()):
-        return causes | strong
-    slip = "" if causes else _slip(failures, claimed, point, context)
-    place = "" if slip or not context.config else _first_wrong_step(failures, point, context)
-    for failure in fitting:
-        words = slip or strong[failure.leaf] or weak_cause(failure)
-        causes[failure.leaf] = words + (f"; {place}" if place and not strong[failure.leaf] else "")
-    return causes
+        return _Explanation(causes | strong)
+    if causes:  # the others may be wrong because of these
+        return _Explanation(causes | _each_alone(fitting, strong))
+    found = _recognise(failures, claimed, point, value, context)
+    if found is None:
+        place = _place_by_config(failures, point, context.config)
+        return _Explanation(_each_alone(fitting, strong, place), _advice(point, context))
+    notes = () if context.config else (f"fn was recognised as {found}",)
+    slip = find_slip(found, found.reading.leaves(found.reading.layers(claimed)))
+    if slip:
+        return _Explanation(dict.fromkeys(strong, slip), notes)
+    strong = _strong_causes(fitting, context._replace(config=found.start.config))
+    place = first_wrong_step(failures, found.reading, found.start.config)
+    return _Explanation(_each_alone(fitting, strong, place), notes)
 
 
-def _slip(failures: list[Failure], claimed: np.ndarray, point: Point, context: Context) -> str:
-    """Look for one slip of the backward pass behind all failures."""
-    if context.config is None or point.root != "layers":
-        return ""
+def _each_alone(failures: list[Failure], strong: dict[int, str], place: str = "") -> dict[int, str]:
+    """Say of each leaf what can be said of it alone, and where the gradient goes wrong first."""
+    where = f"; {place}" if place else ""
+    return {f.leaf: strong[f.leaf] or f"{weak_cause(f)}{where}" for f in failures}
+
+
+def _place_by_config(failures: list[Failure], point: Point, config: MLPConfig | None) -> str:
+    for reading in readings(point):
+        if config is not None and reading.layer_sizes == config.layer_sizes:
+            return first_wrong_step(failures, reading, config)
+    return ""
+
+
+def _strong_causes(failures: list[Failure], context: Context) -> dict[int, str]:
+    """Return what every entry of a leaf bears out, or ""; one cause for all comes first."""
+    strong = {failure.leaf: strong_cause(failure, context) for failure in failures}
+    if len(set(strong.values())) == 1 and all(strong.values()):
+        return strong
+    return strong | {leaf: words for leaf, words in _mixed_up(failures).items() if not strong[leaf]}
+
+
+def _recognise(
+    failures: list[Failure],
+    claimed: np.ndarray,
+    point: Point,
+    value: ManyPoints,
+    context: Context,
+) -> Recognised | None:
     truth = claimed.copy()  # the leaves that passed are right
     for failure in failures:
         truth[point.slices[failure.leaf]] = failure.true.ravel()
-    with_jax = [point.stacked_tree(vector[None]) for vector in (point.vector, truth, claimed)]
-    params, true, wrong = [_unstack(tree) for tree in with_jax]
-    config = context.config.replace(dtype="float64", compute_dtype=None)
-    start = recognise_loss(config, params, context.args, dict(context.options), true)
-    return "" if start is None else find_slip(start, wrong)
+    return recognise(point, value, truth, context) if np.isfinite(truth).all() else None
 
 
-def _unstack(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jax.device_put(leaf[0]), tree)
+def _advice(point: Point, context: Context) -> tuple[str, ...]:
+    """Say how the slip in the backward pass of what may be an MLP can be named."""
+    if next(readings(point), None) is None:
+        return ()
+    return (_MISFIT_NOTE if context.config else _CONFIG_NOTE,)
 
 
 def _mixed_up(failures: list[Failure]) -> dict[int, str]:
@@ -91,41 +150,3 @@ def _mixed_up(failures: list[Failure]) -> dict[int, str]:
         for other in failures
         if wrong is not other and equal(wrong.claimed, other.true, min(wrong.near, other.near))
     }
-
-
-def _first_wrong_step(failures: list[Failure], point: Point, context: Context) -> str:
-    """Say where the gradient goes wrong first, followed from the loss back to the inputs."""
-    if point.root != "layers":
-        return ""
-    wrong = {failure.name for failure in failures}
-    layers = range(context.config.n_layers)
-    delta_wrong = [any(f"layers[{l}].{v}" in wrong for v in ("b", "gamma", "beta")) for l in layers]
-    weight_wrong = [f"layers[{l}].W" in wrong for l in layers]
-    last = layers[-1]
-    if not any(delta_wrong):
-        if last > 0 and not weight_wrong[0] and all(weight_wrong[1:]):
-            return "stale cache: right for the first layer only, whose input is x itself"
-        l = max(l for l in layers if weight_wrong[l])
-        if context.config.normalized[l]:
-            return (
-                f"gamma and beta are right, W is not: look at the way back through batch "
-                f"normalization, gamma / sqrt(var + eps) and both statistics, in layers[{l}]"
-            )
-        return f"dJ/dz is right in every layer: look at h^T in dJ/dW of layers[{l}]"
-    if weight_wrong[last] and not delta_wrong[last]:
-        return "stale cache: dJ/d logits is right, but what was kept of the layers below is not"
-    l = max(l for l in layers if delta_wrong[l] or weight_wrong[l])
-    if l == last:
-        what = "dJ/d logits" if weight_wrong[l] else f"dJ/db of layers[{l}]"
-        return f"followed back from the loss, it goes wrong first at {what}"
-    if f"layers[{l}].gamma" in wrong and f"layers[{l}].beta" not in wrong:
-        return f"beta is right, gamma is not: look at x_hat in dJ/dgamma of layers[{l}]"
-    suspects = [
-        f"dJ/dh = dJ/dz W^T from layers[{l + 1}] to layers[{l}]",
-        *(["the dropout mask"] if context.config.dropped[l] else []),
-        "phi'",
-        *(["batch normalization"] if context.config.normalized[l] else []),
-    ]
-    return (
-        f"right down to layers[{l + 1}], wrong from layers[{l}] on: look at {', '.join(suspects)}"
-    )

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmlp.config import MLPConfig
+
 NEAR = 1e-5  # of the leaf's largest entry: a cause explains the claim if it comes this close,
 _OF_GAP = 0.01  # and leaves no more than this share of what it is to explain
 
@@ -21,7 +23,7 @@ class Context(NamedTuple):
 
     args: tuple[Any, ...]
     options: Mapping[str, Any]
-    config: Any
+    config: MLPConfig | None
     batch: tuple[int, ...]
 
 

@@ -3,11 +3,11 @@
 A slip whose gradient equals the claimed one in every leaf is its cause.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jaxmlp.activations import ACTIVATIONS
@@ -21,18 +21,20 @@ from jaxmlp.verification.causes.exchangeable import (
     close,
     loss_gradient,
     phi_prime,
+    shares,
 )
+from jaxmlp.verification.causes.recognition import Recognised
 
 
-def find_slip(start: Pass, claimed: Params) -> str:
+def find_slip(found: Recognised, claimed: list[np.ndarray]) -> str:
     """Return the words of the first slip that gives the claimed gradient, or ""."""
-    for words, grads in _all_slips(start):
-        if close(grads, claimed):
+    for words, grads in _all_slips(found.start, found.reading.names):
+        if close(found.reading.leaves(grads), claimed):
             return words
     return ""
 
 
-def _all_slips(start: Pass) -> Iterator[tuple[str, Any]]:
+def _all_slips(start: Pass, names: Sequence[str]) -> Iterator[tuple[str, Params]]:
     """Carry out every slip, first in single layers, then in all of them."""
     n = start.config.n_layers
     for slip in _SLIPS:
@@ -41,11 +43,13 @@ def _all_slips(start: Pass) -> Iterator[tuple[str, Any]]:
             continue
         every = range(n)
         for layers in (*([l] for l in every), list(every)):
-            where = f"layers[{layers[0]}]" if len(layers) == 1 else "every layer"
+            where = names[layers[0]] if len(layers) == 1 else "every layer"
             yield from _carry_out(start, slip, layers, where)
 
 
-def _carry_out(start: Pass, slip: Slip, layers: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _carry_out(
+    start: Pass, slip: Slip, layers: Sequence[int], where: str
+) -> Iterator[tuple[str, Params]]:
     try:
         yield slip.words.format(l=where), backward_with(start, slip, layers)
     except (TypeError, ValueError, IndexError, AttributeError):
@@ -146,18 +150,19 @@ def _without_row(row: int) -> Callable[[Pass], Array]:
 
 
 def _uniform_share(start: Pass) -> Array:
-    return loss_gradient(start, share=row_shares(len(start.outputs), None, jnp.float64))
+    share = row_shares(len(start.outputs), None, start.outputs.dtype)
+    return loss_gradient(start, share=start.scale * share)
 
 
 def _weights_over_batch(start: Pass) -> Array:
     weight = start.options.get("sample_weight")
     if weight is None:
         raise ValueError("there are no weights")
-    return loss_gradient(start, share=weight / len(start.outputs))
+    return loss_gradient(start, share=start.scale * weight / len(start.outputs))
 
 
 def _without_targets(start: Pass) -> Array:
-    return _shares(start) * start.loss.link(start.outputs)
+    return shares(start) * start.loss.link(start.outputs)
 
 
 def _shifted_targets(shift: int) -> Callable[[Pass], Array]:
@@ -166,12 +171,7 @@ def _shifted_targets(shift: int) -> Callable[[Pass], Array]:
 
 def _softmax_of_batch(start: Pass) -> Array:
     right, wrong = jax.nn.softmax(start.outputs), jax.nn.softmax(start.outputs, axis=0)
-    return start.d_outputs + _shares(start) * (wrong - right)
-
-
-def _shares(start: Pass) -> Array:
-    weight = start.options.get("sample_weight")
-    return row_shares(len(start.outputs), weight, jnp.float64)[:, None]
+    return start.d_outputs + shares(start) * (wrong - right)
 
 
 def _derivative_of(name: str) -> Factor:

@@ -1,0 +1,39 @@
+"""The step of the backward pass at which a gradient, followed back from the loss, goes wrong."""
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.verification.causes.failure import Failure
+from jaxmlp.verification.causes.reading import Reading
+
+
+def first_wrong_step(failures: list[Failure], reading: Reading, config: MLPConfig) -> str:
+    """Say where the gradient goes wrong first, followed from the loss back to the inputs."""
+    wrong = {reading.places[failure.leaf] for failure in failures}
+    layers, name = range(reading.n_layers), reading.names
+    delta_wrong = [any((l, field) in wrong for field in ("b", "gamma", "beta")) for l in layers]
+    weight_wrong = [(l, "W") in wrong for l in layers]
+    last = layers[-1]
+    if not any(delta_wrong):
+        if last > 0 and not weight_wrong[0] and all(weight_wrong[1:]):
+            return "stale cache: right for the first layer only, whose input is x itself"
+        l = max(l for l in layers if weight_wrong[l])
+        if config.normalized[l]:
+            return (
+                f"gamma and beta are right, W is not: look at the way back through batch "
+                f"normalization, gamma / sqrt(var + eps) and both statistics, in {name[l]}"
+            )
+        return f"dJ/dz is right in every layer: look at h^T in dJ/dW of {name[l]}"
+    if weight_wrong[last] and not delta_wrong[last]:
+        return "stale cache: dJ/d logits is right, but what was kept of the layers below is not"
+    l = max(l for l in layers if delta_wrong[l] or weight_wrong[l])
+    if l == last:
+        what = "dJ/d logits" if weight_wrong[l] else f"dJ/db of {name[l]}"
+        return f"followed back from the loss, it goes wrong first at {what}"
+    if (l, "gamma") in wrong and (l, "beta") not in wrong:
+        return f"beta is right, gamma is not: look at x_hat in dJ/dgamma of {name[l]}"
+    suspects = [
+        f"dJ/dh = dJ/dz W^T from {name[l + 1]} to {name[l]}",
+        *(["the dropout mask"] if config.dropped[l] else []),
+        "phi'",
+        *(["batch normalization"] if config.normalized[l] else []),
+    ]
+    return f"right down to {name[l + 1]}, wrong from {name[l]} on: look at {', '.join(suspects)}"
