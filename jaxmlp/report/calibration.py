@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from jaxmlp.models.calibration import Reliability
+from jaxmlp.report.style import BLUE, DASHES, GREEN, INK, ORANGE, PINK, plain
 
-INK, FAINT = "#333333", "#DDDDDD"
-COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
+_COLORS = (ORANGE, BLUE, GREEN, PINK)
 
 
 def reliability_diagram(found: Mapping[str, Reliability], *, title: str = "") -> Figure:
@@ -32,13 +32,13 @@ def reliability_diagram(found: Mapping[str, Reliability], *, title: str = "") ->
 
     Reference: Guo et al., 2017, arXiv 1706.04599, figure 4.
     """
-    if not 1 <= len(found) <= len(COLORS):
-        raise ValueError(f"there are {len(found)} reliabilities; give 1 to {len(COLORS)}.")
+    if not 1 <= len(found) <= len(_COLORS):
+        raise ValueError(f"there are {len(found)} reliabilities; give 1 to {len(_COLORS)}.")
     figure = Figure(figsize=(4.8, 5.4), dpi=150, layout="constrained")
     figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
     curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    curve.plot([0, 1], [0, 1], color="#999999", linewidth=1.2, linestyle=(0, (4, 3)))
-    for rank, ((name, bins), color) in enumerate(zip(found.items(), COLORS, strict=False)):
+    curve.plot([0, 1], [0, 1], color=INK, linewidth=1.2, linestyle=DASHES)
+    for rank, ((name, bins), color) in enumerate(zip(found.items(), _COLORS, strict=False)):
         curve.plot(bins.confidence, bins.accuracy, "o-", color=color, markersize=5, linewidth=1.8)
         curve.text(
             0.03, 0.95 - 0.07 * rank, f"{name}: error {bins.error:.1%}", color=color,
@@ -49,15 +49,12 @@ def reliability_diagram(found: Mapping[str, Reliability], *, title: str = "") ->
     low = min(float(np.min(bins.confidence)) for bins in found.values())
     curve.set_xlim(max(0.0, low - 0.05), 1.02)
     curve.set_ylim(-0.02, 1.02)
-    curve.set_ylabel("share of right answers", color=INK)
-    counts.set_ylabel("share of all", color=INK)
+    curve.set_ylabel("share of right answers")
+    counts.set_ylabel("share of all")
     counts.set_ylim(bottom=0)
-    counts.set_xlabel("confidence (largest probability)", color=INK)
+    counts.set_xlabel("confidence (largest probability)")
     for axes in (curve, counts):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK)
+        plain(axes)
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-        axes.grid(axis="y", color=FAINT, linewidth=0.8)
-        axes.set_axisbelow(True)
     return figure

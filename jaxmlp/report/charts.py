@@ -8,17 +8,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-from jaxmlp.report.plots import COLORS, FAINT, INK
-
-SIZE = (4.8, 3.1)  # inches: one column of the page, legible on a telephone
-# Okabe & Ito's palette without its extremes, so that every line shows on light and dark ground;
-# a deep network's layers shade from blue to green instead.
-LAYER_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-DEEP_MAP = mpl.colormaps["viridis"]
+from jaxmlp.report.plots import draw_curves
+from jaxmlp.report.style import DASHES, FAINT, INK, layer_color, log_scale, panel
 
 
 def to_svg(figure: Figure, name: str) -> str:
@@ -69,29 +63,7 @@ def curve(
         The figure.
     """
     figure, axes = panel(f"{metric} by epoch")
-    values = []
-    for part, color in COLORS.items():
-        if f"{part}_{metric}" in history:
-            series = np.asarray(history[f"{part}_{metric}"], float)
-            marker = "o" if len(series) == 1 else None
-            axes.plot(
-                history["epoch"], series, color=color, label=part, linewidth=1.8, marker=marker
-            )
-            values.append(series)
-    if chance is not None:
-        axes.axhline(chance, color=INK, linewidth=1, linestyle=":", label=f"chance {chance:.4g}")
-        values.append(np.array([chance]))
-    if best_epoch:
-        axes.axvline(
-            best_epoch, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="best epoch"
-        )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", color=INK)
-    if metric == "accuracy":
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    elif metric in ("loss", "rmse"):
-        _log_if_wide(axes, np.concatenate(values))
-    axes.legend(frameon=False, labelcolor=INK)
+    draw_curves(axes, history, metric, best_epoch, chance)
     return figure
 
 
@@ -123,14 +95,13 @@ def by_layer(
         marker = "o" if len(values) == 1 else None
         axes.plot(steps, shown[:, l], color=color, linewidth=1.5, label=f"layer {l}", marker=marker)
     if guide is not None:
-        axes.axhline(guide, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label=f"{guide:g}")
+        axes.axhline(guide, color=INK, linewidth=0.8, linestyle=DASHES, label=f"{guide:g}")
     if log and np.isfinite(shown).any():
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        log_scale(axes, shown)
     elif not log:
         axes.set_ylim(0, max(0.1, 1.05 * float(np.nanmax(values, initial=0.0))))
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    axes.set_xlabel("step", color=INK)
+    axes.set_xlabel("step")
     if n_layers <= 8:
         figure.legend(
             loc="outside lower center", frameon=False, labelcolor=INK, fontsize=8, ncols=4
@@ -159,34 +130,5 @@ def histograms(samples: Sequence[Float[np.ndarray, " n"]], title: str) -> Figure
         axes.stairs(l + 0.85 * height, edges, baseline=l, fill=True, color=color, alpha=0.85)
     axes.set_yticks(range(len(samples)), [f"layer {l}" for l in range(len(samples))])
     axes.grid(visible=False)
-    axes.set_xlabel("activation (heights: square root of the count)", color=INK)
+    axes.set_xlabel("activation (heights: square root of the count)")
     return figure
-
-
-def layer_color(layer: int, n_layers: int) -> Any:
-    """Return a layer's colour, readable on light and on dark ground."""
-    if n_layers <= len(LAYER_COLORS):
-        return LAYER_COLORS[layer]
-    return DEEP_MAP(0.3 + 0.5 * layer / (n_layers - 1))
-
-
-def panel(title: str) -> tuple[Figure, Axes]:
-    """Start a chart: one panel in the page's style."""
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, loc="left", color=INK, fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(which="both", colors=INK)
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def _log_if_wide(axes: Axes, values: np.ndarray) -> None:
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())

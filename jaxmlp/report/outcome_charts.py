@@ -7,14 +7,11 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from jaxmlp.report.charts import LAYER_COLORS, SIZE, panel
 from jaxmlp.report.importance import Importance
-from jaxmlp.report.plots import INK
 from jaxmlp.report.scores import wilson_interval
+from jaxmlp.report.style import BLUE, DASHES, FAINT, INK, SIZE, panel
 
-BLUE = LAYER_COLORS[0]
-BINS, SHOWN_COLUMNS, SHOWN_POINTS = 10, 15, 2000
-DASHES = (0, (4, 3))
+_BINS, _SHOWN_COLUMNS, _SHOWN_POINTS = 10, 15, 2000
 
 
 def reliability(
@@ -33,7 +30,7 @@ def reliability(
     figure, axes = panel(title)
     order = np.argsort(confidence, kind="stable")
     # Not more bins than different probabilities, nor fewer than 20 rows in one.
-    bins = np.array_split(order, max(1, min(BINS, len(order) // 20)))
+    bins = np.array_split(order, max(1, min(_BINS, len(order) // 20)))
     said = np.array([confidence[rows].mean() for rows in bins])
     true = np.array([correct[rows].mean() for rows in bins])
     ends = np.array([wilson_interval(int(correct[rows].sum()), len(rows)) for rows in bins]).T
@@ -45,8 +42,8 @@ def reliability(
     )
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    axes.set_xlabel("probability that was said", color=INK)
-    axes.set_ylabel("how often it came true", color=INK)
+    axes.set_xlabel("probability that was said")
+    axes.set_ylabel("how often it came true")
     axes.legend(frameon=False, labelcolor=INK, loc="upper left")
     return figure
 
@@ -56,12 +53,12 @@ def predicted_against_true(
 ) -> Figure:
     """Draw predictions over the truth, a point a row; of many rows, 2000."""
     figure, axes = panel(f"predicted {name} against the true one")
-    rows = np.random.default_rng(0).permutation(len(y))[:SHOWN_POINTS]
+    rows = np.random.default_rng(0).permutation(len(y))[:_SHOWN_POINTS]
     axes.plot(y[rows], predicted[rows], ".", color=BLUE, markersize=3, alpha=0.4)
     ends = [float(min(y.min(), predicted.min())), float(max(y.max(), predicted.max()))]
     axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle=DASHES)
-    axes.set_xlabel("true", color=INK)
-    axes.set_ylabel("predicted", color=INK)
+    axes.set_xlabel("true")
+    axes.set_ylabel("predicted")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
@@ -79,14 +76,14 @@ def residuals(
     counts, _ = np.histogram(np.clip(errors, low, high), bins=edges)
     axes.stairs(counts, edges, fill=True, color=BLUE, alpha=0.85)
     axes.axvline(0, color=INK, linewidth=0.8, linestyle=DASHES)
-    axes.set_ylabel("rows", color=INK)
+    axes.set_ylabel("rows")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
 
 def importance_bars(found: Sequence[Importance], measure: str) -> Figure:
     """Draw the most important columns, the first on top."""
-    shown = list(found[:SHOWN_COLUMNS])[::-1]
+    shown = list(found[:_SHOWN_COLUMNS])[::-1]
     figure, axes = panel(f"{measure} when a column is shuffled")
     figure.set_size_inches(SIZE[0], max(1.6, 0.9 + 0.24 * len(shown)))
     axes.barh(
@@ -99,7 +96,7 @@ def importance_bars(found: Sequence[Importance], measure: str) -> Figure:
     names = [e.name if len(e.name) <= 24 else f"{e.name[:23]}…" for e in shown]
     axes.set_yticks(range(len(shown)), names)
     axes.grid(visible=False, axis="y")
-    axes.grid(axis="x", color="#DDDDDD", linewidth=0.8)
+    axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 

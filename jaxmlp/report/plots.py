@@ -8,11 +8,11 @@ from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-# Okabe & Ito's palette: told apart with every kind of colour blindness, and in grey.
-COLORS = {"train": "#0072B2", "validation": "#D55E00"}
-INK, FAINT = "#333333", "#DDDDDD"
+from jaxmlp.report.style import DASHES, INK, PART_COLORS, log_if_wide, plain
+
+_LOGARITHMIC = ("loss", "rmse")
 
 
 def learning_curves(
@@ -46,19 +46,16 @@ def learning_curves(
         if column not in history:
             raise ValueError(f"history has no column {column!r}; it has {', '.join(history)}.")
     panels = [
-        name for name in ("loss", metric) if any(f"{part}_{name}" in history for part in COLORS)
+        name
+        for name in ("loss", metric)
+        if any(f"{part}_{name}" in history for part in PART_COLORS)
     ]
     figure = Figure(figsize=(4.8 * len(panels), 3.6), dpi=150, layout="constrained")
     figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-        _plain(axes)
-        _draw_curves(axes, history, name, best_epoch)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        plain(axes)
+        draw_curves(axes, history, name, best_epoch)
         axes.set_ylabel(name)
-    _scale_loss(figure.axes[0])
-    if len(panels) == 2 and metric in ("accuracy",):
-        figure.axes[1].yaxis.set_major_formatter(PercentFormatter(xmax=1))
     return figure
 
 
@@ -110,40 +107,43 @@ def confusion_matrix(
     return figure
 
 
-def _draw_curves(axes: Axes, history: Mapping[str, Any], name: str, best_epoch: int | None) -> None:
+def draw_curves(
+    axes: Axes,
+    history: Mapping[str, Any],
+    metric: str,
+    best_epoch: int | None = None,
+    chance: float | None = None,
+) -> None:
+    """Draw one metric over the epochs into a panel, training against validation.
+
+    Args:
+        axes: the panel.
+        history: as for `learning_curves`.
+        metric: which one; losses that fall by more than a factor of ten get a logarithmic axis.
+        best_epoch: marked, if given.
+        chance: what the best constant prediction reaches, drawn dotted, if given.
+    """
     epochs = np.asarray(history["epoch"])
-    for part, color in COLORS.items():
-        if f"{part}_{name}" in history:
-            values = np.asarray(history[f"{part}_{name}"], float)
+    shown = []
+    for part, color in PART_COLORS.items():
+        if f"{part}_{metric}" in history:
+            values = np.asarray(history[f"{part}_{metric}"], float)
             marker = "o" if np.isfinite(values).sum() == 1 else None  # a line needs two points
             axes.plot(epochs, values, color=color, label=part, linewidth=1.8, marker=marker)
-            if best_epoch is not None and part == "validation":
+            if best_epoch and part == "validation":
                 best = values[epochs == best_epoch]
                 axes.plot(best_epoch, best[0], "o", color=color, markersize=6)
-    if best_epoch is not None:
+            shown.append(values)
+    if chance is not None:
+        axes.axhline(chance, color=INK, linewidth=1, linestyle=":", label=f"chance {chance:.4g}")
+        shown.append(np.array([chance]))
+    if best_epoch:
         label = f"best epoch: {best_epoch}"
-        axes.axvline(best_epoch, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label=label)
+        axes.axvline(best_epoch, color=INK, linewidth=0.9, linestyle=DASHES, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    if metric == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    elif metric in _LOGARITHMIC:
+        log_if_wide(axes, np.concatenate(shown))
     axes.legend(frameon=False, labelcolor=INK)
-
-
-def _plain(axes: Axes) -> None:
-    """Only the lines that carry information."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(colors=INK)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _scale_loss(axes: Axes) -> None:
-    """A logarithmic axis where the loss falls by more than a factor of ten."""
-    curves = [line.get_ydata() for line in axes.lines if line.get_label() in COLORS]
-    values = np.concatenate([np.asarray(curve) for curve in curves])
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
