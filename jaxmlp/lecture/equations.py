@@ -5,9 +5,9 @@ same W makes z = x W + b; both forms are given.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxmlp.lecture.trace import Trace
 
@@ -20,7 +20,7 @@ def equations(trace: Trace) -> str:
     return "\n".join(lines)
 
 
-def _show(value: Any, indent: int = 6) -> str:
+def _show(value: ArrayLike, indent: int = 6) -> str:
     """Write an array's numbers, or its shape and norm if it is large."""
     array = np.asarray(value, np.float64)
     if array.size > _MAX_NUMBERS:
@@ -31,7 +31,7 @@ def _show(value: Any, indent: int = 6) -> str:
     return text.replace("\n", "\n" + " " * indent)
 
 
-def _shape(array: Any) -> str:
+def _shape(array: ArrayLike) -> str:
     return "(" + ", ".join(map(str, np.shape(array))) + ")"
 
 
@@ -46,7 +46,7 @@ def _heading(trace: Trace) -> list[str]:
     ]
 
 
-def _named(name: str, value: Any) -> Iterator[str]:
+def _named(name: str, value: ArrayLike) -> Iterator[str]:
     yield f"  {name} = {_show(value, indent=5 + len(name))}"
 
 

@@ -7,7 +7,11 @@ value forwards and, dashed, a gradient backwards.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _FORWARD, _BACKWARD = "#1f5fa8", "#b3261e"
 
@@ -103,7 +107,7 @@ class ComputationalGraph:
             )
         return path
 
-    def draw(self) -> Any:
+    def draw(self) -> "Figure":
         """Draw the graph and return the matplotlib figure."""
         try:
             from matplotlib.figure import Figure
@@ -132,7 +136,7 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _draw_node(axes: Any, node: Node) -> None:
+def _draw_node(axes: "Axes", node: Node) -> None:
     box = "circle,pad=0.3" if node.is_operation else "square,pad=0.4"
     color = "#fff4d6" if node.is_operation else "#e8eef7"
     axes.text(
@@ -146,7 +150,7 @@ def _draw_node(axes: Any, node: Node) -> None:
     )
 
 
-def _draw_legend(axes: Any) -> None:
+def _draw_legend(axes: "Axes") -> None:
     for words, color, drop in (
         ("→ values, forward", _FORWARD, -9),
         ("⇠ gradients of J, backward", _BACKWARD, -23),
@@ -161,7 +165,7 @@ def _radius(node: Node) -> float:
     return max(16.0, 4.0 + 4.4 * len(node.label)) if node.is_operation else 16.0
 
 
-def _draw_edge(axes: Any, edge: Edge, start: Node, end: Node) -> None:
+def _draw_edge(axes: "Axes", edge: Edge, start: Node, end: Node) -> None:
     source, target, length = start.position, end.position, math.dist(start.position, end.position)
     bend = f"arc3,rad={-0.24 / length:.4f}" if edge.backward else "arc3,rad=0"  # as far apart
     common = {"arrowstyle": "-|>", "connectionstyle": bend, "linewidth": 1.3}
@@ -176,7 +180,7 @@ def _draw_edge(axes: Any, edge: Edge, start: Node, end: Node) -> None:
 
 
 def _label(
-    axes: Any,
+    axes: "Axes",
     text: str,
     source: tuple[float, float],
     target: tuple[float, float],

@@ -4,9 +4,8 @@ The parameters stand above and below the operation that uses them; the penalty s
 top and meets the loss L in J = L + s.
 """
 
-from typing import Any
-
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxmlp.lecture.graph import ComputationalGraph, Edge, Node
 from jaxmlp.lecture.trace import Trace
@@ -78,13 +77,15 @@ def _with_objective(
     return tuple(nodes), tuple(edges)
 
 
-def _edge(source: str, target: str, value: Any, gradient: Any, labelled: bool = True) -> Edge:
+def _edge(
+    source: str, target: str, value: ArrayLike, gradient: ArrayLike, labelled: bool = True
+) -> Edge:
     if not labelled:
         return Edge(source, target)
     return Edge(source, target, _short(value), _short(gradient))
 
 
-def _short(value: Any) -> str:
+def _short(value: ArrayLike) -> str:
     """Write a few numbers, or a shape."""
     array = np.asarray(value, np.float64)
     if array.size > _MAX_NUMBERS:

@@ -5,7 +5,7 @@ and NOT, but not XOR: no line has (0, 1) and (1, 0) on one side and (0, 0) and (
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxmlp.checks import as_array, check_rows
 from jaxmlp.types import Scalar, ScalarLike
+
+_Unit: TypeAlias = tuple[Array, Array]
+"""Weights and bias."""
 
 
 def threshold_unit(
@@ -138,13 +141,13 @@ def fit_perceptron(
 
 @partial(jax.jit, static_argnames="epochs")
 def _fit(x: Array, sign: Array, learning_rate: Array, epochs: int) -> PerceptronResult:
-    def visit(unit: tuple[Array, Array], example: tuple[Array, Array]) -> Any:
+    def visit(unit: _Unit, example: tuple[Array, Array]) -> tuple[_Unit, Array]:
         (w, b), (x, sign) = unit, example
         mistake = sign * _net_input(w, b, x) <= 0
         step = jnp.where(mistake, learning_rate * sign, 0.0)
         return (w + step * x, b + step), mistake
 
-    def epoch(unit: tuple[Array, Array], _: None) -> Any:
+    def epoch(unit: _Unit, _: None) -> tuple[_Unit, tuple[Array, Array]]:
         unit, mistaken = jax.lax.scan(visit, unit, (x, sign))
         return unit, (jnp.sum(mistaken), jnp.append(*unit))
 
@@ -154,7 +157,7 @@ def _fit(x: Array, sign: Array, learning_rate: Array, epochs: int) -> Perceptron
     return PerceptronResult(w, b, mistakes, path, converged, _period(path, converged))
 
 
-def _as_float(name: str, value: Any) -> Array:
+def _as_float(name: str, value: object) -> Array:
     """Binary inputs are often whole numbers or booleans."""
     array = as_array(name, value)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)

@@ -7,6 +7,7 @@ gradient of <grad f, v>.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -73,15 +74,8 @@ def check_jacobian(
         weights |= {f"random combination {i}": rng.choice([-1.0, 1.0], size) for i in (1, 2)}
     reports = {}
     for name, weight in weights.items():
-        w = weight.reshape(shape)
-
-        def projected(x: PyTree, *a: Any, w: np.ndarray = w, **k: Any) -> Any:
-            return (w * fn(x, *a, **k)).sum()
-
-        def product(x: PyTree, *a: Any, w: np.ndarray = w, **k: Any) -> Any:
-            claimed = jacobian_fn(x, *a, **k)
-            return jax.tree.map(lambda J: _contract(w, J), claimed)
-
+        projected = partial(_projected, fn, weight.reshape(shape))
+        product = partial(_rows, jacobian_fn, weight.reshape(shape))
         reports[name] = check_gradients(product, projected, x, *args, kwargs=kwargs, seed=seed)
     return _join(reports)
 
@@ -126,13 +120,7 @@ def check_vjp(
     reports = {}
     for i in range(n_cotangents):
         cotangent = rng.normal(size=shape)
-
-        def projected(x: PyTree, *a: Any, w: np.ndarray = cotangent, **k: Any) -> Any:
-            return (w * fn(x, *a, **k)).sum()
-
-        def product(x: PyTree, *a: Any, w: np.ndarray = cotangent, **k: Any) -> Any:
-            return vjp_fn(w, x, *a, **k)
-
+        projected, product = partial(_projected, fn, cotangent), partial(vjp_fn, cotangent)
         report = check_gradients(product, projected, x, *args, kwargs=kwargs, seed=seed)
         reports[f"cotangent {i + 1}"] = report
     return _join(reports)
@@ -183,19 +171,40 @@ def check_hvp(
     hessian = _hessian(fn, params, args, options)
     for i in range(n_vectors):
         v = jax.tree.map(lambda leaf: rng.normal(size=np.shape(leaf)), params)
-
-        def slope(p: PyTree, *a: Any, v: PyTree = v, **k: Any) -> Any:
-            grads = jax.grad(lambda q: as_scalar(fn(q, *a, **k)))(p)
-            return sum(jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), grads, v)))
-
-        def product(p: PyTree, *a: Any, v: PyTree = v, **k: Any) -> Any:
-            return jax.jvp(lambda q: value_and_grad_fn(q, *a, **k)[1], (p,), (v,))[1]
-
+        slope, product = partial(_slope, fn, v), partial(_derivative, value_and_grad_fn, v)
         report = check_gradients(product, slope, params, *args, kwargs=kwargs, seed=seed)
         if hessian is not None:
             report = _with_hessian(report, hessian, product, params, args, options, v)
         reports[f"direction {i + 1}"] = report
     return _join(reports)
+
+
+def _projected(
+    fn: Callable[..., Any], weight: np.ndarray, x: PyTree, *args: Any, **kwargs: Any
+) -> Any:
+    """<w, f(x)>."""
+    return (weight * fn(x, *args, **kwargs)).sum()
+
+
+def _rows(
+    jacobian_fn: Callable[..., Any], weight: np.ndarray, x: PyTree, *args: Any, **kwargs: Any
+) -> PyTree:
+    """w^T J."""
+    return jax.tree.map(partial(_contract, weight), jacobian_fn(x, *args, **kwargs))
+
+
+def _slope(fn: Callable[..., Any], v: PyTree, params: PyTree, *args: Any, **kwargs: Any) -> Any:
+    """<grad f, v>."""
+    grads = jax.grad(lambda p: as_scalar(fn(p, *args, **kwargs)))(params)
+    return sum(jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), grads, v)))
+
+
+def _derivative(
+    value_and_grad_fn: Callable[..., Any], v: PyTree, params: PyTree, *args: Any, **kwargs: Any
+) -> PyTree:
+    """d/de of the claimed gradient at p + e v."""
+    gradient = lambda p: value_and_grad_fn(p, *args, **kwargs)[1]  # noqa: E731
+    return jax.jvp(gradient, (params,), (v,))[1]
 
 
 def _hessian(

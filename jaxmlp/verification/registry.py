@@ -60,8 +60,8 @@ class Problem(NamedTuple):
     config: MLPConfig
     loss: str
     params: Params
-    x: Any
-    y: Any
+    x: np.ndarray
+    y: np.ndarray
     options: dict[str, Any]
 
 

@@ -1,8 +1,8 @@
 """check_update_rule: does an update rule take the same steps as another, states included?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,8 @@ from jaxmlp.types import PyTree
 from jaxmlp.verification.causes.failure import fit_factor
 from jaxmlp.verification.measurement.functions import float64_arithmetic, named_leaves, promote
 
+_Rule: TypeAlias = tuple[Callable[..., Any], Callable[..., Any]]
+"""init(params) -> state, and update(grads, state, params) -> (updates, state)."""
 _RTOL = {"float64": 1e-12, "float32": 1e-6}
 
 
@@ -50,8 +52,8 @@ class UpdateReport:
 
 
 def check_update_rule(
-    rule: Any,
-    reference: Any,
+    rule: _Rule,
+    reference: _Rule,
     params: PyTree,
     grads: Iterable[PyTree] | None = None,
     *,
@@ -114,12 +116,14 @@ def check_update_rule(
     return UpdateReport(True, step + 1, compared=compared, notes=notes)
 
 
-def _pair(name: str, rule: Any) -> tuple[Any, Any]:
+def _pair(name: str, rule: _Rule) -> _Rule:
     try:
         init, update = rule
     except (TypeError, ValueError):
-        init = update = None
-    if not (callable(init) and callable(update)):
+        fits = False
+    else:
+        fits = callable(init) and callable(update)
+    if not fits:
         raise TypeError(
             f"{name} is a {type(rule).__name__}, not a pair of functions (init, update), such as "
             "jaxmlp.adam(1e-3) or optax.adam(1e-3)."
@@ -127,7 +131,7 @@ def _pair(name: str, rule: Any) -> tuple[Any, Any]:
     return init, update
 
 
-def _tolerance(rule: Any) -> tuple[float, tuple[str, ...]]:
+def _tolerance(rule: _Rule) -> tuple[float, tuple[str, ...]]:
     """A rule whose hyperparameters were rounded to float32 cannot agree to 1e-12."""
     leaves = [leaf for leaf in jax.tree.leaves(rule) if isinstance(leaf, jax.Array)]
     if not any(leaf.dtype == jnp.float32 for leaf in leaves):

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import PyTreeDef
 
 from jaxmlp.blocks import map_blocks
 from jaxmlp.types import Layer, PyTree
@@ -69,7 +70,7 @@ class Point:
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
-    treedef: Any
+    treedef: PyTreeDef
     numpy: tuple[bool, ...]
     vector: np.ndarray
     root: str
@@ -146,7 +147,7 @@ def as_scalar(result: Any) -> Any:
     return value.reshape(()) if np.ndim(value) else value
 
 
-def split_claim(result: Any, treedef: Any) -> tuple[Any, PyTree]:
+def split_claim(result: Any, treedef: PyTreeDef) -> tuple[Any, PyTree]:
     """Return (value or None, grads) of a function that may return the gradient alone."""
     is_pair = isinstance(result, tuple) and len(result) == 2 and not hasattr(result, "_fields")
     if is_pair and jax.tree.structure(result[1]) == treedef:

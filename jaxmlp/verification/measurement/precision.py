@@ -5,11 +5,12 @@ parameters flow through; a dropout mask drawn in float32 does not make a float64
 """
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Jaxpr, Literal, Var
 
 from jaxmlp.types import PyTree
 
@@ -45,10 +46,10 @@ def traced_precision(call: Callable[[PyTree], Any], params: PyTree) -> Precision
     return max(_precisions(jaxpr, set(jaxpr.invars)), default=Precision.DOUBLE)
 
 
-def _precisions(jaxpr: Any, reached: set[Any]) -> Iterator[Precision]:
+def _precisions(jaxpr: Jaxpr, reached: set[Var]) -> Iterator[Precision]:
     """Yield the precision of every value that depends on the variables in `reached`."""
     for equation in jaxpr.eqns:
-        flags = [_is_variable(v) and v in reached for v in equation.invars]
+        flags = [not isinstance(v, Literal) and v in reached for v in equation.invars]
         if not any(flags):
             continue
         for inner in _inner_jaxprs(equation.params):
@@ -63,13 +64,9 @@ def _precisions(jaxpr: Any, reached: set[Any]) -> Iterator[Precision]:
                 yield {8: Precision.DOUBLE, 4: Precision.SINGLE}.get(size, Precision.HALF)
 
 
-def _is_variable(atom: Any) -> bool:
-    return not hasattr(atom, "val")  # what has a value is a literal
-
-
-def _inner_jaxprs(parameters: dict[str, Any]) -> Iterator[Any]:
+def _inner_jaxprs(parameters: Mapping[str, Any]) -> Iterator[Jaxpr]:
     for value in parameters.values():
         for item in value if isinstance(value, tuple | list) else (value,):
             inner = getattr(item, "jaxpr", item)
-            if hasattr(inner, "eqns"):
+            if isinstance(inner, Jaxpr):
                 yield inner
