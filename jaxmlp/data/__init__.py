@@ -6,6 +6,7 @@ from jaxmlp.data.datasets import load_digits as load_digits
 from jaxmlp.data.datasets import load_idx as load_idx
 from jaxmlp.data.preprocessing import PREPROCESSING as PREPROCESSING
 from jaxmlp.data.preprocessing import Preprocessing as Preprocessing
+from jaxmlp.data.preprocessing import TargetTransform as TargetTransform
 from jaxmlp.data.preprocessing import preprocessing_from_dict as preprocessing_from_dict
 from jaxmlp.data.preprocessing import preprocessing_to_dict as preprocessing_to_dict
 from jaxmlp.data.preprocessing import register_preprocessing as register_preprocessing

@@ -30,9 +30,6 @@ class Preprocessing(Protocol):
         >>> preprocessing_from_dict(preprocessing_to_dict(Halved())).transform([4.0]).tolist()
         [2.0]
         >>> del PREPROCESSING["halved"]
-
-    A transform of *targets* (standardized prices, say) is such a record too, with the method
-    `inverse_transform(outputs)`, which leads from the network's outputs back to their units.
     """
 
     def transform(self, data: Any) -> np.ndarray:
@@ -44,6 +41,13 @@ class Preprocessing(Protocol):
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
         """Rebuild the record; a ValueError says what is wrong with the fields."""
+
+
+class TargetTransform(Preprocessing, Protocol):
+    """A fitted map of targets (standardized prices, say), with the way back; registered as well."""
+
+    def inverse_transform(self, outputs: np.ndarray) -> np.ndarray:
+        """Lead from the network's outputs, (rows, n_out), back to the units of the targets."""
 
 
 PREPROCESSING: dict[str, type] = {}

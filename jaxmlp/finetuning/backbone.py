@@ -4,17 +4,19 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from jaxmlp.files import atomic_writer
 
-Extractor = Callable[[Sequence[Any]], Any]
+_Item: TypeAlias = str | bytes | ArrayLike
+_Extractor: TypeAlias = Callable[[list[Any]], ArrayLike]
 """items -> array (items, features): `encoder.encode`, a torch module's forward, your function."""
 
-BATCH_ITEMS = 64
+_BATCH_ITEMS = 64
 
 
 class Backbone:
@@ -41,11 +43,11 @@ class Backbone:
 
     def __init__(
         self,
-        extract: Extractor,
+        extract: _Extractor,
         name: str,
         cache: str | Path | None = None,
         *,
-        batch_items: int = BATCH_ITEMS,
+        batch_items: int = _BATCH_ITEMS,
     ) -> None:
         """Keep the extractor; nothing runs yet."""
         if not callable(extract):
@@ -57,7 +59,9 @@ class Backbone:
         self.n_extracted = 0
 
     def __call__(
-        self, items: Sequence[Any], progress: Callable[[int, int], Any] = lambda done, all_: None
+        self,
+        items: Sequence[_Item],
+        progress: Callable[[int, int], object] = lambda done, all_: None,
     ) -> Float[np.ndarray, "items features"]:
         """Return the features of each item, from the cache where it has them.
 
@@ -76,7 +80,7 @@ class Backbone:
         """
         if len(items) == 0:
             raise ValueError("there are no items; pass at least one.")
-        keys = [content_key(self.name, item) for item in items]
+        keys = [_content_key(self.name, item) for item in items]
         rows = {key: row for key in set(keys) if (row := self._read(key)) is not None}
         missing = [k for k, key in enumerate(keys) if key not in rows]
         first = list({keys[k]: k for k in reversed(missing)}.values())[::-1]  # each item once
@@ -94,7 +98,7 @@ class Backbone:
             )
         return np.stack([rows[key] for key in keys])
 
-    def _extract(self, items: list[Any]) -> np.ndarray:
+    def _extract(self, items: list[_Item]) -> np.ndarray:
         found = np.asarray(self.extract(items))
         if found.ndim != 2 or len(found) != len(items) or found.dtype.kind != "f":
             raise ValueError(
@@ -118,7 +122,8 @@ class Backbone:
         body, digest = content[:-32], content[-32:]
         if hashlib.sha256(body).digest() != digest:
             return None
-        return np.load(io.BytesIO(body), allow_pickle=False)
+        row: np.ndarray = np.load(io.BytesIO(body), allow_pickle=False)
+        return row
 
     def _write(self, key: str, row: np.ndarray) -> None:
         if self.cache is None:
@@ -131,13 +136,13 @@ class Backbone:
             file.write(hashlib.sha256(body).digest())
 
 
-def content_key(name: str, item: Any) -> str:
+def _content_key(name: str, item: _Item) -> str:
     """Return the SHA-256 of an extractor's name and an item's kind, shape and bytes, in hex.
 
     Raises:
         TypeError: if the item is neither text, bytes nor a numeric array.
 
-    >>> content_key("encoder", "text")[:8]
+    >>> _content_key("encoder", "text")[:8]
     '8582c045'
     """
     if isinstance(item, str):

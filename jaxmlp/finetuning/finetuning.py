@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, TypeAlias, Unpack, cast
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.finetuning.freezing import LayerChoice, freeze
 from jaxmlp.losses import get_loss
 from jaxmlp.models.inference import infer, prepare
-from jaxmlp.models.model import Model, ModelLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.models.surgery import attach_head, detach_head, hidden_layer, replace_head
 from jaxmlp.network import Network
 from jaxmlp.optimizers import Optimizer, adam, chain, scale_by_layer
@@ -21,9 +21,10 @@ from jaxmlp.training.fit import FIT_DEFAULTS
 from jaxmlp.training.options import with_defaults
 from jaxmlp.types import Key
 
-HEAD_RATE = 1e-3  # Adam's usual rate, for weights that start at random
-LOWER_SHARE = 0.1  # of it, for weights that were learnt already
+_Examples: TypeAlias = tuple[Any, Any]  # (x, y), arrays or a table and a column
 
+_HEAD_RATE = 1e-3  # Adam's usual rate, for weights that start at random
+_LOWER_SHARE = 0.1  # of it, for weights that were learnt already
 
 MODES = {
     "features": "a new head on the fixed features of the trunk",
@@ -87,7 +88,7 @@ class FinetuneOptions(FitOptions, total=False):
     cache: bool
 
 
-_OWN_DEFAULTS: dict[str, Any] = {
+_OWN_DEFAULTS: FinetuneOptions = {
     "epochs": 30,
     "batch_size": 32,
     "learning_rate": None,
@@ -105,8 +106,8 @@ _OWN_DEFAULTS: dict[str, Any] = {
 
 
 def finetune(
-    model: ModelLike,
-    data: tuple[Any, Any],
+    model: NetworkLike,
+    data: _Examples,
     *,
     key: Key,
     mode: str = "finetune",
@@ -158,7 +159,7 @@ def finetune(
     if mode not in MODES:
         raise unknown_name("mode", mode, MODES)
     chosen = with_defaults(options, {**FIT_DEFAULTS, **_OWN_DEFAULTS}, finetune)
-    own = {name: chosen[name] for name in _OWN_DEFAULTS}
+    own = cast("FinetuneOptions", {name: chosen[name] for name in _OWN_DEFAULTS})
     if own["frozen"] is not None and mode != "finetune":
         raise ValueError(f"the mode {mode!r} says which layers are frozen; leave frozen= out.")
     if own["optimizer"] is not None and own["learning_rate"] is not None:
@@ -187,7 +188,7 @@ def finetune(
     return Finetuned(tuned, tuple(results), still)
 
 
-def _with_head(model: Model, key: Key, y: np.ndarray, own: Mapping[str, Any]) -> Model:
+def _with_head(model: Model, key: Key, y: np.ndarray, own: FinetuneOptions) -> Model:
     """The model with the head that the new task needs, or with its own if that is kept."""
     if own["keep_head"]:
         _check_head(model, own["n_out"], own["hidden"])
@@ -201,18 +202,18 @@ def _with_head(model: Model, key: Key, y: np.ndarray, own: Mapping[str, Any]) ->
 
 
 def _phases(
-    mode: str, config: MLPConfig, kept: int, own: Mapping[str, Any]
+    mode: str, config: MLPConfig, kept: int, own: FinetuneOptions
 ) -> list[tuple[tuple[int, ...], Optimizer]]:
     """The runs that a mode consists of: (frozen layers, update rule) each."""
     trunk, optimizer, frozen = tuple(range(kept + 1)), own["optimizer"], own["frozen"]
-    rate = HEAD_RATE if own["learning_rate"] is None else own["learning_rate"]
+    rate = _HEAD_RATE if own["learning_rate"] is None else own["learning_rate"]
     if mode == "features":
         return [(trunk, optimizer or adam(rate))]
     if mode == "transfer":
-        return [(trunk, adam(rate)), ((), optimizer or adam(LOWER_SHARE * rate))]
+        return [(trunk, adam(rate)), ((), optimizer or adam(_LOWER_SHARE * rate))]
     still = trunk[: len(trunk) // 2] if frozen is None else freeze(config, frozen)
     training = [l for l in range(config.n_layers) if l not in still]
-    shares = tuple(LOWER_SHARE if l <= kept else 1.0 for l in training)
+    shares = tuple(_LOWER_SHARE if l <= kept else 1.0 for l in training)
     return [(still, optimizer or chain(adam(rate), scale_by_layer(shares)))]
 
 
@@ -220,8 +221,8 @@ def _train(
     network: Network,
     frozen: tuple[int, ...],
     optimizer: Optimizer,
-    train: tuple[Any, Any],
-    validation: tuple[Any, Any] | None,
+    train: _Examples,
+    validation: _Examples | None,
     cache: bool,
     options: Mapping[str, Any],
 ) -> tuple[Network, FitResult]:
@@ -239,7 +240,7 @@ def _train(
             "the whole network run in every step."
         )
 
-    def cached(data: tuple[Any, Any]) -> tuple[Any, Any]:
+    def cached(data: _Examples) -> _Examples:
         return infer(network, data[0], output="embeddings", layer=lowest - 1), data[1]
 
     upper = detach_head(network, lowest - 1)
@@ -251,7 +252,7 @@ def _train(
     return attach_head(network, result, lowest - 1), result
 
 
-def _prepared(model: Model, data: Any, what: str) -> tuple[Any, Any]:
+def _prepared(model: Model, data: _Examples, what: str) -> tuple[Any, np.ndarray]:
     """The data as the network takes them, by the model's own preprocessing if it has one."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"{what} is a {type(data).__name__}; pass a pair (x, y) of arrays.")
@@ -266,7 +267,7 @@ def _prepared(model: Model, data: Any, what: str) -> tuple[Any, Any]:
 def _outputs_for(loss: str, y: np.ndarray) -> int:
     """The number of outputs that targets ask for."""
     if y.ndim == 2:
-        return y.shape[1]
+        return int(y.shape[1])
     if loss != "softmax_cross_entropy":
         return 1
     if y.dtype.kind not in "iu" or y.size == 0:

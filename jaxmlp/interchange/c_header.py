@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,10 +9,10 @@ from jaxmlp.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
-from jaxmlp.models.model import ModelLike, as_model
+from jaxmlp.models.model import NetworkLike, as_model
 
 # Body of `static inline float <name>_<activation>(float z)`.
-ACTIVATION_CODE = {
+_ACTIVATION_CODE = {
     "relu": "return z <= 0.0f ? 0.0f : z;",
     "leaky_relu": "return z > 0.0f ? z : {slope} * z;",
     "sigmoid": (
@@ -29,9 +28,9 @@ ACTIVATION_CODE = {
     "silu": "return z * {name}_sigmoid(z);",
     "mish": "return z * tanhf({name}_softplus(z));",
 }
-CALLED = {"gelu": "sigmoid", "silu": "sigmoid", "mish": "softplus"}
+_CALLED = {"gelu": "sigmoid", "silu": "sigmoid", "mish": "softplus"}
 
-TEMPLATE = """\
+_TEMPLATE = """\
 /* A trained multilayer perceptron, {sizes}, written by jaxmlp.
  *
  * C99, float, no heap, nothing but math.h. The constants take {constant_bytes} bytes, the
@@ -105,7 +104,7 @@ int main(void)
 #endif
 """
 
-LABEL = """
+_LABEL = """
 /* The index of the most probable class. */
 static inline int {name}_label(const float *x)
 {{
@@ -122,7 +121,7 @@ static inline const char *{name}_class(int label)
     return names[label];
 }}
 """
-ARGMAX = """\
+_ARGMAX = """\
     int best = 0;
     for (int j = 1; j < {NAME}_OUTPUTS; ++j) {{
         if (y[j] > y[best]) {{
@@ -131,7 +130,7 @@ ARGMAX = """\
     }}
     return best;
 """
-SOFTMAX = """\
+_SOFTMAX = """\
     float largest = y[0], sum = 0.0f;
     for (int j = 1; j < {NAME}_OUTPUTS; ++j) {{
         largest = fmaxf(largest, y[j]);
@@ -144,14 +143,14 @@ SOFTMAX = """\
         y[j] /= sum;
     }}
 """
-EACH = """\
+_EACH = """\
     for (int j = 0; j < {NAME}_OUTPUTS; ++j) {{
         y[j] = {expression};
     }}
 """
 
 
-def to_c(model: ModelLike, path: str | Path, name: str | None = None) -> str:
+def to_c(model: NetworkLike, path: str | Path, name: str | None = None) -> str:
     """Write a model as a C99 header for microcontrollers, weights included, with its own check.
 
     Args:
@@ -200,7 +199,7 @@ def _source(plan: Plan, rows: ExampleRows, name: str, file: str) -> str:
     label_usage = f" *     puts({name}_class({name}_label(x)));\n" if plan.decision else ""
     what_is = {"softmax": "probabilities", "sigmoid": "probabilities", "exp": "rates"}
     what = what_is.get(plan.link, "predicted values")
-    return TEMPLATE.format(
+    return _TEMPLATE.format(
         **names,
         sizes="-".join(str(size) for size in plan.sizes),
         file=file,
@@ -269,7 +268,7 @@ def _split(inputs: Scaling) -> tuple[np.ndarray, np.ndarray]:
 def _activations(plan: Plan, name: str) -> str:
     wanted = {step.activation for step in plan.steps}
     wanted |= {"sigmoid"} if plan.link == "sigmoid" else set()
-    wanted |= {CALLED[activation] for activation in wanted & set(CALLED)}
+    wanted |= {_CALLED[activation] for activation in wanted & set(_CALLED)}
     numbers = {
         "slope": LEAKY_SLOPE,
         "selu_scale": SELU_SCALE,
@@ -280,7 +279,7 @@ def _activations(plan: Plan, name: str) -> str:
     }
     constants = {key: _float(value) for key, value in numbers.items()}
     source = ""
-    for activation, body in ACTIVATION_CODE.items():
+    for activation, body in _ACTIVATION_CODE.items():
         if activation in wanted:
             code = body.format(name=name, **constants)
             source += f"static inline float {name}_{activation}(float z)\n{{\n    {code}\n}}\n\n"
@@ -321,14 +320,14 @@ def _loop(index: str, size: int, statement: str) -> list[str]:
 def _link_code(plan: Plan, names: dict[str, str]) -> str:
     code = {
         "identity": "",
-        "softmax": SOFTMAX.format(**names),
-        "sigmoid": EACH.format(expression=f"{names['name']}_sigmoid(y[j])", **names),
-        "exp": EACH.format(expression="expf(y[j])", **names),
+        "softmax": _SOFTMAX.format(**names),
+        "sigmoid": _EACH.format(expression=f"{names['name']}_sigmoid(y[j])", **names),
+        "exp": _EACH.format(expression="expf(y[j])", **names),
     }[plan.link]
     if plan.targets is not None:
         name = names["name"]
         expression = f"y[j] * {name}_target_scale[j] + {name}_target_center[j]"
-        code += EACH.format(expression=expression, **names)
+        code += _EACH.format(expression=expression, **names)
     return code
 
 
@@ -336,11 +335,13 @@ def _label_code(plan: Plan, names: dict[str, str]) -> str:
     if plan.decision is None or plan.class_names is None:
         return ""
     choice = (
-        ARGMAX.format(**names) if plan.decision == "argmax" else "    return y[0] > 0.0f ? 1 : 0;\n"
+        _ARGMAX.format(**names)
+        if plan.decision == "argmax"
+        else "    return y[0] > 0.0f ? 1 : 0;\n"
     )
     texts = ",\n".join(f"        {_c_string(text)}" for text in plan.class_names)
-    settings: dict[str, Any] = {"n_classes": len(plan.class_names), "names": texts}
-    return LABEL.format(**names, **settings, choice=choice)
+    n_classes = len(plan.class_names)
+    return _LABEL.format(**names, n_classes=n_classes, names=texts, choice=choice)
 
 
 def _c_string(text: str) -> str:

@@ -1,7 +1,7 @@
 """Weights from and to equinox: eqx.nn.MLP, and eqx.nn.Sequential of Linear and Lambda."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,13 @@ from jaxmlp.activations import ACTIVATIONS, identity
 from jaxmlp.config import ActivationLike
 from jaxmlp.interchange.export_plan import plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble, known_activation
-from jaxmlp.models.model import ModelLike, as_model
+from jaxmlp.models.model import NetworkLike, as_model
 from jaxmlp.network import Network
+
+if TYPE_CHECKING:
+    import equinox
+
+_Function: TypeAlias = Callable[..., Any]  # of an array, as activations are
 
 
 def _gelu_exact(z: jax.Array) -> jax.Array:
@@ -20,7 +25,7 @@ def _gelu_exact(z: jax.Array) -> jax.Array:
 
 
 # Our name -> JAX's own function, so that a network that leaves does not need jaxmlp.
-JAX_FUNCTIONS: dict[str, Callable[..., Any]] = {
+_JAX_FUNCTIONS: dict[str, _Function] = {
     "identity": identity,
     "relu": jax.nn.relu,
     "leaky_relu": jax.nn.leaky_relu,
@@ -37,7 +42,9 @@ JAX_FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def from_equinox(
-    module: Any, *, activation: ActivationLike | tuple[ActivationLike, ...] | None = None
+    module: "equinox.nn.MLP | equinox.nn.Sequential",
+    *,
+    activation: ActivationLike | tuple[ActivationLike, ...] | None = None,
 ) -> Network:
     """Read an eqx.nn.MLP, or an eqx.nn.Sequential of Linear and Lambda.
 
@@ -64,7 +71,7 @@ def from_equinox(
     eqx = _equinox()
     if isinstance(module, eqx.nn.MLP):
         linear = _unstack(module)
-        functions: list[Any] = [module.activation] * module.depth
+        functions: list[_Function] = [module.activation] * module.depth
         _check_last(module.final_activation)
     elif isinstance(module, eqx.nn.Sequential):
         linear, functions = _walk(eqx, module)
@@ -77,7 +84,7 @@ def from_equinox(
     return assemble(blocks, activation or tuple(_name(fn) for fn in functions))
 
 
-def to_equinox(model: ModelLike) -> Any:
+def to_equinox(model: NetworkLike) -> "equinox.nn.MLP | equinox.nn.Sequential":
     """Make the equinox module of a network, with its weights.
 
     Args:
@@ -106,18 +113,20 @@ def to_equinox(model: ModelLike) -> Any:
         new = (jnp.asarray(step.W.T), jnp.asarray(step.b))
         linear.append(eqx.tree_at(lambda layer: (layer.weight, layer.bias), layer, new))
     functions = [
-        JAX_FUNCTIONS[known_activation(ACTIVATIONS[step.activation], JAX_FUNCTIONS, "equinox")]
+        _JAX_FUNCTIONS[known_activation(ACTIVATIONS[step.activation], _JAX_FUNCTIONS, "equinox")]
         for step in steps[:-1]
     ]
     widths = {step.W.shape[1] for step in steps[:-1]}
     if len(widths) <= 1 and len(set(functions)) <= 1:
         sizes = (steps[0].W.shape[0], steps[-1].W.shape[1], max(widths, default=1), len(functions))
-        mlp = eqx.nn.MLP(*sizes, *functions[:1], dtype=steps[0].W.dtype, key=key)
-        return eqx.tree_at(lambda mlp: mlp.layers, mlp, tuple(linear))
+        mlp: equinox.nn.MLP = eqx.nn.MLP(*sizes, *functions[:1], dtype=steps[0].W.dtype, key=key)
+        mlp = eqx.tree_at(lambda mlp: mlp.layers, mlp, tuple(linear))
+        return mlp
     parts = [linear[0]]
     for fn, layer in zip(functions, linear[1:], strict=True):
         parts += [eqx.nn.Lambda(fn), layer]
-    return eqx.nn.Sequential(parts)
+    sequential: equinox.nn.Sequential = eqx.nn.Sequential(parts)
+    return sequential
 
 
 def _equinox() -> Any:
@@ -131,7 +140,7 @@ def _equinox() -> Any:
     return equinox
 
 
-def _unstack(mlp: Any) -> list[Any]:
+def _unstack(mlp: "equinox.nn.MLP") -> list["equinox.nn.Linear"]:
     """The linear layers one by one; with scan=True the hidden ones are stacked in one."""
     if not mlp.scan or mlp.depth < 2:
         return list(mlp.layers)
@@ -143,10 +152,12 @@ def _unstack(mlp: Any) -> list[Any]:
     ]
 
 
-def _walk(eqx: Any, sequential: Any) -> tuple[list[Any], list[Any]]:
+def _walk(
+    eqx: Any, sequential: "equinox.nn.Sequential"
+) -> tuple[list["equinox.nn.Linear"], list[_Function]]:
     """Linear layers, and the function between each two."""
-    linear: list[Any] = []
-    functions: list[Any] = []
+    linear: list[equinox.nn.Linear] = []
+    functions: list[_Function] = []
     for part in sequential.layers:
         if isinstance(part, eqx.nn.Linear):
             functions += [identity] * (len(linear) - len(functions))
@@ -165,11 +176,11 @@ def _walk(eqx: Any, sequential: Any) -> tuple[list[Any], list[Any]]:
     return linear, functions
 
 
-def _vector(bias: Any) -> np.ndarray | None:
+def _vector(bias: jax.Array | None) -> np.ndarray | None:
     return None if bias is None else np.asarray(bias).reshape(-1)  # () where out_size is "scalar"
 
 
-def _check_last(fn: Any) -> None:
+def _check_last(fn: _Function) -> None:
     """Refuse an activation of the outputs: ours are logits."""
     values = jnp.linspace(-3, 3, 7)
     if fn is not identity and not bool(jnp.array_equal(fn(values), values)):
@@ -179,18 +190,18 @@ def _check_last(fn: Any) -> None:
         )
 
 
-def _name(fn: Any) -> str:
-    for name, known in JAX_FUNCTIONS.items():
+def _name(fn: _Function) -> str:
+    for name, known in _JAX_FUNCTIONS.items():
         if fn is known:
             return name
     grid = jnp.linspace(-5, 5, 101)  # a wrapper around a function that we know
     try:
-        for name, known in JAX_FUNCTIONS.items():
+        for name, known in _JAX_FUNCTIONS.items():
             if jnp.allclose(jax.vmap(fn)(grid), known(grid), rtol=1e-6, atol=1e-7):
                 return name
     except TypeError:  # it takes other arguments than one number
         pass
     raise ValueError(
-        f"the activation {fn!r:.80} is not one of {', '.join(sorted(JAX_FUNCTIONS))}; pass "
+        f"the activation {fn!r:.80} is not one of {', '.join(sorted(_JAX_FUNCTIONS))}; pass "
         "activation=..., a jaxmlp.Activation of your own."
     )

@@ -10,7 +10,7 @@ from jaxmlp.interchange.export_plan import Plan
 from jaxmlp.models.model import Model
 from jaxmlp.network import predict
 
-N_ROWS = 4
+_N_ROWS = 4
 
 
 class ExampleRows(NamedTuple):
@@ -30,7 +30,7 @@ def example_rows(model: Model, plan: Plan) -> ExampleRows:
     Returns:
         The rows; the same for the same model.
     """
-    x = np.random.default_rng(0).normal(size=(N_ROWS, plan.sizes[0]))
+    x = np.random.default_rng(0).normal(size=(_N_ROWS, plan.sizes[0]))
     if plan.inputs is not None:
         x = x * plan.inputs.scale + plan.inputs.center
     x = x.astype(plan.dtype)

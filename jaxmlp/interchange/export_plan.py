@@ -1,12 +1,13 @@
 """What an export computes, in numpy arrays: preprocessing, layers with batch norm folded, link."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS
-from jaxmlp.data import Standardizer
+from jaxmlp.data import Preprocessing, Standardizer
 from jaxmlp.interchange.foreign import Dense, Norm, fold_after, known_activation
 from jaxmlp.losses import get_loss
 from jaxmlp.losses.base import identity_link
@@ -14,7 +15,7 @@ from jaxmlp.losses.classification import sigmoid_link, softmax_link
 from jaxmlp.losses.regression import exp_link
 from jaxmlp.models.model import Model
 
-LINKS: dict[Callable[..., Any], str] = {
+_LINKS: dict[Callable[..., jax.Array], str] = {
     identity_link: "identity",
     softmax_link: "softmax",
     sigmoid_link: "sigmoid",
@@ -22,7 +23,7 @@ LINKS: dict[Callable[..., Any], str] = {
 }
 
 
-class Step(NamedTuple):
+class _Step(NamedTuple):
     """h -> phi(h W + b), with W of shape (n_in, n_out), b of (n_out,)."""
 
     W: np.ndarray
@@ -50,14 +51,14 @@ class Plan(NamedTuple):
     """
 
     inputs: Scaling | None
-    steps: tuple[Step, ...]
+    steps: tuple[_Step, ...]
     link: str
     targets: Scaling | None
     feature_names: tuple[str, ...] | None
     class_names: tuple[str, ...] | None
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype:
         """In which the layers compute: float32 or float64."""
         return self.steps[0].W.dtype
 
@@ -100,7 +101,7 @@ def plan_of(model: Model) -> Plan:
         ((2, 3, 2), 'softmax', ['relu', 'identity'])
     """
     loss = get_loss(model.loss)
-    if loss.link not in LINKS:
+    if loss.link not in _LINKS:
         raise ValueError(
             f"the link of loss {loss.name!r} is a function of your own, which cannot be exported; "
             "export with loss='squared_error' for the logits."
@@ -115,19 +116,19 @@ def plan_of(model: Model) -> Plan:
         if config.normalized[l]:
             mean, var = (np.asarray(part) for part in model.state[l])
             dense = fold_after(dense, Norm(gamma, beta, mean, var), config.batch_norm_eps)
-        steps.append(Step(dense.W.astype(dtype), np.asarray(dense.b).astype(dtype), name))
+        steps.append(_Step(dense.W.astype(dtype), np.asarray(dense.b).astype(dtype), name))
     n_in, n_out = config.layer_sizes[0], config.layer_sizes[-1]
     return Plan(
         _scaling("preprocessing", model.preprocessing, n_in),
         tuple(steps),
-        LINKS[loss.link],
+        _LINKS[loss.link],
         _scaling("target_transform", model.target_transform, n_out),
         _names("feature_names", model.feature_names, n_in),
         model.class_names,
     )
 
 
-def _scaling(field: str, record: Any, size: int) -> Scaling | None:
+def _scaling(field: str, record: Preprocessing | None, size: int) -> Scaling | None:
     if record is None:
         return None
     if not isinstance(record, Standardizer):

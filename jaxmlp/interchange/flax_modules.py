@@ -14,7 +14,7 @@ from jaxmlp.interchange.foreign import (
     assemble,
     natural_key,
 )
-from jaxmlp.models.model import ModelLike, as_model
+from jaxmlp.models.model import NetworkLike, as_model
 from jaxmlp.network import Network
 
 
@@ -61,7 +61,7 @@ def from_flax(
     modules: dict[str, dict[str, np.ndarray]] = {}
     for path, leaf in _leaves(_pure(source)):
         *names, field = path
-        if field in FIELDS:
+        if field in _FIELDS:
             modules.setdefault(".".join(names), {})[field] = np.asarray(leaf)
     dense, norms = {}, {}
     for name, fields in sorted(modules.items(), key=lambda item: natural_key(item[0])):
@@ -81,7 +81,7 @@ def from_flax(
     return assemble(blocks, activation, eps=batch_norm_eps, momentum=batch_norm_momentum)
 
 
-FIELDS = ("kernel", "bias", "scale", "mean", "var")
+_FIELDS = ("kernel", "bias", "scale", "mean", "var")
 
 
 def _pure(source: Any) -> Any:
@@ -126,7 +126,7 @@ def _leaves(trees: list[Any]) -> list[tuple[tuple[str, ...], Any]]:
     return found
 
 
-def to_flax(model: ModelLike, api: Literal["linen", "nnx"] = "linen") -> dict[str, Any]:
+def to_flax(model: NetworkLike, api: Literal["linen", "nnx"] = "linen") -> dict[str, Any]:
     """Write a network's weights as flax has them; flax is not needed.
 
     Args:

@@ -6,7 +6,8 @@ their order, `assemble` makes (config, params, state) of them.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from itertools import islice
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +43,7 @@ class Block(NamedTuple):
     norm: Norm | None = None
 
 
-def affine_of(norm: Norm, eps: float) -> tuple[np.ndarray, np.ndarray]:
+def _affine_of(norm: Norm, eps: float) -> tuple[np.ndarray, np.ndarray]:
     """Write a normalization by constants as z * factor + shift, in float64.
 
     factor = gamma / sqrt(var + eps),  shift = beta - mean * factor.
@@ -56,14 +57,14 @@ def affine_of(norm: Norm, eps: float) -> tuple[np.ndarray, np.ndarray]:
 
 def fold_after(dense: Dense, norm: Norm, eps: float) -> Dense:
     """Make one dense layer of a dense layer and the normalization of its outputs, in float64."""
-    factor, shift = affine_of(norm, eps)
+    factor, shift = _affine_of(norm, eps)
     b = 0.0 if dense.b is None else np.asarray(dense.b, np.float64)
     return Dense(np.asarray(dense.W, np.float64) * factor, b * factor + shift)
 
 
-def fold_before(norm: Norm, dense: Dense, eps: float) -> Dense:
+def _fold_before(norm: Norm, dense: Dense, eps: float) -> Dense:
     """Make one dense layer of a normalization and the dense layer that takes its outputs."""
-    factor, shift = affine_of(norm, eps)
+    factor, shift = _affine_of(norm, eps)
     W = np.asarray(dense.W, np.float64)
     b = 0.0 if dense.b is None else np.asarray(dense.b, np.float64)
     return Dense(factor[:, None] * W, shift @ W + b)
@@ -100,14 +101,14 @@ def arrange(
     numbered = _sequential(dense, norms)
     if numbered is not None:
         return _chain(numbered, dense, norms, eps)
-    orders = list(_limited(_orders(dense), 2)) if not in_order else [tuple(dense)]
+    orders = list(islice(_orders(dense), 2)) if not in_order else [tuple(dense)]
     if not orders:
         raise ValueError(f"no order of the layers {_list(dense)} makes the sizes fit. {_HELP}")
     if len(orders) > 1:
         raise ValueError(f"the layers {_list(dense)} fit together in more than one order. {_HELP}")
     widths = [dense[name].W.shape[1] for name in orders[0]]
     norm_names = list(norms) if in_order else sorted(norms, key=natural_key)
-    places = list(_limited(_places(widths, [len(norms[name].mean) for name in norm_names]), 2))
+    places = list(islice(_places(widths, [len(norms[name].mean) for name in norm_names]), 2))
     if len(norm_names) == len(widths) - 1 and tuple(range(len(widths) - 1)) in places:
         places = [tuple(range(len(widths) - 1))]  # every hidden layer has one
     if len(places) != 1:
@@ -126,7 +127,7 @@ _HELP = (
 )
 
 
-def natural_key(name: str) -> tuple[Any, ...]:
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key by which layer_2 comes before layer_10.
 
     >>> sorted(["a.10", "a.9", "a.b"], key=natural_key)
@@ -135,18 +136,19 @@ def natural_key(name: str) -> tuple[Any, ...]:
     return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", name))
 
 
-def _named_block(dense: Mapping[str, Dense], norms: Mapping[str, Norm], name: Any) -> Block:
-    first, *rest = (name,) if isinstance(name, str) else tuple(name)
-    for wanted, known, what in ((first, dense, "dense"), *((n, norms, "norm") for n in rest)):
-        if wanted not in known:
-            raise ValueError(
-                f"there is no {what}{'alization' if what == 'norm' else ''} layer {wanted!r}; "
-                f"there are {_list(known)}."
-            )
+def _named_block(
+    dense: Mapping[str, Dense], norms: Mapping[str, Norm], name: str | tuple[str, str]
+) -> Block:
+    first, *rest = (name,) if isinstance(name, str) else name
+    wanted: list[tuple[str, Mapping[str, object], str]] = [(first, dense, "dense")]
+    wanted += [(norm, norms, "normalization") for norm in rest]
+    for layer, known, what in wanted:
+        if layer not in known:
+            raise ValueError(f"there is no {what} layer {layer!r}; there are {_list(known)}.")
     return Block(dense[first], norms[rest[0]] if rest else None)
 
 
-def _sequential(dense: Mapping[str, Any], norms: Mapping[str, Any]) -> list[str] | None:
+def _sequential(dense: Mapping[str, Dense], norms: Mapping[str, Norm]) -> list[str] | None:
     """All names in order, if they are the numbers of one nn.Sequential."""
     names = sorted((*dense, *norms), key=natural_key)
     containers = {re.sub(r"\d+$", "", name) for name in names}
@@ -167,7 +169,7 @@ def _chain(
                 raise ValueError(
                     f"the normalization before {name!r} has {len(waiting.mean)} units."
                 )
-            layer = dense[name] if waiting is None else fold_before(waiting, dense[name], eps)
+            layer = dense[name] if waiting is None else _fold_before(waiting, dense[name], eps)
             blocks.append(Block(_narrow(layer, dense[name])))
             waiting = None
         elif previous in dense and follows:
@@ -222,11 +224,7 @@ def _places(widths: list[int], sizes: list[int], start: int = 0) -> Iterator[tup
                 yield from ((l, *rest) for rest in _places(widths, sizes[1:], l + 1))
 
 
-def _limited(items: Iterator[Any], number: int) -> Iterator[Any]:
-    return (item for _, item in zip(range(number), items, strict=False))
-
-
-def _list(names: Mapping[str, Any]) -> str:
+def _list(names: Mapping[str, object]) -> str:
     return ", ".join(repr(name) for name in names) or "none"
 
 
@@ -255,19 +253,7 @@ def assemble(
         ValueError: if sizes do not fit, a weight is not finite, or the weights are float64 while
             JAX runs without 64-bit types.
     """
-    sizes = [blocks[0].dense.W.shape[0]]
-    for l, (dense, norm) in enumerate(blocks):
-        n_in, n_out = dense.W.shape
-        vectors = {"bias": dense.b, **(norm._asdict() if norm else {})}
-        wrong = [name for name, v in vectors.items() if v is not None and v.shape != (n_out,)]
-        if n_in != sizes[-1] or wrong:
-            raise ValueError(
-                f"layer {l} turns {n_in} values into {n_out}, but gets {sizes[-1]}. {_HELP}"
-                if n_in != sizes[-1]
-                else f"{wrong[0]} of layer {l} has shape {vectors[wrong[0]].shape}, but must be "  # type: ignore[union-attr]
-                f"({n_out},)."
-            )
-        sizes.append(n_out)
+    sizes = _sizes(blocks)
     dtype = _common_dtype([block.dense.W for block in blocks])
     *hidden, last = blocks
     norms = tuple(block.norm is not None for block in hidden) or (False,)
@@ -276,7 +262,7 @@ def assemble(
     if last.norm is not None:
         last = Block(fold_after(last.dense, last.norm, eps))
     config = MLPConfig(
-        tuple(sizes),
+        sizes,
         activation,
         batch_norm=norms[0] if len(set(norms)) == 1 else norms,
         batch_norm_eps=eps,
@@ -287,7 +273,25 @@ def assemble(
     return Network(config, layers, states if any(config.normalized) else ())
 
 
-def _common_dtype(weights: Sequence[np.ndarray]) -> Any:
+def _sizes(blocks: Sequence[Block]) -> tuple[int, ...]:
+    """The units of every layer, input included; refuse blocks that do not fit together."""
+    sizes = [blocks[0].dense.W.shape[0]]
+    for l, (dense, norm) in enumerate(blocks):
+        n_in, n_out = dense.W.shape
+        if n_in != sizes[-1]:
+            raise ValueError(
+                f"layer {l} turns {n_in} values into {n_out}, but gets {sizes[-1]}. {_HELP}"
+            )
+        for name, vector in {"bias": dense.b, **(norm._asdict() if norm else {})}.items():
+            if vector is not None and vector.shape != (n_out,):
+                raise ValueError(
+                    f"{name} of layer {l} has shape {vector.shape}, but must be ({n_out},)."
+                )
+        sizes.append(n_out)
+    return tuple(sizes)
+
+
+def _common_dtype(weights: Sequence[np.ndarray]) -> np.dtype:
     for W in weights:
         if not (jnp.issubdtype(W.dtype, jnp.floating) and np.isfinite(W.astype(np.float64)).all()):
             raise ValueError(
@@ -300,7 +304,7 @@ def _common_dtype(weights: Sequence[np.ndarray]) -> Any:
     return jnp.dtype("bfloat16" if names == {"bfloat16"} else "float32")
 
 
-def _convert(block: Block, dtype: Any) -> tuple[Layer, NormState | None]:
+def _convert(block: Block, dtype: np.dtype) -> tuple[Layer, NormState | None]:
     (W, b), norm = block
     n_out = W.shape[1]
     if norm is None:
@@ -314,7 +318,7 @@ def _convert(block: Block, dtype: Any) -> tuple[Layer, NormState | None]:
     return layer, NormState(*statistics)
 
 
-def known_activation(phi: Activation, known: Mapping[str, Any], where: str) -> str:
+def known_activation(phi: Activation, known: Mapping[str, object], where: str) -> str:
     """Return the name of an activation, or refuse one that the other side has not."""
     if ACTIVATIONS.get(phi.name) != phi or phi.name not in known:
         raise ValueError(

@@ -4,7 +4,6 @@ import base64
 import json
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,10 +11,10 @@ from jaxmlp.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import Plan, plan_of
-from jaxmlp.models.model import ModelLike, as_model
+from jaxmlp.models.model import NetworkLike, as_model
 
 # Source of each function that a predictor may need; others that it calls come before it.
-FUNCTIONS = {
+_FUNCTIONS = {
     "relu": ((), "return np.where(z <= 0, z.dtype.type(0), z)"),
     "leaky_relu": ((), "return np.where(z > 0, z, {slope} * z)"),
     "sigmoid": (
@@ -47,7 +46,7 @@ FUNCTIONS = {
     ),
     "exp": ((), "return np.exp(z)"),
 }
-CONSTANTS = {
+_CONSTANTS = {
     "slope": repr(LEAKY_SLOPE),
     "selu_scale": repr(SELU_SCALE),
     "selu_alpha": repr(SELU_ALPHA),
@@ -55,7 +54,7 @@ CONSTANTS = {
     "gelu_cubic": repr(GELU_CUBIC),
 }
 
-TEMPLATE = '''\
+_TEMPLATE = '''\
 """{title}
 
 Needs numpy alone. Use it as a program or as a module:
@@ -146,7 +145,7 @@ if __name__ == "__main__":
 '''
 
 
-def to_numpy(model: ModelLike, path: str | Path) -> str:
+def to_numpy(model: NetworkLike, path: str | Path) -> str:
     """Write a model as a Python program of numpy alone, weights included, readable and checked.
 
     Args:
@@ -178,14 +177,14 @@ def to_numpy(model: ModelLike, path: str | Path) -> str:
     model = as_model(model)
     path = Path(path)
     plan = plan_of(model)
-    source = TEMPLATE.format(
+    source = _TEMPLATE.format(
         **_texts(plan, path), **_code(plan), data=_data(plan, example_rows(model, plan))
     )
     write_atomically(path, source.encode())
     return source
 
 
-def _texts(plan: Plan, path: Path) -> dict[str, Any]:
+def _texts(plan: Plan, path: Path) -> dict[str, str | int]:
     sizes = "-".join(str(size) for size in plan.sizes)
     return {
         "title": f"A trained multilayer perceptron, {sizes}, written by jaxmlp.",
@@ -248,11 +247,11 @@ def _code(plan: Plan) -> dict[str, str]:
 def _functions(plan: Plan) -> str:
     """Source of all functions in use, each after those that it calls."""
     wanted = {step.activation for step in plan.steps} | {plan.link}
-    wanted |= {needed for name in wanted & set(FUNCTIONS) for needed in FUNCTIONS[name][0]}
+    wanted |= {needed for name in wanted & set(_FUNCTIONS) for needed in _FUNCTIONS[name][0]}
     source = ""
-    for name, (_, body) in FUNCTIONS.items():
+    for name, (_, body) in _FUNCTIONS.items():
         if name in wanted:
-            indented = textwrap.indent(body.format(**CONSTANTS), "    ")
+            indented = textwrap.indent(body.format(**_CONSTANTS), "    ")
             source += f"def {name}(z):\n{indented}\n\n\n"
     return source + "def identity(z):\n    return z\n\n\n"
 

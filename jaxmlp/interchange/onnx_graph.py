@@ -2,22 +2,25 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import jaxmlp.activations as ours
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.export_plan import Plan, plan_of
-from jaxmlp.models.model import ModelLike, as_model
+from jaxmlp.models.model import NetworkLike, as_model
 
-OPSET = 17  # of 2022: everything is in it, and onnxruntime has read it since 1.12
-IR_VERSION = 8
+if TYPE_CHECKING:
+    import onnx
+
+_OPSET = 17  # of 2022: everything is in it, and onnxruntime has read it since 1.12
+_IR_VERSION = 8
 
 
-class Graph:
+class _Graph:
     """The nodes and constants of a graph while it grows; an operation returns its value's name."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
@@ -27,7 +30,7 @@ class Graph:
         self.helper, self.numpy_helper = onnx.helper, onnx.numpy_helper
         self.types = onnx.TensorProto
         self.dtype = dtype
-        self.nodes: list[Any] = []
+        self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
 
     def __call__(self, op: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
@@ -46,7 +49,7 @@ class Graph:
         return self.constant(f"number_{value!r}", np.array(value, self.dtype))
 
 
-def to_onnx(model: ModelLike, path: str | Path | None = None) -> Any:
+def to_onnx(model: NetworkLike, path: str | Path | None = None) -> "onnx.ModelProto":
     """Make an ONNX graph of a model: raw features in; logits, predictions and labels out.
 
     Args:
@@ -86,7 +89,7 @@ def to_onnx(model: ModelLike, path: str | Path | None = None) -> Any:
             "onnxruntime has no error function in float64, which the activation 'gelu_exact' "
             "needs; export the model in float32."
         )
-    graph = Graph(plan.dtype)
+    graph = _Graph(plan.dtype)
     outputs = _network(graph, plan)
     proto = _finish(graph, plan, outputs)
     onnx.checker.check_model(proto, full_check=True)
@@ -95,7 +98,7 @@ def to_onnx(model: ModelLike, path: str | Path | None = None) -> Any:
     return proto
 
 
-def _network(graph: Graph, plan: Plan) -> list[tuple[str, int]]:
+def _network(graph: _Graph, plan: Plan) -> list[tuple[str, int]]:
     """Add all nodes; return the outputs' names, each with its number of columns (0: a vector)."""
     h = "x"
     if plan.inputs is not None:
@@ -108,7 +111,7 @@ def _network(graph: Graph, plan: Plan) -> list[tuple[str, int]]:
         last = l == len(plan.steps) - 1
         parts = (graph.constant(f"W{l}", W), graph.constant(f"b{l}", b))
         z = graph("Gemm", h, *parts, name="logits" if last else f"z{l}")
-        h = z if last else ACTIVATION_NODES[activation](graph, z)
+        h = z if last else _ACTIVATION_NODES[activation](graph, z)
     n_out = plan.sizes[-1]
     prediction = {
         "identity": lambda: h,
@@ -134,17 +137,17 @@ def _network(graph: Graph, plan: Plan) -> list[tuple[str, int]]:
     return outputs
 
 
-def _first_column(graph: Graph, logits: str) -> str:
+def _first_column(graph: _Graph, logits: str) -> str:
     """Whether the only logit is positive, (batch,)."""
     positive = graph("Greater", logits, graph.number(0.0))
     return graph("Squeeze", positive, graph.constant("axis_1", np.array([1], np.int64)))
 
 
-def _type(graph: Graph) -> int:
+def _type(graph: _Graph) -> int:
     return graph.types.DOUBLE if graph.dtype == np.float64 else graph.types.FLOAT
 
 
-def _finish(graph: Graph, plan: Plan, outputs: Sequence[tuple[str, int]]) -> Any:
+def _finish(graph: _Graph, plan: Plan, outputs: Sequence[tuple[str, int]]) -> "onnx.ModelProto":
     """Wrap nodes, constants, inputs and outputs into a model."""
     helper, types = graph.helper, graph.types
     used = {name for node in graph.nodes for name in node.input}
@@ -160,9 +163,9 @@ def _finish(graph: Graph, plan: Plan, outputs: Sequence[tuple[str, int]]) -> Any
         for name, n in (("x", plan.sizes[0]), *outputs)
     ]
     body = helper.make_graph(graph.nodes, "jaxmlp", infos[:1], infos[1:], constants)
-    opsets = [helper.make_opsetid("", OPSET)]
-    proto = helper.make_model(
-        body, opset_imports=opsets, ir_version=IR_VERSION, producer_name="jaxmlp"
+    opsets = [helper.make_opsetid("", _OPSET)]
+    proto: onnx.ModelProto = helper.make_model(
+        body, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="jaxmlp"
     )
     names = {"feature_names": plan.feature_names, "class_names": plan.class_names}
     texts = {key: json.dumps(value, ensure_ascii=False) for key, value in names.items() if value}
@@ -170,39 +173,39 @@ def _finish(graph: Graph, plan: Plan, outputs: Sequence[tuple[str, int]]) -> Any
     return proto
 
 
-def _expm1_of_negative_part(g: Graph, z: str) -> str:
+def _expm1_of_negative_part(g: _Graph, z: str) -> str:
     """exp(min(z, 0)) - 1; onnxruntime has no Elu in float64."""
     return g("Sub", g("Exp", g("Min", z, g.number(0.0))), g.number(1.0))
 
 
-def _elu(g: Graph, z: str) -> str:
+def _elu(g: _Graph, z: str) -> str:
     return g("Add", g("Relu", z), _expm1_of_negative_part(g, z))
 
 
-def _selu(g: Graph, z: str) -> str:
+def _selu(g: _Graph, z: str) -> str:
     below = g("Mul", _expm1_of_negative_part(g, z), g.number(ours.SELU_ALPHA))
     return g("Mul", g("Add", g("Relu", z), below), g.number(ours.SELU_SCALE))
 
 
-def _softplus(g: Graph, z: str) -> str:
+def _softplus(g: _Graph, z: str) -> str:
     """max(z, 0) + log(1 + exp(-|z|)); onnxruntime has no Softplus in float64."""
     tail = g("Log", g("Add", g("Exp", g("Neg", g("Abs", z))), g.number(1.0)))
     return g("Add", g("Relu", z), tail)
 
 
-def _gelu(g: Graph, z: str) -> str:
+def _gelu(g: _Graph, z: str) -> str:
     """z sigmoid(sqrt(8/pi) z (1 + 0.044715 z^2)), as ours."""
     cubic = g("Mul", g("Mul", z, z), g.number(ours.GELU_CUBIC))
     argument = g("Mul", g("Mul", z, g.number(math.sqrt(8 / math.pi))), g("Add", cubic, g.number(1)))
     return g("Mul", z, g("Sigmoid", argument))
 
 
-def _gelu_exact(g: Graph, z: str) -> str:
+def _gelu_exact(g: _Graph, z: str) -> str:
     erf = g("Erf", g("Mul", z, g.number(math.sqrt(0.5))))
     return g("Mul", g("Mul", z, g.number(0.5)), g("Add", erf, g.number(1.0)))
 
 
-ACTIVATION_NODES: dict[str, Any] = {
+_ACTIVATION_NODES: dict[str, Callable[[_Graph, str], str]] = {
     "identity": lambda g, z: z,
     "relu": lambda g, z: g("Relu", z),
     "leaky_relu": lambda g, z: g("Max", z, g("Mul", z, g.number(ours.LEAKY_SLOPE))),

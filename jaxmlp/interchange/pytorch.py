@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,9 +20,12 @@ from jaxmlp.interchange.foreign import (
 from jaxmlp.interchange.pytorch_module import TORCH_ACTIVATIONS
 from jaxmlp.network import Network
 
+if TYPE_CHECKING:
+    import torch
+
 
 def from_torch(
-    source: Any,
+    source: "Mapping[str, Any] | str | Path | torch.nn.Module",
     *,
     activation: ActivationLike | tuple[ActivationLike, ...] | None = None,
     layers: Names | None = None,
@@ -119,9 +122,8 @@ def _torch_load(path: Path) -> Any:
 def _as_numpy(name: str, tensor: Any) -> np.ndarray:
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu()
-        if "bfloat16" in str(tensor.dtype):  # which numpy does not know
-            return tensor.float().numpy().astype(jnp.bfloat16)
-        tensor = tensor.numpy()
+        narrow = "bfloat16" in str(tensor.dtype)  # which numpy does not know
+        tensor = tensor.float().numpy().astype(jnp.bfloat16) if narrow else tensor.numpy()
     if not isinstance(tensor, np.ndarray | np.generic):
         raise ValueError(f"{name!r} is a {type(tensor).__name__}, not a tensor; pass a state_dict.")
     return np.asarray(tensor)
@@ -170,7 +172,7 @@ def _open(module: Any) -> tuple[Mapping[str, Any], tuple[str, ...] | None, dict[
     return nn.Sequential(*leaves).state_dict(), *_activations_of(leaves)
 
 
-def _activations_of(leaves: list[Any]) -> tuple[tuple[str, ...], dict[str, float]]:
+def _activations_of(leaves: list["torch.nn.Module"]) -> tuple[tuple[str, ...], dict[str, float]]:
     from torch import nn
 
     found: list[str] = []
@@ -198,7 +200,7 @@ def _activations_of(leaves: list[Any]) -> tuple[tuple[str, ...], dict[str, float
     return tuple(found), batch_norm
 
 
-def _name_activation(leaf: Any) -> str:
+def _name_activation(leaf: "torch.nn.Module") -> str:
     for name, (kind, options) in TORCH_ACTIVATIONS.items():
         defaults = {"approximate": "none", "alpha": 1.0, "beta": 1.0} | options
         same = all(

@@ -1,13 +1,16 @@
 """Weights to PyTorch: the nn.Sequential of a network, its state_dict, its source."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.activations import LEAKY_SLOPE
 from jaxmlp.interchange.foreign import known_activation
-from jaxmlp.models.model import Model, ModelLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model
+
+if TYPE_CHECKING:
+    import torch
 
 # What nn.Module to use for each activation. Softplus would cut off at 20, an error of 2e-9.
 TORCH_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -26,7 +29,7 @@ TORCH_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def to_torch(model: ModelLike) -> dict[str, np.ndarray]:
+def to_torch(model: NetworkLike) -> dict[str, np.ndarray]:
     """Write a network's weights as the `state_dict` of an nn.Sequential; torch is not needed.
 
     Args:
@@ -68,7 +71,7 @@ def to_torch(model: ModelLike) -> dict[str, np.ndarray]:
     return weights
 
 
-def to_torch_module(model: ModelLike) -> Any:
+def to_torch_module(model: NetworkLike) -> "torch.nn.Sequential":
     """Make the nn.Sequential of a network, with its weights, in eval mode.
 
     Args:
@@ -85,11 +88,11 @@ def to_torch_module(model: ModelLike) -> Any:
     Example: (needs torch)
         `torch.save(to_torch_module(model).state_dict(), "model.pt")`
     """
-    model = as_model(model)
     import torch
 
+    model = as_model(model)
     config = model.config
-    modules: list[Any] = []
+    modules: list[torch.nn.Module] = []
     for kind, l in _modules(model):
         n_in, n_out = config.layer_sizes[l : l + 2]
         if kind == "Linear":
@@ -113,7 +116,7 @@ def to_torch_module(model: ModelLike) -> Any:
     return module.eval()
 
 
-def torch_source(model: ModelLike) -> str:
+def torch_source(model: NetworkLike) -> str:
     """Write the Python expression of the nn.Sequential that takes `to_torch`'s weights."""
     model = as_model(model)
     lines = []

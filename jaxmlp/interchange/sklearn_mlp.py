@@ -1,22 +1,27 @@
 """Weights from and to scikit-learn: fitted MLPClassifier and MLPRegressor."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble
-from jaxmlp.models.model import Model, ModelLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.network import Network
 
-SKLEARN_ACTIVATIONS = {
+if TYPE_CHECKING:
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+_SKLEARN_ACTIVATIONS = {
     "identity": "identity",
     "logistic": "sigmoid",
     "tanh": "tanh",
     "relu": "relu",
 }
-LOSSES_OF_OUTPUTS = {
+_LOSSES_OF_OUTPUTS = {
     "softmax": "softmax_cross_entropy",
     "logistic": "sigmoid_binary_cross_entropy",
     "identity": "squared_error",
@@ -24,7 +29,7 @@ LOSSES_OF_OUTPUTS = {
 }
 
 
-def from_sklearn(estimator: Any) -> Network:
+def from_sklearn(estimator: "MLPClassifier | MLPRegressor") -> Network:
     """Read a fitted MLPClassifier or MLPRegressor of scikit-learn.
 
     Args:
@@ -54,7 +59,7 @@ def from_sklearn(estimator: Any) -> Network:
     return model.network
 
 
-def model_from_sklearn(estimator: Any) -> Model:
+def model_from_sklearn(estimator: "MLPClassifier | MLPRegressor") -> Model:
     """Read a fitted estimator with its loss, classes and names of features.
 
     Args:
@@ -72,11 +77,11 @@ def model_from_sklearn(estimator: Any) -> Model:
             f"a {type(estimator).__name__} here has no coefs_; pass a fitted MLPClassifier or "
             "MLPRegressor (the last step of a pipeline)."
         )
-    if estimator.activation not in SKLEARN_ACTIVATIONS:
-        raise unknown_name("activation", estimator.activation, SKLEARN_ACTIVATIONS)
+    if estimator.activation not in _SKLEARN_ACTIVATIONS:
+        raise unknown_name("activation", estimator.activation, _SKLEARN_ACTIVATIONS)
     weights = zip(estimator.coefs_, estimator.intercepts_, strict=True)
     blocks = [Block(Dense(np.asarray(W), np.asarray(b))) for W, b in weights]
-    config, params, state = assemble(blocks, SKLEARN_ACTIVATIONS[estimator.activation])
+    config, params, state = assemble(blocks, _SKLEARN_ACTIVATIONS[estimator.activation])
     classes = getattr(estimator, "classes_", None)
     if classes is not None and estimator._label_binarizer.y_type_ == "multilabel-indicator":
         classes = None
@@ -85,13 +90,13 @@ def model_from_sklearn(estimator: Any) -> Model:
         config,
         params,
         state,
-        LOSSES_OF_OUTPUTS[estimator.out_activation_],
+        _LOSSES_OF_OUTPUTS[estimator.out_activation_],
         feature_names=None if features is None else tuple(map(str, features)),
         class_names=None if classes is None else tuple(map(str, classes)),
     )
 
 
-def to_sklearn(model: ModelLike) -> Any:
+def to_sklearn(model: NetworkLike) -> "MLPClassifier | MLPRegressor | Pipeline":
     """Make a fitted estimator of scikit-learn of a model.
 
     Args:
@@ -153,7 +158,7 @@ def to_sklearn(model: ModelLike) -> Any:
 
 def _one_activation(plan: Plan) -> str:
     ours = {step.activation for step in plan.steps[:-1]} or {"relu"}
-    theirs = {name: key for key, name in SKLEARN_ACTIVATIONS.items()}
+    theirs = {name: key for key, name in _SKLEARN_ACTIVATIONS.items()}
     if len(ours) > 1 or not ours <= set(theirs):
         raise ValueError(
             f"scikit-learn's MLP has one activation for all hidden layers, of {', '.join(theirs)}; "
@@ -179,7 +184,7 @@ def _output_weights(plan: Plan) -> list[tuple[np.ndarray, np.ndarray]]:
     return weights
 
 
-def _set_classes(estimator: Any, plan: Plan) -> None:
+def _set_classes(estimator: "MLPClassifier", plan: Plan) -> None:
     from sklearn.preprocessing import LabelBinarizer
 
     n_out = plan.sizes[-1]
@@ -202,7 +207,9 @@ def _set_classes(estimator: Any, plan: Plan) -> None:
 
 
 def _set_weights(
-    estimator: Any, weights: list[tuple[np.ndarray, np.ndarray]], model: Model
+    estimator: "MLPClassifier | MLPRegressor",
+    weights: list[tuple[np.ndarray, np.ndarray]],
+    model: Model,
 ) -> None:
     """Fill in what `fit` leaves behind."""
     estimator.coefs_ = [np.array(W) for W, _ in weights]
@@ -221,7 +228,7 @@ def _set_weights(
     estimator._no_improvement_count = 0
 
 
-def _scaler(inputs: Scaling, model: Model) -> Any:
+def _scaler(inputs: Scaling, model: Model) -> "StandardScaler":
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler()

@@ -1,8 +1,10 @@
 """Trained networks as values: surgery, the model file, inference, calibration."""
 
+from jaxmlp.models.calibration import Reliability as Reliability
 from jaxmlp.models.calibration import calibrate as calibrate
 from jaxmlp.models.calibration import fit_temperature as fit_temperature
 from jaxmlp.models.calibration import reliability as reliability
+from jaxmlp.models.inference import ColumnMatch as ColumnMatch
 from jaxmlp.models.inference import class_probabilities as class_probabilities
 from jaxmlp.models.inference import infer as infer
 from jaxmlp.models.inference import infer_blocks as infer_blocks

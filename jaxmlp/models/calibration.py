@@ -1,6 +1,6 @@
 """Calibration: are answers of 80% confidence right in 80% of the cases? If not, the cure."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -9,9 +9,9 @@ import scipy.special
 from jaxtyping import Float, Int
 
 from jaxmlp.models.inference import class_probabilities, infer
-from jaxmlp.models.model import Model, ModelLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model
 
-INVERSE_RANGE = (1e-3, 1e3)  # of 1/T: outside, the validation data do not determine it
+_INVERSE_RANGE = (1e-3, 1e3)  # of 1/T: outside, the validation data do not determine it
 
 
 class Reliability(NamedTuple):
@@ -112,7 +112,7 @@ def fit_temperature(logits: Float[np.ndarray, "rows n_out"], y: Int[np.ndarray, 
         p = scipy.special.softmax(inverse * o, axis=1)
         return float(np.mean(np.sum(p * o, axis=1) - reached))
 
-    low, high = INVERSE_RANGE
+    low, high = _INVERSE_RANGE
     if slope(low) >= 0 or slope(high) <= 0:
         why = "say nothing about y" if slope(low) >= 0 else "are all right by a margin"
         raise ValueError(
@@ -122,7 +122,9 @@ def fit_temperature(logits: Float[np.ndarray, "rows n_out"], y: Int[np.ndarray, 
     return 1 / float(scipy.optimize.brentq(slope, low, high, xtol=1e-12))
 
 
-def calibrate(model: ModelLike, x: Any, y: Int[np.ndarray, " rows"]) -> tuple[Model, float]:
+def calibrate(
+    model: NetworkLike, x: Float[np.ndarray, "rows n_in"], y: Int[np.ndarray, " rows"]
+) -> tuple[Model, float]:
     """Divide a classifier's logits by the temperature that suits validation data.
 
     The division goes into the last layer, W / T and b / T, so that the model stays a plain

@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from jaxmlp.blocks import BLOCK_ROWS, stream_blocks
 from jaxmlp.checks import check_features, unknown_name
 from jaxmlp.config import MLPConfig
-from jaxmlp.data import Standardizer
+from jaxmlp.data import Preprocessing, Standardizer
 from jaxmlp.data.arrays import check_matrix
 from jaxmlp.losses import get_loss
-from jaxmlp.models.model import Model, ModelLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.models.surgery import features, hidden_layer
 from jaxmlp.network import predict
 from jaxmlp.types import Params, State
@@ -86,7 +86,7 @@ def match_columns(
 
 
 def prepare(
-    model: ModelLike,
+    model: NetworkLike,
     data: Any,
     *,
     what: str = "data",
@@ -151,16 +151,17 @@ def _standardize(
     if len(shape) == 2 and shape[1] != n_in:
         raise ValueError(f"{what} has {shape[1]} columns, but the model takes {n_in} features.")
     x = check_matrix(what, data, names, first_row=first_row)
-    if model.preprocessing is None:
+    standardizer = model.preprocessing
+    if not isinstance(standardizer, Standardizer):
         return x
-    warning = model.preprocessing.foreign_range(x)
+    warning = standardizer.foreign_range(x)
     if warning:
         notify(warning)
-    return model.preprocessing.transform(x)
+    return standardizer.transform(x)
 
 
 def _transform(
-    preprocessing: Any, data: Any, what: str, notify: Callable[[str], None]
+    preprocessing: Preprocessing, data: Any, what: str, notify: Callable[[str], None]
 ) -> np.ndarray:
     try:
         for remark in getattr(preprocessing, "remarks", lambda data: ())(data):
@@ -171,7 +172,7 @@ def _transform(
 
 
 def infer(
-    model: ModelLike,
+    model: NetworkLike,
     x: Float[np.ndarray, "rows n_in"],
     *,
     output: str = "probabilities",
@@ -211,7 +212,7 @@ def infer(
 
 
 def infer_blocks(
-    model: ModelLike,
+    model: NetworkLike,
     blocks: Iterable[Float[np.ndarray, "rows n_in"]],
     *,
     output: str = "probabilities",
@@ -258,7 +259,14 @@ def infer_blocks(
 
 @partial(jax.jit, static_argnames=("loss", "output", "layer"))
 def _compute(
-    config: MLPConfig, params: Params, state: State, x: Any, *, loss: str, output: str, layer: int
+    config: MLPConfig,
+    params: Params,
+    state: State,
+    x: Float[Array, "rows n_in"],
+    *,
+    loss: str,
+    output: str,
+    layer: int,
 ) -> jax.Array:
     if output == "embeddings":
         return features(config, params, x, layer, state=state)

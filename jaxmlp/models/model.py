@@ -1,10 +1,11 @@
 """A model: a network with its loss, its preprocessing and its labels; and what passes for one."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from jaxmlp.checks import check_params, check_state
 from jaxmlp.config import MLPConfig
+from jaxmlp.data import Preprocessing, TargetTransform
 from jaxmlp.losses import Loss
 from jaxmlp.network import Network
 from jaxmlp.types import Params, State
@@ -23,7 +24,7 @@ class Model(NamedTuple):
         feature_names: one for each column of the raw data, or None.
         class_names: one for each class, or None for real targets.
         metrics: what was measured, such as {"test_accuracy": 0.97}; finite numbers.
-        target_transform: a registered record whose `inverse_transform` leads from linked outputs
+        target_transform: a registered `jaxmlp.data.TargetTransform` that leads from linked outputs
             to the units of the targets, or None.
         extra: whatever else belongs to the model: text, finite numbers, lists, dicts with text as
             keys, and arrays (which `load` returns as numpy arrays, and tuples as lists).
@@ -33,11 +34,11 @@ class Model(NamedTuple):
     params: Params
     state: State = ()
     loss: str = "softmax_cross_entropy"
-    preprocessing: Any = None
+    preprocessing: Preprocessing | None = None
     feature_names: tuple[str, ...] | None = None
     class_names: tuple[str, ...] | None = None
     metrics: Mapping[str, float] = {}
-    target_transform: Any = None
+    target_transform: TargetTransform | None = None
     extra: Mapping[str, Any] = {}
 
     @property
@@ -46,7 +47,7 @@ class Model(NamedTuple):
         return Network(self.config, self.params, self.state)
 
 
-class HasNetwork(Protocol):
+class _HasNetwork(Protocol):
     """What training and fine-tuning return: a result that knows its network."""
 
     @property
@@ -54,19 +55,19 @@ class HasNetwork(Protocol):
         """Return the network."""
 
 
-class BecomesModel(Protocol):
+@runtime_checkable
+class _BecomesModel(Protocol):
     """What can say itself what model it is, such as a fitted estimator."""
 
     def to_model(self) -> Model:
         """Return the model."""
 
 
-NetworkLike: TypeAlias = Network | HasNetwork | BecomesModel | tuple[Any, ...]
-"""A Network, (config, params) or (config, params, state), a Model, or a result that knows its
-network: of `fit`, of a sweep, of fine-tuning; or a fitted estimator."""
-
-ModelLike: TypeAlias = NetworkLike
-"""The same; a Model keeps its preprocessing and labels, which other networks lack."""
+NetworkLike: TypeAlias = (
+    tuple[MLPConfig, Params] | tuple[MLPConfig, Params, State] | _HasNetwork | _BecomesModel
+)
+"""A Network or its parts, a Model, a result that knows its network (of `fit`, of a sweep, of
+fine-tuning), or a fitted estimator."""
 
 
 def as_network(value: NetworkLike) -> Network:
@@ -89,27 +90,15 @@ def as_network(value: NetworkLike) -> Network:
         >>> as_network((config, jaxmlp.init(config, jax.random.key(0)))).config.layer_sizes
         (2, 1)
     """
-    if hasattr(value, "to_model"):
-        value = value.to_model()
-    network = getattr(value, "network", value)
-    if not (
-        isinstance(network, tuple) and len(network) in (2, 3) and isinstance(network[0], MLPConfig)
-    ):
-        raise TypeError(
-            f"a {type(value).__name__} is no network; pass jaxmlp.Network(config, params, state), "
-            "a Model, or what fit, finetune, a converter or jaxmlp.models.load returns."
-        )
-    network = Network(*network)
-    check_params(network.config.layer_sizes, network.config.normalized, network.params)
-    check_state(network.config.normalized, network.config.layer_sizes, network.state)
-    return network
+    return as_model(value).network
 
 
-def as_model(value: ModelLike) -> Model:
+def as_model(value: NetworkLike) -> Model:
     """Return the model of anything that has a network.
 
-    A result of training knows its loss. A network alone is taken for a classifier, trained with
-    softmax cross-entropy; one with a single output, for a regression with the squared error.
+    A `Model` keeps its preprocessing and labels, and a result of training knows its loss. A network
+    alone is taken for a classifier, trained with softmax cross-entropy; one with a single output,
+    for a regression with the squared error.
 
     Args:
         value: as for `as_network`.
@@ -127,17 +116,20 @@ def as_model(value: ModelLike) -> Model:
         >>> as_model((config, jaxmlp.init(config, jax.random.key(0)))).loss
         'squared_error'
     """
-    network = as_network(value)
-    if hasattr(value, "to_model"):
-        return value.to_model()
-    model = getattr(value, "model", value)
-    if isinstance(model, Model):
-        return model
-    loss = getattr(value, "loss", None)
+    known = value.to_model() if isinstance(value, _BecomesModel) else getattr(value, "model", value)
+    parts = getattr(known, "network", known)
+    if not (isinstance(parts, tuple) and len(parts) in (2, 3) and isinstance(parts[0], MLPConfig)):
+        raise TypeError(
+            f"a {type(value).__name__} is no network; pass jaxmlp.Network(config, params, state), "
+            "a Model, or what fit, finetune, a converter or jaxmlp.models.load returns."
+        )
+    network = Network(*parts)
+    check_params(network.config.layer_sizes, network.config.normalized, network.params)
+    check_state(network.config.normalized, network.config.layer_sizes, network.state)
+    if isinstance(known, Model):
+        return known
+    loss = getattr(known, "loss", None)
     if isinstance(loss, Loss):
         return Model(*network, loss=loss.name)
-    return (
-        Model(*network)
-        if network.config.layer_sizes[-1] > 1
-        else Model(*network, loss="squared_error")
-    )
+    several = network.config.layer_sizes[-1] > 1
+    return Model(*network, loss="softmax_cross_entropy" if several else "squared_error")

@@ -15,6 +15,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,14 +24,14 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.data import preprocessing_from_dict, preprocessing_to_dict
 from jaxmlp.files import read_tensors, safetensors_module, write_atomically
 from jaxmlp.losses import get_loss
-from jaxmlp.models.model import Model, ModelLike, as_model
-from jaxmlp.models.packing import pack, unpack
+from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.models.packing import JSON, pack, unpack
 from jaxmlp.types import Layer, NormState, State
 
-FORMAT_VERSION = 2
+_FORMAT_VERSION = 2
 
 
-def save(path: str | Path, model: ModelLike) -> None:
+def save(path: str | Path, model: NetworkLike) -> None:
     """Write a model to one .safetensors file, at once: a crash leaves the old file or the new.
 
     Args:
@@ -59,9 +60,9 @@ def save(path: str | Path, model: ModelLike) -> None:
     arrays = _arrays(model)
     description = _describe(model, arrays)
     header = {
-        "format_version": FORMAT_VERSION,
+        "format_version": _FORMAT_VERSION,
         "model": description,
-        "sha256": _digest(FORMAT_VERSION, description, arrays),
+        "sha256": _digest(_FORMAT_VERSION, description, arrays),
     }
     metadata = {"jaxmlp": json.dumps(header, ensure_ascii=False)}
     write_atomically(path, safetensors_module().numpy.save(arrays, metadata))
@@ -119,7 +120,7 @@ def _arrays(model: Model) -> dict[str, np.ndarray]:
     }
 
 
-def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, JSON]:
     """All of the model that is not an array, as JSON; arrays found on the way join the others."""
     get_loss(model.loss)
     for name, value in model.metrics.items():
@@ -141,7 +142,7 @@ def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def _build(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
+def _build(description: Any, arrays: dict[str, np.ndarray]) -> Model:
     config = MLPConfig.from_dict(description["config"])
     params = tuple(Layer(**_group(arrays, f"layers.{l}.")) for l in range(config.n_layers))
     state: State = ()
@@ -168,7 +169,7 @@ def _build(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Model:
     )
 
 
-def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, Any]:
+def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, jax.Array]:
     return {
         name.removeprefix(prefix): jnp.asarray(array)
         for name, array in arrays.items()
@@ -184,7 +185,7 @@ def _tupled(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
-def _digest(version: Any, description: Any, arrays: dict[str, np.ndarray]) -> str:
+def _digest(version: object, description: object, arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 of everything that the file means; the order of tensors in it does not matter."""
     text = json.dumps([version, description], sort_keys=True)
     sha256 = hashlib.sha256(text.encode())
@@ -211,9 +212,9 @@ def _read_header(path: Path, content: bytes) -> dict[str, Any]:
     version = header.get("format_version")
     if not isinstance(version, int) or version < 1:
         raise ValueError(f"{path} is damaged: its format version is {version!r}.")
-    if version > FORMAT_VERSION:
+    if version > _FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format version {version}, but this jaxmlp reads up to {FORMAT_VERSION}. "
+            f"{path} has format version {version}, but this jaxmlp reads up to {_FORMAT_VERSION}. "
             "Upgrade jaxmlp."
         )
     return header

@@ -1,18 +1,20 @@
 """JSON that may hold arrays: the arrays go aside under a name, and the JSON keeps the name."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 
 from jaxmlp.files import DTYPES
 
-MARK = "$tensor"
+JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None"
+
+_MARK = "$tensor"
 
 
-def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
+def pack(value: object, prefix: str, arrays: dict[str, np.ndarray]) -> JSON:
     """Turn a tree of values and arrays into JSON-ready values.
 
     Args:
@@ -35,7 +37,7 @@ def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
     """
     if isinstance(value, Mapping):
         for key in value:
-            if not isinstance(key, str) or key == MARK:
+            if not isinstance(key, str) or key == _MARK:
                 raise ValueError(f"{prefix} has the key {key!r}; a file keeps plain text as keys.")
         return {key: pack(item, prefix, arrays) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -48,7 +50,7 @@ def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
             )
         name = f"{prefix}.{sum(key.startswith(prefix + '.') for key in arrays)}"
         arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
-        return {MARK: name}
+        return {_MARK: name}
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -61,7 +63,7 @@ def pack(value: Any, prefix: str, arrays: dict[str, np.ndarray]) -> Any:
     return value
 
 
-def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def unpack(value: JSON, arrays: Mapping[str, np.ndarray]) -> Any:
     """Put the arrays back into the tree that `pack` returned.
 
     Raises:
@@ -71,6 +73,6 @@ def unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return [unpack(item, arrays) for item in value]
     if not isinstance(value, dict):
         return value
-    if set(value) == {MARK}:
-        return arrays[value[MARK]]
+    if set(value) == {_MARK}:
+        return arrays[str(value[_MARK])]
     return {key: unpack(item, arrays) for key, item in value.items()}

@@ -1,6 +1,6 @@
 """Surgery on trained networks: features of a layer, another head, more or fewer layers."""
 
-from typing import Any
+from typing import TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,8 +8,9 @@ from jaxtyping import Array, Float
 from jaxmlp.config import MLPConfig
 from jaxmlp.models.model import NetworkLike, as_network
 from jaxmlp.network import Network, forward, init
-from jaxmlp.normalization import init_state
 from jaxmlp.types import Key, Layer, Params, State
+
+_T = TypeVar("_T")
 
 
 def features(
@@ -281,7 +282,7 @@ def insert(network: NetworkLike, layer: int = -1, *, key: Key | None = None) -> 
         W = config.initializers[n - 1](key, (width, width), dtype)
     new = Layer(W, jnp.full((width,), config.bias_init if key is not None else 0.0, dtype))
 
-    def grown(entries: tuple[Any, ...], entry: Any) -> tuple[Any, ...]:
+    def grown(entries: tuple[_T, ...], entry: _T) -> tuple[_T, ...]:
         return (*entries[:n], entry, *entries[n:])
 
     settings = _spread(config)
@@ -300,10 +301,10 @@ def _whole(network: Network) -> State:
     """The state with an entry for each layer, even if none is normalized."""
     if not any(network.config.normalized):
         return (None,) * network.config.n_layers
-    return network.state or init_state(network.config)
+    return network.state
 
 
-def _spread(config: MLPConfig) -> dict[str, tuple[Any, ...]]:
+def _spread(config: MLPConfig) -> dict[str, tuple[object, ...]]:
     """The settings that may differ between layers, one entry a layer, spelled as they were."""
     n_hidden, n_layers = config.n_layers - 1, config.n_layers
     lengths = {"activation": n_hidden, "batch_norm": n_hidden, "dropout": n_hidden}
@@ -313,7 +314,7 @@ def _spread(config: MLPConfig) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def _joined(**entries: tuple[Any, ...]) -> dict[str, Any]:
+def _joined(**entries: tuple[object, ...]) -> dict[str, object]:
     """Settings for `MLPConfig`: one value where all layers have the same, its default for none."""
     return {
         field: values if len(set(values)) > 1 else (*values, getattr(MLPConfig, field))[0]
