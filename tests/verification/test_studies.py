@@ -63,6 +63,8 @@ def test_the_committed_results_are_what_is_promised(name):
         assert result["bugs"] >= 60
         assert result["found"] >= 0.95 * result["bugs"]
         assert result["named"] >= 0.8 * result["bugs"]
+        assert result["named_without_config"] >= 0.8 * result["bugs"]
+        assert result["named_in_pairs"] >= 0.8 * result["in_pairs"] > 0
     else:
         assert result["false_alarms"] == []
         assert max(result["inconclusive_share"][dtype] for dtype in ("float32", "float64")) <= 0.02

@@ -36,7 +36,7 @@ from jaxmlp.verification.measurement.functions import ManyPoints, Point
 from jaxmlp.verification.measurement.noise import unit_of
 
 _N_POINTS = 8
-_SPREAD = 0.3  # of a parameter's own size: how far the points are from the parameters
+_SPREAD = 0.25  # of a parameter's own size, no farther than finite differences go
 _MISFIT = 1e-6  # of the spread of the values; the gradient decides
 _MAX_DROPPED = 4  # hidden layers up to which every choice of dropped ones is tried
 
