@@ -18,9 +18,6 @@ import jaxmlp
 
 ROOT = Path(__file__).parents[1]
 LISTED = Path(__file__).with_name("public_names.txt")
-NOT_YET = {  # packages that still have names without an underscore that only their module uses
-    "cli", "data", "report",
-}  # fmt: skip
 
 
 def modules(folder: str) -> dict[str, ast.Module]:
@@ -115,13 +112,9 @@ def test_the_top_tells_what_it_has():
     assert set(dir(jaxmlp)) >= set(exported("jaxmlp"))
 
 
-@pytest.mark.parametrize("part", sorted(set(PRIVATE) - NOT_YET))
+@pytest.mark.parametrize("part", sorted(PRIVATE))
 def test_what_only_its_module_uses_has_an_underscore(part):
     assert PRIVATE[part] == []
-
-
-def test_the_exempt_are_exempt_for_a_reason():
-    assert all(PRIVATE[part] for part in NOT_YET)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import typer
 from jaxmlp.cli.options import SCHEDULES
 from jaxmlp.optimizers import OPTIMIZERS
 
-DATA, TABLES, NETWORK, TRAINING, OUTPUT = "Data", "Tables", "Network", "Training", "Output"
+DATA, _TABLES, NETWORK, TRAINING, OUTPUT = "Data", "Tables", "Network", "Training", "Output"
 
 
 def option(panel: str, help: str, *names: str, default: bool = True) -> Any:
@@ -29,31 +29,31 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=DATA),
 ]
-Target = Annotated[str | None, option(TABLES, "Column to predict.", default=False)]
+Target = Annotated[str | None, option(_TABLES, "Column to predict.", default=False)]
 Task = Annotated[
     str | None,
-    option(TABLES, "classification or regression; inferred from the target.", default=False),
+    option(_TABLES, "classification or regression; inferred from the target.", default=False),
 ]
-Drop = Annotated[str, option(TABLES, "Columns to leave out, such as a,b.")]
-Category = Annotated[str, option(TABLES, "Columns that are categories.")]
-Number = Annotated[str, option(TABLES, "Columns that are numbers.")]
+Drop = Annotated[str, option(_TABLES, "Columns to leave out, such as a,b.")]
+Category = Annotated[str, option(_TABLES, "Columns that are categories.")]
+Number = Annotated[str, option(_TABLES, "Columns that are numbers.")]
 SchemaFile = Annotated[
     Path | None,
     option(
-        TABLES,
+        _TABLES,
         "JSON or TOML file that says what the columns are, as a run writes it.",
         default=False,
     ),
 ]
 Group = Annotated[
     str | None,
-    option(TABLES, "Column whose equal rows stay in one part of the split.", default=False),
+    option(_TABLES, "Column whose equal rows stay in one part of the split.", default=False),
 ]
 Time = Annotated[
     str | None,
-    option(TABLES, "Column to split by: early rows train, late ones test.", default=False),
+    option(_TABLES, "Column to split by: early rows train, late ones test.", default=False),
 ]
-Scaling = Annotated[str, option(TABLES, "Of numbers: robust, standard or quantile.")]
+Scaling = Annotated[str, option(_TABLES, "Of numbers: robust, standard or quantile.")]
 
 # The network
 

@@ -50,11 +50,11 @@ def diagnose(
 
     The exit code is 1 if there is a warning or worse.
     """  # fmt: skip
-    options = read_options(run)
+    options = _read_options(run)
     with jax.enable_x64(True) if options.dtype == "float64" else nullcontext():
-        findings = find(options, run, data_dir)
+        findings = _find(options, run, data_dir)
     if as_json:
-        print(json.dumps([to_json(finding) for finding in findings], indent=2, ensure_ascii=False))
+        print(json.dumps([_to_json(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
         show_findings(console, findings)
@@ -63,7 +63,7 @@ def diagnose(
     raise typer.Exit(1 if any(f.severity >= Severity.WARNING for f in findings) else 0)
 
 
-def find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
+def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     """Examine the network of a run folder, or a fresh one with these options."""
     problem = _load(options, run, data_dir)
     train, validation = problem.train, problem.validation
@@ -97,7 +97,7 @@ def _load(options: Options, run: Path, data_dir: Path | None) -> Problem:
     return load_table_problem(options.data, table, options.seed)
 
 
-def read_options(run: Path) -> Options:
+def _read_options(run: Path) -> Options:
     """Read the options of a run folder (its run.json), or of a JSON file.
 
     Raises:
@@ -144,7 +144,7 @@ def _check_kind(path: Path, name: str, value: Any, default: Any) -> None:
         raise ValueError(f"{path}: {name} is {json.dumps(value)}; give a value such as {example}.")
 
 
-def to_json(finding: Finding) -> dict[str, Any]:
+def _to_json(finding: Finding) -> dict[str, Any]:
     """Return a finding as JSON-ready values."""
     return {
         **asdict(finding),

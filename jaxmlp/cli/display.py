@@ -13,9 +13,9 @@ from jaxmlp import training
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.report.scores import SCORE_NAMES, Score
 
-SHOWN_EPOCHS = 12
-PARTS = ("train", "validation")
-METRICS = {"accuracy": "acc.", "rmse": "RMSE"}
+_SHOWN_EPOCHS = 12
+_PARTS = ("train", "validation")
+_METRICS = {"accuracy": "acc.", "rmse": "RMSE"}
 
 
 class EpochTable:
@@ -23,7 +23,7 @@ class EpochTable:
 
     Args:
         console: where to print.
-        epochs: number of the last epoch; about `SHOWN_EPOCHS` of them get a row.
+        epochs: number of the last epoch; about `_SHOWN_EPOCHS` of them get a row.
         metric: "accuracy" or "rmse".
         unit: of the targets, which the rmse is multiplied by.
     """
@@ -33,11 +33,11 @@ class EpochTable:
     ) -> None:
         """Print nothing yet."""
         self.metric, self.unit = metric, unit
-        short = METRICS[metric]
+        short = _METRICS[metric]
         self.headings = (
             "epoch", "train loss", "val. loss", f"train {short}", f"val. {short}", "seconds"
         )  # fmt: skip
-        self.console, self.stride = console, max(1, math.ceil(epochs / SHOWN_EPOCHS))
+        self.console, self.stride = console, max(1, math.ceil(epochs / _SHOWN_EPOCHS))
         self.last_shown = 0
         self.progress = Progress(
             TextColumn("epoch {task.completed}/{task.total}"),
@@ -70,8 +70,8 @@ class EpochTable:
         if row["epoch"] == self.last_shown:
             return
         self.last_shown = int(row["epoch"])
-        cells = [f"{self.last_shown}", *(f"{row[f'{p}_loss']:.4f}" for p in PARTS)]
-        for value in (row[f"{part}_{self.metric}"] for part in PARTS):
+        cells = [f"{self.last_shown}", *(f"{row[f'{p}_loss']:.4f}" for p in _PARTS)]
+        for value in (row[f"{part}_{self.metric}"] for part in _PARTS):
             accuracy = self.metric == "accuracy"
             cells.append(f"{value:.1%}" if accuracy else f"{value * self.unit:,.4g}")
         cells.append(f"{row['seconds']:.3f}")

@@ -23,7 +23,7 @@ from jaxmlp.interchange.export_plan import Plan, plan_of
 from jaxmlp.interchange.pytorch_module import torch_source
 from jaxmlp.models import Model
 
-FILES = {
+_FILES = {
     "onnx": "model.onnx",
     "numpy": "predictor.py",
     "c": "model.h",
@@ -31,7 +31,7 @@ FILES = {
     "flax": "model_flax.safetensors",
     "sklearn": "model.skops",
 }
-WEIGHTS_ONLY = ("torch", "flax")  # which have no place for preprocessing
+_WEIGHTS_ONLY = ("torch", "flax")  # which have no place for preprocessing
 
 
 def export(
@@ -62,16 +62,16 @@ def export(
 
     What can be run here is run at once, and compared with the network.
     """  # fmt: skip
-    if to not in FILES:
-        raise unknown_name("target of --to", to, FILES)
+    if to not in _FILES:
+        raise unknown_name("target of --to", to, _FILES)
     console = Console(highlight=False, soft_wrap=True)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
         model = load_run(run)
         model = _choose_parts(model, to, network_only, console)
-        path = out or (run if run.is_dir() else run.parent) / FILES[to]
+        path = out or (run if run.is_dir() else run.parent) / _FILES[to]
         if path.exists() and not force:
             raise FileExistsError(f"{path} exists already. Choose another --out, or pass --force.")
-        remark = WRITERS[to](model, path)
+        remark = _WRITERS[to](model, path)
     console.print(f"wrote {path} ({path.stat().st_size:,} bytes)")
     if remark:
         console.print(remark, markup=False)
@@ -80,7 +80,7 @@ def export(
 def _choose_parts(model: Model, to: str, network_only: bool, console: Console) -> Model:
     """Leave out what the target has no place for, and say so."""
     preprocessing = model.preprocessing
-    if to in WEIGHTS_ONLY:
+    if to in _WEIGHTS_ONLY:
         parts = {"preprocessing": preprocessing, "target transform": model.target_transform}
         left = [name for name, part in parts.items() if part is not None]
         if left and not network_only:
@@ -145,7 +145,7 @@ def _torch(model: Model, path: Path) -> str:
 
 def _flax(model: Model, path: Path) -> str:
     leaves = jax.tree_util.tree_leaves_with_path(interchange.to_flax(model))
-    _write_tensors(path, {".".join(key.key for key in keys): leaf for keys, leaf in leaves})  # type: ignore[attr-defined]
+    _write_tensors(path, {".".join(key.key for key in keys): leaf for keys, leaf in leaves})
     return (
         "its variables: flax.traverse_util.unflatten_dict(safetensors.flax.load_file(...), sep='.')"
     )
@@ -190,6 +190,6 @@ def _error(model: Model, logits: Callable[[np.ndarray], np.ndarray]) -> float:
     return error
 
 
-WRITERS: dict[str, Callable[[Model, Path], str]] = {
+_WRITERS: dict[str, Callable[[Model, Path], str]] = {
     "onnx": _onnx, "numpy": _numpy, "c": _c, "torch": _torch, "flax": _flax, "sklearn": _sklearn,
 }  # fmt: skip

@@ -9,8 +9,7 @@ import numpy as np
 from jaxmlp.cli.problem import DATA_SETS, find_data_dir
 from jaxmlp.data import load_digits, load_idx
 from jaxmlp.data.tables import is_table_file, read_table_blocks
-
-BLOCK_ROWS = 8192
+from jaxmlp.data.tables.reading import BLOCK_ROWS
 
 
 class Block(NamedTuple):
@@ -80,10 +79,12 @@ def _read_numpy(path: Path) -> np.ndarray:
     """Map a .npy file into memory; read the x of a .npz file, or its only array."""
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False, mmap_mode="r")
+            x: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r")
+            return x
         with np.load(path, allow_pickle=False) as arrays:
             if "x" not in arrays and len(arrays.files) != 1:
                 raise ValueError(f"it holds {', '.join(arrays.files)}; name the features x")
-            return arrays["x" if "x" in arrays else arrays.files[0]]
+            x = arrays["x" if "x" in arrays else arrays.files[0]]
+            return x
     except Exception as error:  # zip files fail in many ways
         raise ValueError(f"{path} cannot be read as a numpy file: {error}.") from error

@@ -32,7 +32,7 @@ _MODES = "; ".join(f"{name}: {says}" for name, says in MODES.items())
 
 
 @dataclass(frozen=True)
-class FinetuneOptions:
+class _FinetuneOptions:
     """Everything that a fine-tuning was asked for."""
 
     run: str
@@ -129,18 +129,18 @@ def finetune(
 
         jaxmlp finetune runs/mnist-1 fashion-mnist --mode transfer --per-class 50
     """  # fmt: skip
-    options = FinetuneOptions(
+    options = _FinetuneOptions(
         str(run), data, mode, target, classes, per_class, layer, parse_layers(hidden), keep_head,
         frozen, learning_rate, batch_size, epochs, l2, patience, temper, seed,
     )  # fmt: skip
     _check_options(options)
     folder = choose_folder(out, f"{Path(data).stem}-{mode}", force)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
-        code = run_finetuning(options, data_dir, folder, quiet)
+        code = _run_finetuning(options, data_dir, folder, quiet)
     raise typer.Exit(code)
 
 
-def _check_options(options: FinetuneOptions) -> None:
+def _check_options(options: _FinetuneOptions) -> None:
     if options.mode not in MODES:
         raise unknown_name("mode", options.mode, MODES)
     if options.freeze is not None and (options.mode != "finetune" or options.freeze < 0):
@@ -154,8 +154,8 @@ def _check_options(options: FinetuneOptions) -> None:
             raise ValueError(f"{name} is {value}; give at least {least}.")
 
 
-def run_finetuning(
-    options: FinetuneOptions, data_dir: Path | None, folder: Path, quiet: bool
+def _run_finetuning(
+    options: _FinetuneOptions, data_dir: Path | None, folder: Path, quiet: bool
 ) -> int:
     """Load, train, test and write; return the exit code."""
     console = Console(quiet=quiet, highlight=False)
@@ -194,13 +194,13 @@ def run_finetuning(
     return 130 if result.status is training.FitStatus.INTERRUPTED else 0
 
 
-def _epochs(options: FinetuneOptions, n_rows: int) -> int:
+def _epochs(options: _FinetuneOptions, n_rows: int) -> int:
     """Few examples make few steps an epoch, and need more of these."""
     steps = -(-n_rows // (options.batch_size or n_rows))
     return min(200, max(10, 2000 // steps))
 
 
-def _introduce(console: Console, options: FinetuneOptions, old: Model, parts: Labelled) -> None:
+def _introduce(console: Console, options: _FinetuneOptions, old: Model, parts: Labelled) -> None:
     sizes = "-".join(str(size) for size in old.config.layer_sizes)
     counts = "{:,} training, {:,} validation, {:,} test examples".format(
         *(len(part.x) for part in parts)
@@ -235,7 +235,7 @@ class _Phases:
             self.console.print()
 
 
-def _train(console: Console, options: FinetuneOptions, old: Model, parts: Labelled) -> Finetuned:
+def _train(console: Console, options: _FinetuneOptions, old: Model, parts: Labelled) -> Finetuned:
     train, validation, _ = parts
     epochs = options.epochs or 1
     phases = _Phases(console, epochs)
@@ -294,7 +294,7 @@ def _calibrate(console: Console, model: Model, parts: Labelled) -> tuple[Model, 
 
 def _write(
     console: Console,
-    options: FinetuneOptions,
+    options: _FinetuneOptions,
     folder: Path,
     model: Model,
     tuned: Finetuned,

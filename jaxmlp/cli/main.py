@@ -18,7 +18,7 @@ from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
 
-app = typer.Typer(
+_app = typer.Typer(
     help="Multilayer perceptrons in JAX, every gradient by hand and proven.",
     no_args_is_help=True,
     add_completion=False,
@@ -26,13 +26,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(train)
-app.command()(sweep)
-app.command()(predict)
-app.command()(finetune)
-app.command()(diagnose)
-app.command()(verify)
-app.command()(export)
+_app.command()(train)
+_app.command()(sweep)
+_app.command()(predict)
+_app.command()(finetune)
+_app.command()(diagnose)
+_app.command()(verify)
+_app.command()(export)
 
 
 def _show_version(wanted: bool) -> None:
@@ -41,8 +41,8 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def root(
+@_app.callback()
+def _root(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -60,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(run(arguments))
 
 
-def run(arguments: Sequence[str] | None = None, command: typer.Typer = app) -> int:
+def run(arguments: Sequence[str] | None = None, command: typer.Typer = _app) -> int:
     """Run a command line and return its exit code; bad input is one sentence, not a traceback."""
     try:
-        command(arguments, prog_name="jaxmlp" if command is app else None)
+        command(arguments, prog_name="jaxmlp" if command is _app else None)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -11,14 +11,14 @@ from jaxmlp.losses import get_loss
 from jaxmlp.optimizers import chain, clip_by_global_norm, get_optimizer_factory
 
 # Each rule's usual rate for networks of this kind; momentum's is that of its damped form.
-LEARNING_RATES = {
+_LEARNING_RATES = {
     "gd": 0.1, "sgd": 0.1, "momentum": 0.1, "nesterov": 0.01,
     "adagrad": 0.05, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
 }  # fmt: skip
-SMALL_TABLE = 1000  # rows
-TABLE_STEPS = 8000  # of training on a table, about
+_SMALL_TABLE = 1000  # rows
+_TABLE_STEPS = 8000  # of training on a table, about
 SCHEDULES = ("constant", "cosine", "linear", "exponential", "warmup-cosine")
-DTYPES = ("float32", "float64", "bfloat16")
+_DTYPES = ("float32", "float64", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Options:
         """The learning rate asked for, or the rule's own."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return LEARNING_RATES[self.optimizer]
+        return _LEARNING_RATES[self.optimizer]
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
@@ -69,7 +69,7 @@ def check_options(options: Options) -> None:
     get_optimizer_factory(options.optimizer)
     for name, value, known in (
         ("schedule", options.schedule, SCHEDULES),
-        ("dtype", options.dtype, DTYPES),
+        ("dtype", options.dtype, _DTYPES),
         ("gradient", options.gradient, ("manual", "autodiff")),
     ):
         if value not in known:
@@ -100,12 +100,12 @@ def table_defaults(n_rows: int, classes: bool) -> dict[str, Any]:
     """
     common: dict[str, Any] = {
         "layers": (256, 256), "activation": "silu", "optimizer": "adamw", "schedule": "cosine",
-        "learning_rate": 1e-3 if classes or n_rows < SMALL_TABLE else 3e-3,
+        "learning_rate": 1e-3 if classes or n_rows < _SMALL_TABLE else 3e-3,
     }  # fmt: skip
-    if classes and n_rows < SMALL_TABLE:
+    if classes and n_rows < _SMALL_TABLE:
         return {**common, "dropout": 0.3, "batch_size": 32, "epochs": 60, "patience": None}
     batch_size = 128
-    epochs = min(200, max(20, round(TABLE_STEPS * batch_size / n_rows)))
+    epochs = min(200, max(20, round(_TABLE_STEPS * batch_size / n_rows)))
     training = {"batch_size": batch_size, "epochs": epochs, "patience": max(10, epochs // 6)}
     return {**common, **training, "dropout": 0.1 if classes else 0.25}
 

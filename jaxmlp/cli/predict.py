@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.cli.feature_files import BLOCK_ROWS, Block, read_blocks
+from jaxmlp.cli.feature_files import Block, read_blocks
 from jaxmlp.cli.run_folder import load_run
 from jaxmlp.data import TablePreprocessor
+from jaxmlp.data.tables.reading import BLOCK_ROWS
 from jaxmlp.files import atomic_writer
 from jaxmlp.models import Model, class_probabilities, infer_blocks, prepare, top_k
 from jaxmlp.models.inference import OUTPUTS

@@ -9,7 +9,7 @@ import numpy as np
 from jaxmlp.config import MLPConfig
 from jaxmlp.network import init, objective, value_and_grad
 
-ROWS = 16
+_ROWS = 16
 
 
 def gradient_error(
@@ -35,7 +35,7 @@ def gradient_error(
         config = config.replace(dtype="float64", compute_dtype=None)
         key = jax.random.key(seed)
         params = init(config, key)
-        x, y = jnp.asarray(x[:ROWS], jnp.float64), jnp.asarray(y[:ROWS])
+        x, y = jnp.asarray(x[:_ROWS], jnp.float64), jnp.asarray(y[:_ROWS])
         J = objective(config, loss)
 
         @jax.jit
@@ -57,4 +57,5 @@ def _mean_norm(per_example: jax.Array) -> jax.Array:
 
 
 def _error(ours: jax.Array, theirs: jax.Array, scale: jax.Array) -> jax.Array:
-    return jnp.linalg.norm(ours - theirs) / jnp.where(scale > 0, scale, 1.0)
+    error: jax.Array = jnp.linalg.norm(ours - theirs) / jnp.where(scale > 0, scale, 1.0)
+    return error

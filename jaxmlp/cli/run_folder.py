@@ -70,7 +70,7 @@ def write_run(
     """
     with whole_folder(folder) as temporary:
         save(temporary / MODEL_FILE, model)
-        (temporary / "history.csv").write_text(history_csv(result.history), encoding="utf-8")
+        (temporary / "history.csv").write_text(_history_csv(result.history), encoding="utf-8")
         if result.history.n_epochs:
             best = result.best_epoch or None
             metric = "accuracy" if model.class_names else "rmse"
@@ -131,10 +131,11 @@ def _move(source: Path, target: Path) -> None:
     shutil.rmtree(old)
 
 
-def history_csv(history: History) -> str:
+def _history_csv(history: History) -> str:
     """Format a history as CSV.
 
-    >>> print(history_csv(History({"epoch": np.array([1]), "train_loss": np.array([0.5])})), end="")
+    >>> history = History({"epoch": np.array([1]), "train_loss": np.array([0.5])})
+    >>> print(_history_csv(history), end="")
     epoch,train_loss
     1,0.5
     """

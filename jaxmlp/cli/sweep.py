@@ -31,8 +31,8 @@ from jaxmlp.sweeps import SweepResult
 from jaxmlp.training import EarlyStopping
 from jaxmlp.training.stopping import higher_is_better
 
-SWEEP = "Sweep"  # a panel of the help
-SHOWN = 10
+_SWEEP = "Sweep"  # a panel of the help
+_SHOWN = 10
 
 
 def sweep(
@@ -42,7 +42,7 @@ def sweep(
     grid: Annotated[
         list[str] | None,
         option(
-            SWEEP,
+            _SWEEP,
             "NAME=VALUE,VALUE,... as often as wanted: learning_rate, l2, dropout_rate, "
             "label_smoothing, init_scale, activation, ...  "
             "\\[default: learning_rate=1e-4,...,1e-1]",
@@ -51,17 +51,17 @@ def sweep(
             default=False,
         ),
     ] = None,
-    seeds: Annotated[int, option(SWEEP, "Runs of each setting.")] = 3,
+    seeds: Annotated[int, option(_SWEEP, "Runs of each setting.")] = 3,
     folds: Annotated[
-        int, option(SWEEP, "Cross-validate in so many folds; 0 measures on the validation part.")
+        int, option(_SWEEP, "Cross-validate in so many folds; 0 measures on the validation part.")
     ] = 0,
     halving: Annotated[
-        bool, option(SWEEP, "Train all a little, the better ones longer.", "--halving")
+        bool, option(_SWEEP, "Train all a little, the better ones longer.", "--halving")
     ] = False,
     executor: Annotated[
         str | None,
         option(
-            SWEEP,
+            _SWEEP,
             '"vmap", "one", "chunks of 16" or "measure"; a table decides without.',
             default=False,
         ),
@@ -84,7 +84,7 @@ def sweep(
 
         jaxmlp sweep digits -g learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2 -g l2=0,1e-5,1e-4,1e-3
     """
-    values = parse_grid(grid or ["learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2,3e-2,1e-1"])
+    values = _parse_grid(grid or ["learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2,3e-2,1e-1"])
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}; give at least 1.")
     if halving and folds:
@@ -92,7 +92,7 @@ def sweep(
     values["seed"] = list(range(seeds))
     factory = get_optimizer_factory(optimizer)
     folder = choose_folder(out, "sweep", force)
-    spread_over_cores()
+    _spread_over_cores()
     problem = _load(data, target, data_dir, seed)
     console = Console(highlight=False)
     names = problem.train.class_names
@@ -117,7 +117,7 @@ def sweep(
     Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
 
 
-def spread_over_cores() -> None:
+def _spread_over_cores() -> None:
     """One host device for each core; only before JAX has started, and not where it was chosen."""
     if jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
         try:
@@ -126,10 +126,10 @@ def spread_over_cores() -> None:
             return
 
 
-def parse_grid(entries: list[str]) -> dict[str, list[Any]]:
+def _parse_grid(entries: list[str]) -> dict[str, list[Any]]:
     """Read NAME=VALUE,VALUE,... entries; numbers become numbers.
 
-    >>> parse_grid(["l2=0,1e-4", "activation=relu,tanh", "hidden_layer_sizes=64,64x64"])
+    >>> _parse_grid(["l2=0,1e-4", "activation=relu,tanh", "hidden_layer_sizes=64,64x64"])
     {'l2': [0, 0.0001], 'activation': ['relu', 'tanh'], 'hidden_layer_sizes': [(64,), (64, 64)]}
     """
     grid: dict[str, list[Any]] = {}
@@ -186,15 +186,15 @@ def _show(console: Console, result: SweepResult, problem: Problem) -> None:
         table.add_column(name, justify="right")
     for name in metrics:
         table.add_column(name.replace("_", " "), justify="right")
-    for _, row in summary.head(SHOWN).iterrows():
+    for _, row in summary.head(_SHOWN).iterrows():
         cells = [
             f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in names
         ]
         cells += [_mean_and_deviation(row, name) for name in metrics]
         table.add_row(*cells)
     console.print(table)
-    if len(summary) > SHOWN:
-        console.print(f"and {len(summary) - SHOWN} more settings in sweep.csv")
+    if len(summary) > _SHOWN:
+        console.print(f"and {len(summary) - _SHOWN} more settings in sweep.csv")
     diverged = sum(status.name == "DIVERGED" for status in result.status)
     if diverged:
         console.print(f"{diverged} of {len(result)} networks diverged")

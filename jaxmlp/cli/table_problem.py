@@ -27,8 +27,8 @@ from jaxmlp.data.tables.inference import NUMBERING, SHOWN_NAMES, unknown_column
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
 from jaxmlp.data.tables.values import shorten
 
-SHOWN_COLUMNS = 60
-LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
+_SHOWN_COLUMNS = 60
+_LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _encode(
         test,
         preprocessor,
         preprocessor.column_names,
-        LOSSES[target.kind],
+        _LOSSES[target.kind],
         transform,
         target.name,
         target=target,
@@ -207,14 +207,14 @@ def show_table_problem(console: Console, problem: TableProblem) -> None:
         table.add_column(heading, justify="right" if heading == "inputs" else "left")
     widths = {e.name: len(e.feature_names) for e in problem.preprocessing.encoders}
     columns = list(problem.columns.values())
-    for column in columns[:SHOWN_COLUMNS]:
+    for column in columns[:_SHOWN_COLUMNS]:
         style = "dim" if column.kind == "drop" else ""
         kind = "left out" if column.kind == "drop" else column.kind
         inputs = str(widths.get(column.name, ""))
         table.add_row(Text(column.name), kind, Text(column.reason), inputs, style=style)
     console.print(table)
-    if len(columns) > SHOWN_COLUMNS:
-        console.print(f"... and {len(columns) - SHOWN_COLUMNS} more, in the run's schema.json")
+    if len(columns) > _SHOWN_COLUMNS:
+        console.print(f"... and {len(columns) - _SHOWN_COLUMNS} more, in the run's schema.json")
     target = problem.target
     console.print(Text.assemble("\ntarget ", (target.name, "bold"), f": {target.reason}"))
     if target.class_names is not None:

@@ -17,7 +17,7 @@ from jaxmlp.cli.table_problem import TableOptions, load_table_problem
 from jaxmlp.cli.training_run import run_training
 from jaxmlp.data.tables import is_table_file
 
-DEFAULTS = Options()
+_DEFAULTS = Options()
 
 
 def train(
@@ -28,7 +28,7 @@ def train(
             help="A .csv, .csv.gz or .parquet file; or digits, mnist, fashion-mnist.",
             show_default=True,
         ),
-    ] = DEFAULTS.data,
+    ] = _DEFAULTS.data,
     target: arguments.Target = None,
     task: arguments.Task = None,
     drop: arguments.Drop = "",
@@ -40,21 +40,21 @@ def train(
     scaling: arguments.Scaling = "robust",
     data_dir: arguments.DataDir = None,
     layers: arguments.Layers = "128",
-    activation: arguments.ActivationName = DEFAULTS.activation,
-    init: arguments.Init = DEFAULTS.init,
+    activation: arguments.ActivationName = _DEFAULTS.activation,
+    init: arguments.Init = _DEFAULTS.init,
     batch_norm: arguments.BatchNorm = False,
     dropout: arguments.Dropout = 0.0,
-    optimizer: arguments.OptimizerName = DEFAULTS.optimizer,
+    optimizer: arguments.OptimizerName = _DEFAULTS.optimizer,
     learning_rate: arguments.LearningRate = None,
-    schedule: arguments.Schedule = DEFAULTS.schedule,
-    batch_size: arguments.BatchSize = DEFAULTS.batch_size,
-    epochs: arguments.Epochs = DEFAULTS.epochs,
+    schedule: arguments.Schedule = _DEFAULTS.schedule,
+    batch_size: arguments.BatchSize = _DEFAULTS.batch_size,
+    epochs: arguments.Epochs = _DEFAULTS.epochs,
     l2: arguments.L2 = 0.0,
     label_smoothing: arguments.LabelSmoothing = 0.0,
     clip: arguments.Clip = None,
     patience: arguments.Patience = None,
-    gradient: arguments.GradientName = DEFAULTS.gradient,
-    dtype: arguments.Dtype = DEFAULTS.dtype,
+    gradient: arguments.GradientName = _DEFAULTS.gradient,
+    dtype: arguments.Dtype = _DEFAULTS.dtype,
     seed: arguments.Seed = 0,
     out: arguments.Out = None,
     force: arguments.Force = False,

@@ -24,7 +24,7 @@ from jaxmlp.models import Model
 from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import run_report
 
-MONITOR_EVERY, MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
+_MONITOR_EVERY, _MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
 
 
 def run_training(
@@ -50,7 +50,7 @@ def run_training(
     optimizer = make_optimizer(options, n_steps)
     _introduce(console, options, problem, config)
     _prove(console, options, problem, config)
-    with table_of_epochs(console, options, problem) as table:
+    with _table_of_epochs(console, options, problem) as table:
         result = fit_problem(options, problem, config, optimizer, batch_size, (table,))
         if result.history.n_epochs:
             table.show(result.history.rows()[-1])
@@ -61,7 +61,7 @@ def run_training(
         )
     _say_how_it_ended(console, options, result)
     model, outcome = measure_model(problem, config, result)
-    show_outcome(console, outcome, problem)
+    _show_outcome(console, outcome, problem)
     findings = diagnose(
         config, result, (problem.train.x, problem.train.y), loss=problem.loss, optimizer=optimizer,
         validation_data=(problem.validation.x, problem.validation.y), trial_steps=0,
@@ -88,7 +88,7 @@ def n_outputs(problem: Problem) -> int:
     return len(problem.train.class_names or (0,))
 
 
-def table_of_epochs(console: Console, options: Options, problem: Problem) -> EpochTable:
+def _table_of_epochs(console: Console, options: Options, problem: Problem) -> EpochTable:
     """Make the table that suits the task, errors in the target's units."""
     metric = "rmse" if problem.train.class_names is None else "accuracy"
     return EpochTable(console, options.epochs, metric, _unit(problem))
@@ -155,10 +155,10 @@ def fit_problem(
     n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
     if options.patience is not None:
         stopping = training.EarlyStopping(patience=options.patience)
-    every = max(MONITOR_EVERY, n_steps // MONITOR_RECORDS)
+    every = max(_MONITOR_EVERY, n_steps // _MONITOR_RECORDS)
     return training.fit(
         config,
-        initial_params(options, problem, config),
+        _initial_params(options, problem, config),
         (problem.train.x, problem.train.y),
         loss=problem.loss,
         optimizer=optimizer,
@@ -176,7 +176,7 @@ def fit_problem(
     )
 
 
-def initial_params(options: Options, problem: Problem, config: jaxmlp.MLPConfig) -> jaxmlp.Params:
+def _initial_params(options: Options, problem: Problem, config: jaxmlp.MLPConfig) -> jaxmlp.Params:
     """Draw the parameters; counts start at their mean, which the network need not find first."""
     params = jaxmlp.init(config, jax.random.key(options.seed))
     if problem.loss != "poisson":
@@ -239,7 +239,7 @@ def measure_model(
 METRIC_NAMES = {"log loss": "loss", "balanced accuracy": "balanced_accuracy"}
 
 
-def show_outcome(console: Console, outcome: Outcome, problem: Problem) -> None:
+def _show_outcome(console: Console, outcome: Outcome, problem: Problem) -> None:
     """Print what the test showed."""
     show_scores(console, outcome.scores)
     console.print()

@@ -21,8 +21,8 @@ from jaxmlp.verification.gradients import check_gradients
 from jaxmlp.verification.registry import Case, all_cases, check_cases, default_cases
 from jaxmlp.verification.report import GradientReport, Verdict
 
-MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "unclear"}
-STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+_MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "unclear"}
+_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 
 
 def verify(
@@ -78,13 +78,13 @@ def verify(
     if not function:
         if against or params or args or kwargs or config:
             raise ValueError("name the gradient to check first: jaxmlp verify MODULE:FUNCTION ...")
-        raise typer.Exit(verify_registry(all_cases() if full else default_cases(), seed, as_json))
+        raise typer.Exit(_verify_registry(all_cases() if full else default_cases(), seed, as_json))
     if not against or not params:
         raise ValueError(
             f"to check {function}, name the function it is the gradient of and the parameters to "
             "check it at: --against MODULE:FUNCTION --params MODULE:NAME."
         )
-    gradient, fn = load_object(function), load_object(against)
+    gradient, fn = _load_object(function), _load_object(against)
     point, rest, options = _value(params), _arguments(args), _value(kwargs) if kwargs else {}
     for path, called in ((function, gradient), (against, fn)):
         _check_call(path, called, (point, *rest), options)
@@ -94,7 +94,7 @@ def verify(
     raise typer.Exit(1 if report.verdict is Verdict.FAIL else 0)
 
 
-def verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
+def _verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
     """Check the library's own gradients; print a table or JSON; return the exit code."""
     console, begin = Console(highlight=False), time.perf_counter()
     found: list[tuple[Case, GradientReport]] = []
@@ -108,8 +108,8 @@ def verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
         rows = [{**case._asdict(), **report.to_dict()} for case, report in found]
         print(json.dumps(rows, indent=2))
     else:
-        console.print(pair_table(found))
-        console.print(depth_table(found))
+        console.print(_pair_table(found))
+        console.print(_depth_table(found))
         for case, report in found:
             if report.verdict is not Verdict.PASS:
                 console.print(f"\n{', '.join(map(str, case))}\n{report}", markup=False)
@@ -120,7 +120,7 @@ def verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
     return 1 if count[Verdict.FAIL] else 0
 
 
-def pair_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
+def _pair_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
     """Lay out activation x loss, in float64: the difference to jax.grad."""
     cells: dict[tuple[str, str], list[GradientReport]] = {}
     for case, report in found:
@@ -138,7 +138,7 @@ def pair_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
     return table
 
 
-def depth_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
+def _depth_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
     """Lay out activation x depth, and x the narrower dtypes: passes and failures."""
     cells: dict[tuple[str, str], list[GradientReport]] = {}
     for case, report in found:
@@ -161,14 +161,16 @@ def _cell(reports: list[GradientReport]) -> str:
     # The median: some leaves are zero but for rounding, of which a relative error says nothing.
     errors = [np.median([leaf.autodiff_error or 0.0 for leaf in r.leaves]) for r in reports]
     shown = f"{max(errors):.0e}" if any(errors) else "0"
-    return f"[{STYLES[_worst(reports)]}]{shown}[/]"
+    return f"[{_STYLES[_worst(reports)]}]{shown}[/]"
 
 
 def _verdict(reports: list[GradientReport]) -> str:
     if not reports:
         return ""
     worst = _worst(reports)
-    return f"[{STYLES[worst]}]{MARKS[worst]}[/]" + (f" {len(reports)}" if len(reports) > 1 else "")
+    return f"[{_STYLES[worst]}]{_MARKS[worst]}[/]" + (
+        f" {len(reports)}" if len(reports) > 1 else ""
+    )
 
 
 def _worst(reports: list[GradientReport]) -> Verdict:
@@ -177,7 +179,7 @@ def _worst(reports: list[GradientReport]) -> Verdict:
     return next(verdict for verdict in order if verdict in verdicts)
 
 
-def load_object(path: str) -> Any:
+def _load_object(path: str) -> Any:
     """Import MODULE:NAME, looking in the current folder too.
 
     Raises:
@@ -219,12 +221,12 @@ def _value(path: str) -> Any:
     if path.endswith(".npz"):
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    found = load_object(path)
+    found = _load_object(path)
     return found() if callable(found) else found
 
 
 def _config(path: str) -> MLPConfig:
-    found = load_object(path)
+    found = _load_object(path)
     if not isinstance(found, MLPConfig):
         raise ValueError(f"{path} is a {type(found).__name__}; --config names a jaxmlp.MLPConfig.")
     return found

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-FloatMatrix = Shaped[np.ndarray, "rows features"]
+_FloatMatrix = Shaped[np.ndarray, "rows features"]
 
 
 class Dataset(NamedTuple):
@@ -19,7 +19,7 @@ class Dataset(NamedTuple):
         class_names: class k is called class_names[k]; None where y holds real targets.
     """
 
-    x: FloatMatrix
+    x: _FloatMatrix
     y: Shaped[np.ndarray, " rows *outputs"]
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...] | None = None
@@ -75,7 +75,7 @@ def from_arrays(
 
 def check_matrix(
     what: str, value: Any, feature_names: Sequence[str] | None = None, *, first_row: int = 0
-) -> FloatMatrix:
+) -> _FloatMatrix:
     """Return numbers as a finite float matrix, or say what is wrong with them and where.
 
     Args:

@@ -10,8 +10,8 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.arrays import Dataset
 
-DIGIT_NAMES = tuple(str(digit) for digit in range(10))
-FASHION_NAMES = (
+_DIGIT_NAMES = tuple(str(digit) for digit in range(10))
+_FASHION_NAMES = (
     "T-shirt/top",
     "Trouser",
     "Pullover",
@@ -23,9 +23,9 @@ FASHION_NAMES = (
     "Bag",
     "Ankle boot",
 )
-IDX_CLASS_NAMES = {"mnist": DIGIT_NAMES, "fashion-mnist": FASHION_NAMES}
+_IDX_CLASS_NAMES = {"mnist": _DIGIT_NAMES, "fashion-mnist": _FASHION_NAMES}
 # Both sets use the same file names, so only the folder tells them apart.
-IDX_FOLDERS = {
+_IDX_FOLDERS = {
     "mnist": ("mnist", "MNIST", "MNIST/raw"),
     "fashion-mnist": ("fashion_mnist", "fashion-mnist", "fashion", "FashionMNIST/raw"),
 }
@@ -59,7 +59,7 @@ def load_digits() -> Dataset:
         x=bunch.data.astype(np.float32),
         y=bunch.target.astype(np.int32),
         feature_names=_pixel_names(8, 8),
-        class_names=DIGIT_NAMES,
+        class_names=_DIGIT_NAMES,
     )
 
 
@@ -87,8 +87,8 @@ def load_idx(folder: str | Path, name: str = "mnist") -> tuple[Dataset, Dataset]
     Reference: LeCun, Cortes & Burges, The MNIST database; Xiao, Rasul & Vollgraf, Fashion-MNIST,
     2017, arXiv 1708.07747.
     """
-    if name not in IDX_CLASS_NAMES:
-        raise unknown_name("IDX data set", name, IDX_CLASS_NAMES)
+    if name not in _IDX_CLASS_NAMES:
+        raise unknown_name("IDX data set", name, _IDX_CLASS_NAMES)
     source = _find_idx_folder(Path(folder), name)
     return _load_part(source, "train", name), _load_part(source, "t10k", name)
 
@@ -96,28 +96,28 @@ def load_idx(folder: str | Path, name: str = "mnist") -> tuple[Dataset, Dataset]
 def _find_idx_folder(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; give the one with the {name} files.")
-    other = next(key for key in IDX_FOLDERS if key != name)
-    if folder.name in IDX_FOLDERS[other]:
+    other = next(key for key in _IDX_FOLDERS if key != name)
+    if folder.name in _IDX_FOLDERS[other]:
         raise ValueError(f"{folder} is the folder of {other}, not of {name}; give the right one.")
-    for candidate in (folder, *(folder / sub for sub in IDX_FOLDERS[name])):
+    for candidate in (folder, *(folder / sub for sub in _IDX_FOLDERS[name])):
         if any(candidate.glob("train-images-idx3-ubyte*")):
             return candidate
     raise FileNotFoundError(
         f"{folder} has no {name} files: train-images-idx3-ubyte(.gz) and its three companions "
-        f"belong in it, or in {folder / IDX_FOLDERS[name][0]}."
+        f"belong in it, or in {folder / _IDX_FOLDERS[name][0]}."
     )
 
 
 def _load_part(folder: Path, part: str, name: str) -> Dataset:
     images_path = _find_file(folder, f"{part}-images-idx3-ubyte")
     labels_path = _find_file(folder, f"{part}-labels-idx1-ubyte")
-    images, labels = read_idx(images_path, n_dims=3), read_idx(labels_path, n_dims=1)
+    images, labels = _read_idx(images_path, n_dims=3), _read_idx(labels_path, n_dims=1)
     if len(images) != len(labels):
         raise ValueError(
             f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels; "
             "they are not of the same set."
         )
-    class_names = IDX_CLASS_NAMES[name]
+    class_names = _IDX_CLASS_NAMES[name]
     if labels.max(initial=0) >= len(class_names):
         raise ValueError(
             f"{labels_path} holds the label {labels.max()}, but {name} has the labels 0 to "
@@ -134,7 +134,7 @@ def _find_file(folder: Path, stem: str) -> Path:
     raise FileNotFoundError(f"{folder} has neither {stem}.gz nor {stem}; copy one of them there.")
 
 
-def read_idx(path: Path, n_dims: int) -> np.ndarray:
+def _read_idx(path: Path, n_dims: int) -> np.ndarray:
     """Read one IDX file of unsigned bytes, gzip-compressed if its name ends in .gz.
 
     A big-endian header: 0, 0, 8 (unsigned byte), number of dimensions; then one 32-bit size for

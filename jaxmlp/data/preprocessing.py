@@ -53,10 +53,10 @@ class TargetTransform(Preprocessing, Protocol):
 PREPROCESSING: dict[str, type] = {}
 """The registered records by kind."""
 
-Record = TypeVar("Record", bound=type)
+_Class = TypeVar("_Class", bound=type)
 
 
-def register_preprocessing(kind: str) -> Callable[[Record], Record]:
+def register_preprocessing(kind: str) -> Callable[[_Class], _Class]:
     """Make a class known to model files; use it as a decorator.
 
     Args:
@@ -70,7 +70,7 @@ def register_preprocessing(kind: str) -> Callable[[Record], Record]:
         ValueError: if another class has this kind.
     """
 
-    def register(record: Record) -> Record:
+    def register(record: _Class) -> _Class:
         for name in ("transform", "to_dict", "from_dict"):
             if not hasattr(record, name):
                 raise TypeError(f"{record.__name__} lacks {name!r}; see jaxmlp.data.Preprocessing.")

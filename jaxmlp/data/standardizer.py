@@ -1,14 +1,14 @@
 """Standardization: (x - mean) / scale, fitted on the training part only."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 
 from jaxmlp.data.preprocessing import register_preprocessing
 
-BLOCK = 1 << 20  # entries converted to float64 at a time: 8 MiB, whatever the size of the data
+_BLOCK = 1 << 20  # entries converted to float64 at a time: 8 MiB, whatever the size of the data
 
 
 @register_preprocessing("standardizer")
@@ -35,9 +35,7 @@ class Standardizer(NamedTuple):
     high: float
 
     @classmethod
-    def fit(
-        cls, x: Shaped[np.ndarray, "rows features"], *, per_feature: bool = True
-    ) -> "Standardizer":
+    def fit(cls, x: Shaped[np.ndarray, "rows features"], *, per_feature: bool = True) -> Self:
         """Measure mean and standard deviation, in float64 whatever x is.
 
         Args:
@@ -122,7 +120,7 @@ class Standardizer(NamedTuple):
                 f"outputs have shape {outputs.shape}, but must be (rows, {self.n_features})."
             )
         dtype = np.float64 if outputs.dtype == np.float64 else np.float32
-        return (outputs * self.scale + self.mean).astype(dtype)
+        return np.asarray(outputs * self.scale + self.mean, dtype)
 
     def foreign_range(self, x: Shaped[np.ndarray, "rows features"]) -> str | None:
         """Say so if x seems to be in other units: pixels to 255 where training had 0 to 1.
@@ -162,7 +160,7 @@ class Standardizer(NamedTuple):
         }
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "Standardizer":
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Rebuild a standardizer from `to_dict`'s result.
 
         Raises:
@@ -191,5 +189,5 @@ class Standardizer(NamedTuple):
 
 def _blocks(x: np.ndarray) -> "list[np.ndarray]":
     """Views of consecutive rows, small enough to compute with in float64."""
-    rows = max(1, BLOCK // math.prod(x.shape[1:]))
+    rows = max(1, _BLOCK // math.prod(x.shape[1:]))
     return [x[start : start + rows] for start in range(0, len(x), rows)]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-REPEATS, ROWS = 5, 4000
+_REPEATS, _ROWS = 5, 4000
 
 
 class Importance(NamedTuple):
@@ -29,7 +29,7 @@ def permutation_importance(
     y: np.ndarray,
     groups: Sequence[tuple[str, Sequence[int]]],
     *,
-    repeats: int = REPEATS,
+    repeats: int = _REPEATS,
     seed: int = 0,
 ) -> list[Importance]:
     """Shuffle the inputs of each column among the rows, and measure the score anew.
@@ -57,8 +57,8 @@ def permutation_importance(
     same share their importance.
     """
     rng = np.random.default_rng(seed)
-    if len(x) > ROWS:
-        rows = rng.permutation(len(x))[:ROWS]
+    if len(x) > _ROWS:
+        rows = rng.permutation(len(x))[:_ROWS]
         x, y = x[rows], y[rows]
     base, found = score(x, y), []
     for name, places in groups:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from jaxmlp.report.charts import to_svg
 
-STYLE = """
+_STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --ink: #222222; --soft: #666666;
   --card: #f5f6f8; --grid: #dddddd; --info: #0072b2; --warning: #b36200; --critical: #c2272d; }
 @media (prefers-color-scheme: dark) { :root { --ground: #15171a; --ink: #e6e6e6; --soft: #a0a4aa;
@@ -103,7 +103,7 @@ def _document(title: str, body: str) -> str:
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><link rel='icon' href='data:,'>"
-        f"<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
 
@@ -117,11 +117,11 @@ def _finding(finding: FindingText) -> str:
 
 def _chart(chart: Chart) -> str:
     kind = "chart wide" if chart.wide else "chart"
-    svg = without_namespaces(to_svg(chart.figure, chart.name))
+    svg = _without_namespaces(to_svg(chart.figure, chart.name))
     return f"<div class='{kind}'>{svg}<p class='soft'>{escape(chart.caption)}</p></div>"
 
 
-def without_namespaces(svg: str) -> str:
+def _without_namespaces(svg: str) -> str:
     """Drop the XML namespaces that inline SVG does not need, and with them every address."""
     for name in ("xmlns:xlink", "xmlns"):
         start = svg.find(f' {name}="')

@@ -29,8 +29,8 @@ from jaxmlp.report.scores import SCORE_NAMES, Score
 from jaxmlp.training import FitResult
 from jaxmlp.training.metrics import METRICS
 
-SAMPLE_ROWS = 1024
-FLOW = (
+_SAMPLE_ROWS = 1024
+_FLOW = (
     ("gradient_norm", "gradient norm of each layer's weights", None,
      "Lines that stay together: the gradient reaches every layer."),
     ("update_ratio", "size of an update over size of the weights", 1e-3,
@@ -74,14 +74,14 @@ def run_report(
             caption = f"The {metric} on the data it learns from, and on data it never sees."
             sections["Learning"].append(Chart(f"curve-{metric}", chart, caption))
     if result.probed is not None and len(result.probe_steps):
-        sections["Gradient flow"] = flow_charts(result.probe_steps, result.probed)
+        sections["Gradient flow"] = _flow_charts(result.probe_steps, result.probed)
     if model.config.n_layers > 1:
-        sections["Units"] = unit_charts(model, result, train[0])
+        sections["Units"] = _unit_charts(model, result, train[0])
     if outcome is not None:
-        charts = outcome_charts(outcome, model.class_names)
+        charts = _outcome_charts(outcome, model.class_names)
         sections = {"Test set": charts} | sections
     if not any(model.config.normalized):
-        sections["Computational graph"] = [graph_chart(model, *train)]
+        sections["Computational graph"] = [_graph_chart(model, *train)]
     return report_page(
         title,
         _summary(model, result),
@@ -97,7 +97,7 @@ def run_report(
     )
 
 
-def flow_charts(steps: Sequence[int], readings: LayerReadings) -> list[Chart]:
+def _flow_charts(steps: Sequence[int], readings: LayerReadings) -> list[Chart]:
     """Draw what the monitor recorded: gradients, updates and variances of each layer.
 
     Args:
@@ -108,13 +108,13 @@ def flow_charts(steps: Sequence[int], readings: LayerReadings) -> list[Chart]:
         One chart a reading.
     """
     charts = []
-    for name, title, guide, caption in FLOW:
+    for name, title, guide, caption in _FLOW:
         figure = by_layer(steps, getattr(readings, name), title, guide=guide)
         charts.append(Chart(name.replace("_", "-"), figure, caption))
     return charts
 
 
-def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
+def _unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
     """Draw the activations of the trained network, and its dead or saturated units over time.
 
     Args:
@@ -126,7 +126,7 @@ def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
         One or two charts.
     """
     config = model.config.replace(dropout=False)
-    _, cache = forward(config, model.params, jnp.asarray(x[:SAMPLE_ROWS]))
+    _, cache = forward(config, model.params, jnp.asarray(x[:_SAMPLE_ROWS]))
     samples = [
         np.asarray(activation_outputs(phi, kept.residual), np.float64).ravel()
         for phi, kept in zip(config.activations[:-1], cache[:-1], strict=True)
@@ -151,7 +151,7 @@ def unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
     return charts
 
 
-def outcome_charts(outcome: Outcome, class_names: tuple[str, ...] | None) -> list[Chart]:
+def _outcome_charts(outcome: Outcome, class_names: tuple[str, ...] | None) -> list[Chart]:
     """Draw what a test showed.
 
     Args:
@@ -184,7 +184,7 @@ def outcome_charts(outcome: Outcome, class_names: tuple[str, ...] | None) -> lis
     return charts
 
 
-def graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:
+def _graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:
     """Draw the objective's computational graph, which every gradient takes backwards.
 
     Args:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-RESAMPLES, LARGE = 400, 20_000  # of the bootstrap; with more rows than that, a quarter of them
-CONFIDENCE = (0.025, 0.975)
+_RESAMPLES, _LARGE = 400, 20_000  # of the bootstrap; with more rows than that, a quarter of them
+_CONFIDENCE = (0.025, 0.975)
 SCORE_NAMES = {"auc": "AUC", "f1": "F1", "rmse": "RMSE", "mae": "MAE", "r2": "R2"}  # as written
-Z = 1.959963984540054  # of a normal 95% interval
+_Z = 1.959963984540054  # of a normal 95% interval
 
 
 class Score(NamedTuple):
@@ -41,9 +41,9 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
 
     Reference: Wilson, 1927.
     """
-    p, square = hits / n, Z**2 / n
+    p, square = hits / n, _Z**2 / n
     middle = (p + square / 2) / (1 + square)
-    half = Z * math.sqrt(p * (1 - p) / n + square / (4 * n)) / (1 + square)
+    half = _Z * math.sqrt(p * (1 - p) / n + square / (4 * n)) / (1 + square)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
@@ -119,7 +119,7 @@ def _bootstrap(
 ) -> dict[str, Score]:
     """Percentile intervals over rows drawn with replacement; undefined values are left out."""
     rng = np.random.default_rng(seed)
-    times = RESAMPLES if n <= LARGE else RESAMPLES // 4
+    times = _RESAMPLES if n <= _LARGE else _RESAMPLES // 4
     draws = [rng.integers(0, n, n) for _ in range(times)]
     scores = {}
     for name, (measure, guess) in measures.items():
@@ -128,7 +128,7 @@ def _bootstrap(
             continue
         found = np.array([measure(rows) for rows in draws])
         found = found[np.isfinite(found)]
-        low, high = np.quantile(found, CONFIDENCE) if len(found) else (value, value)
+        low, high = np.quantile(found, _CONFIDENCE) if len(found) else (value, value)
         scores[name] = Score(value, float(low), float(high), float(guess))
     return scores
 

@@ -11,9 +11,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 # Okabe & Ito's palette, told apart with every kind of colour blindness, and in grey; without its
 # extremes, black and yellow, so that every line shows on light and on dark ground.
-BLUE, ORANGE, GREEN, PINK, SKY, AMBER = PALETTE = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
-)  # fmt: skip
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+BLUE, ORANGE, GREEN, PINK = _PALETTE[:4]
 INK, FAINT = "#333333", "#DDDDDD"
 PART_COLORS = {"train": BLUE, "validation": ORANGE}
 DASHES = (0, (4, 3))
@@ -24,8 +23,8 @@ _WIDE, _VERY_WIDE = 10.0, 1e3  # ratios of the largest value to the smallest
 
 def layer_color(layer: int, n_layers: int) -> Any:
     """Return a layer's colour; those of a deep network shade from blue to green."""
-    if n_layers <= len(PALETTE):
-        return PALETTE[layer]
+    if n_layers <= len(_PALETTE):
+        return _PALETTE[layer]
     return _DEEP_MAP(0.3 + 0.5 * layer / (n_layers - 1))
 
 

@@ -11,13 +11,20 @@ import pytest
 import safetensors.numpy
 
 import jaxmlp
-from jaxmlp.cli.export import FILES
 from jaxmlp.cli.main import run
 from jaxmlp.data import Standardizer
 from jaxmlp.data.tables.preprocessor import TablePreprocessor
 from jaxmlp.interchange import from_flax, from_torch
 from jaxmlp.models import Model, save
 
+FILES = {
+    "onnx": "model.onnx",
+    "numpy": "predictor.py",
+    "c": "model.h",
+    "torch": "model_torch.safetensors",
+    "flax": "model_flax.safetensors",
+    "sklearn": "model.skops",
+}
 X = np.random.default_rng(0).normal(5, 2, (20, 3)).astype(np.float32)
 NEEDS = {"onnx": "onnxruntime", "sklearn": "skops"}
 

@@ -5,24 +5,25 @@ a few numbers with simple arithmetic and look-ups.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from jaxtyping import Float64
 
 from jaxmlp.data.tables.inference import BOOLEANS, boolean_levels
 from jaxmlp.data.tables.schema import Column
-from jaxmlp.data.tables.values import shorten, to_days, to_numbers, to_words
+from jaxmlp.data.tables.values import Series, shorten, to_days, to_numbers, to_words
 
-Block = Float64[np.ndarray, "rows features"]
+_Features = Float64[np.ndarray, "rows features"]
 
 SCALINGS = ("robust", "standard", "quantile")
-BOUND = 3.0  # where smooth clipping saturates
-QUANTILES = 257
-MISSING, RARE = "(missing)", "(rare)"
-YEAR, WEEK = 365.2425, 7.0  # days
-MONDAY = 3.0  # 1970-01-01 was a Thursday
+_BOUND = 3.0  # where smooth clipping saturates
+_QUANTILES = 257
+_MISSING, _RARE = "(missing)", "(rare)"
+_YEAR, _WEEK = 365.2425, 7.0  # days
+_MONDAY = 3.0  # 1970-01-01 was a Thursday
 
 
 class Encoder(Protocol):
@@ -40,10 +41,10 @@ class Encoder(Protocol):
     def feature_names(self) -> tuple[str, ...]:
         """Names of the numbers it makes."""
 
-    def encode(self, column: Any) -> Block:
+    def encode(self, column: Series) -> _Features:
         """Map a pandas Series to numbers, (rows, features)."""
 
-    def remarks(self, column: Any) -> list[str]:
+    def remarks(self, column: Series) -> list[str]:
         """Say what the training data did not have."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class NumberEncoder(_Record):
     may_miss: bool
 
     @classmethod
-    def fit(cls, column: Column, series: Any, scaling: str) -> "NumberEncoder":
+    def fit(cls, column: Column, series: Series, scaling: str) -> Self:
         """Measure centre and scale on the training data."""
         numbers = to_numbers(series, column.style)
         filled = numbers[~np.isnan(numbers)]
@@ -92,7 +93,7 @@ class NumberEncoder(_Record):
         elif scaling == "standard" and len(filled):
             center, scale = float(filled.mean()), float(filled.std()) or 1.0
         elif len(filled):
-            grid = np.linspace(0, 1, min(QUANTILES, len(filled)))
+            grid = np.linspace(0, 1, min(_QUANTILES, len(filled)))
             quantiles = tuple(np.quantile(filled, grid).tolist())
         return cls(column.name, column.style or ".", scaling, center, scale, quantiles, may_miss)
 
@@ -101,7 +102,7 @@ class NumberEncoder(_Record):
         """The number, and perhaps whether it is missing."""
         return (self.name, f"{self.name} missing")[: 1 + self.may_miss]
 
-    def encode(self, column: Any) -> Block:
+    def encode(self, column: Series) -> _Features:
         """Scale, fill in, mark."""
         numbers = to_numbers(column, self.style)
         missing = np.isnan(numbers)
@@ -112,9 +113,9 @@ class NumberEncoder(_Record):
         if self.scaling == "quantile":
             return _normal_scores(numbers, np.asarray(self.quantiles))
         z = (numbers - self.center) / self.scale
-        return z / np.hypot(1.0, z / BOUND) if self.scaling == "robust" else z
+        return z / np.hypot(1.0, z / _BOUND) if self.scaling == "robust" else z
 
-    def remarks(self, column: Any) -> list[str]:
+    def remarks(self, column: Series) -> list[str]:
         """Missing numbers where there were none, and words."""
         missing = int(np.isnan(to_numbers(column, self.style)).sum())
         if not missing or self.may_miss:
@@ -140,11 +141,12 @@ def _normal_scores(numbers: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     grid = np.linspace(0, 1, len(quantiles))
     up = np.interp(numbers, quantiles, grid)
     down = -np.interp(-numbers, -quantiles[::-1], -grid[::-1])
-    return ndtri(np.clip((up + down) / 2, 1e-7, 1 - 1e-7))
+    scores: np.ndarray = ndtri(np.clip((up + down) / 2, 1e-7, 1 - 1e-7))
+    return scores
 
 
 @dataclass(frozen=True)
-class CategoryEncoder(_Record):
+class _CategoryEncoder(_Record):
     """A category: one-hot, rare levels pooled; of two levels one number, -1 or 1.
 
     A missing cell is a level of its own. A level that training never saw joins the pool of rare
@@ -156,7 +158,7 @@ class CategoryEncoder(_Record):
     levels: tuple[str, ...]
 
     @classmethod
-    def fit(cls, column: Column, series: Any, max_levels: int, min_count: int) -> "CategoryEncoder":
+    def fit(cls, column: Column, series: Series, max_levels: int, min_count: int) -> Self:
         """Choose the levels: the most frequent ones; the others, if any, are the pool."""
         codes, words = to_words(series)
         counts = np.bincount(codes[codes >= 0], minlength=len(words))
@@ -166,9 +168,9 @@ class CategoryEncoder(_Record):
             kept = [words[k] for k in order[:max_levels]]
         levels = sorted(kept)
         if len(kept) < len(words):
-            levels.append(RARE)
+            levels.append(_RARE)
         if (codes < 0).any():
-            levels.append(MISSING)
+            levels.append(_MISSING)
         return cls(column.name, tuple(levels))
 
     @property
@@ -177,34 +179,34 @@ class CategoryEncoder(_Record):
         shown = self.levels[1:] if len(self.levels) == 2 else self.levels
         return tuple(f"{self.name}={level}" for level in shown)
 
-    def encode(self, column: Any) -> Block:
+    def encode(self, column: Series) -> _Features:
         """Look the levels up."""
         codes, words = to_words(column)
         index = {level: k for k, level in enumerate(self.levels)}
         table = np.zeros((len(words) + 1, len(self.levels)))
-        places = [index.get(word, index.get(RARE)) for word in words] + [index.get(MISSING)]
+        places = [index.get(word, index.get(_RARE)) for word in words] + [index.get(_MISSING)]
         for row, place in enumerate(places):
             if place is not None:
                 table[row, place] = 1.0
         if len(self.levels) == 2:
             table = table[:, 1:] - table[:, :1]
-        return table[codes]
+        return np.take(table, codes, axis=0)
 
-    def remarks(self, column: Any) -> list[str]:
+    def remarks(self, column: Series) -> list[str]:
         """Levels that training never saw, unless they join a pool; missing cells likewise."""
         codes, words = to_words(column)
         unseen = [word for word in words if word not in self.levels]
         said = []
-        if unseen and RARE not in self.levels:
+        if unseen and _RARE not in self.levels:
             more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
             said.append(f"{self.name}: {shorten(unseen[0])!r}{more} never seen in training")
-        if (codes < 0).any() and MISSING not in self.levels:
+        if (codes < 0).any() and _MISSING not in self.levels:
             said.append(f"{self.name}: {int((codes < 0).sum())} missing, as never in training")
         return said
 
 
 @dataclass(frozen=True)
-class BooleanEncoder(_Record):
+class _BooleanEncoder(_Record):
     """A truth: -1 or 1; 0 where it is missing or something else."""
 
     kind: ClassVar[str] = "boolean"
@@ -212,7 +214,7 @@ class BooleanEncoder(_Record):
     levels: tuple[str, ...]
 
     @classmethod
-    def fit(cls, column: Column, series: Any) -> "BooleanEncoder":
+    def fit(cls, column: Column, series: Series) -> Self:
         """Find out which pair of words it is."""
         words = to_words(series).levels
         levels = boolean_levels(words) or tuple(sorted({word.lower() for word in words}))
@@ -230,13 +232,14 @@ class BooleanEncoder(_Record):
         """The column itself."""
         return (self.name,)
 
-    def encode(self, column: Any) -> Block:
+    def encode(self, column: Series) -> _Features:
         """Look the word up."""
         codes, words = to_words(column)
         value = dict(zip(self.levels, (-1.0, 1.0), strict=True))
-        return np.array([value.get(word.lower(), 0.0) for word in words] + [0.0])[codes][:, None]
+        found = np.array([value.get(word.lower(), 0.0) for word in words] + [0.0])
+        return np.take(found, codes)[:, None]
 
-    def remarks(self, column: Any) -> list[str]:
+    def remarks(self, column: Series) -> list[str]:
         """Words that are neither."""
         odd = [word for word in to_words(column).levels if word.lower() not in self.levels]
         return (
@@ -247,7 +250,7 @@ class BooleanEncoder(_Record):
 
 
 @dataclass(frozen=True)
-class DateEncoder(_Record):
+class _DateEncoder(_Record):
     """A date: time elapsed, from -1 to 1 in training, and where it is in the year, week and day.
 
     Each cycle that the training data vary in becomes a sine and a cosine. A missing date is 0
@@ -263,7 +266,7 @@ class DateEncoder(_Record):
     may_miss: bool
 
     @classmethod
-    def fit(cls, column: Column, series: Any) -> "DateEncoder":
+    def fit(cls, column: Column, series: Series) -> Self:
         """Measure the range, and which cycles there are."""
         days = to_days(series, column.style or "ymd")
         filled = days[~np.isnan(days)]
@@ -290,14 +293,14 @@ class DateEncoder(_Record):
             names += [f"{self.name} sin({cycle})", f"{self.name} cos({cycle})"]
         return tuple(names + [f"{self.name} missing"] * self.may_miss)
 
-    def encode(self, column: Any) -> Block:
+    def encode(self, column: Series) -> _Features:
         """Turn days into angles."""
         days = to_days(column, self.style)
         missing = np.isnan(days)
         days = np.where(missing, self.center, days)
         z = (days - self.center) / self.scale
-        features = [z / np.hypot(1.0, z / BOUND)]
-        phases = {"year": days / YEAR, "week": (days + MONDAY) / WEEK, "day": days}
+        features = [z / np.hypot(1.0, z / _BOUND)]
+        phases = {"year": days / _YEAR, "week": (days + _MONDAY) / _WEEK, "day": days}
         for cycle in self.cycles:
             angle = 2 * math.pi * (phases[cycle] % 1.0)
             features += [np.sin(angle), np.cos(angle)]
@@ -306,7 +309,7 @@ class DateEncoder(_Record):
             block = np.concatenate([block, missing[:, None]], axis=1)
         return block
 
-    def remarks(self, column: Any) -> list[str]:
+    def remarks(self, column: Series) -> list[str]:
         """Missing dates where there were none."""
         missing = int(np.isnan(to_days(column, self.style)).sum())
         if not missing or self.may_miss:
@@ -315,7 +318,7 @@ class DateEncoder(_Record):
 
 
 @dataclass(frozen=True)
-class PresenceEncoder(_Record):
+class _PresenceEncoder(_Record):
     """A text: 1 if there is one, else -1."""
 
     kind: ClassVar[str] = "text"
@@ -326,32 +329,34 @@ class PresenceEncoder(_Record):
         """The one question."""
         return (f"{self.name} given",)
 
-    def encode(self, column: Any) -> Block:
+    def encode(self, column: Series) -> _Features:
         """Ask it."""
         return np.where(to_words(column).codes >= 0, 1.0, -1.0)[:, None]
 
-    def remarks(self, column: Any) -> list[str]:
+    def remarks(self, column: Series) -> list[str]:
         """Nothing to say about texts."""
         return []
 
 
-ENCODERS: dict[str, Any] = {
+_ENCODERS: dict[str, Callable[..., Encoder]] = {
     cls.kind: cls
-    for cls in (NumberEncoder, CategoryEncoder, BooleanEncoder, DateEncoder, PresenceEncoder)
+    for cls in (NumberEncoder, _CategoryEncoder, _BooleanEncoder, _DateEncoder, _PresenceEncoder)
 }
 
 
 def fit_encoder(
-    column: Column, series: Any, *, scaling: str, max_levels: int, min_count: int
+    column: Column, series: Series, *, scaling: str, max_levels: int, min_count: int
 ) -> Encoder:
     """Make the record of one column from its training data."""
     if column.kind == "number":
         return NumberEncoder.fit(column, series, scaling)
     if column.kind == "category":
-        return CategoryEncoder.fit(column, series, max_levels, min_count)
+        return _CategoryEncoder.fit(column, series, max_levels, min_count)
     if column.kind == "text":
-        return PresenceEncoder(column.name)
-    return ENCODERS[column.kind].fit(column, series)
+        return _PresenceEncoder(column.name)
+    if column.kind == "boolean":
+        return _BooleanEncoder.fit(column, series)
+    return _DateEncoder.fit(column, series)
 
 
 def read_encoder(fields: dict[str, Any]) -> Encoder:
@@ -362,9 +367,9 @@ def read_encoder(fields: dict[str, Any]) -> Encoder:
     """
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     kind = fields.pop("kind", None)
-    if kind not in ENCODERS:
-        raise ValueError(f"an encoder is of kind {kind!r}, but known are {', '.join(ENCODERS)}.")
+    if kind not in _ENCODERS:
+        raise ValueError(f"an encoder is of kind {kind!r}, but known are {', '.join(_ENCODERS)}.")
     try:
-        return ENCODERS[kind](**fields)
+        return _ENCODERS[kind](**fields)
     except TypeError as error:
         raise ValueError(f"the fields of a {kind} encoder are incomplete: {error}.") from error

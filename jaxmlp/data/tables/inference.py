@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,8 @@ from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.schema import KINDS, Column
 from jaxmlp.data.tables.values import (
     DATE_ORDERS,
+    DataFrame,
+    Series,
     Words,
     parse_days,
     parse_numbers,
@@ -20,19 +21,21 @@ from jaxmlp.data.tables.values import (
     to_words,
 )
 
-NUMBER_SHARE = 0.9  # of the filled cells that must be numbers (or dates) for the column to be one
+_NUMBER_SHARE = 0.9  # of the filled cells that must be numbers (or dates) for the column to be one
 BOOLEANS = (
     ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"),
 )  # fmt: skip
-TEXT_LEVELS, TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
-SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
+_TEXT_LEVELS, _TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
+_SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
 NUMBERING = "numbers the rows"
 SHOWN_NAMES = 20  # of columns, in a message
-NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
+_NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.IGNORECASE)
 
 
-def infer_columns(frame: Any, chosen: Mapping[str, Column] | None = None) -> dict[str, Column]:
+def infer_columns(
+    frame: DataFrame, chosen: Mapping[str, Column] | None = None
+) -> dict[str, Column]:
     """Say what each column of a table is.
 
     Args:
@@ -64,7 +67,7 @@ def infer_columns(frame: Any, chosen: Mapping[str, Column] | None = None) -> dic
     return columns
 
 
-def unknown_column(name: str, frame: Any) -> ValueError:
+def unknown_column(name: str, frame: DataFrame) -> ValueError:
     """The error for a column that a table lacks; of a wide table only the likely ones are named.
 
     >>> import pandas as pd
@@ -77,7 +80,7 @@ def unknown_column(name: str, frame: Any) -> ValueError:
     return unknown_name("column", shorten(name, 40), known)
 
 
-def infer_column(series: Any, chosen: Column | None = None) -> Column:
+def infer_column(series: Series, chosen: Column | None = None) -> Column:
     """Say what one column is; of a chosen one only the style is inferred, if it has none."""
     name = str(series.name)
     if chosen is not None and (chosen.style or chosen.kind not in ("number", "date")):
@@ -89,15 +92,15 @@ def infer_column(series: Any, chosen: Column | None = None) -> Column:
         return _date(name, "ymd", int(series.nunique()), "dates")
     if typed:
         return _numeric(name, to_numbers(series), ".", bad=0)
-    if series.dtype.kind != "b" and _mostly_plain(series[:SAMPLE]) and _mostly_plain(series):
+    if series.dtype.kind != "b" and _mostly_plain(series[:_SAMPLE]) and _mostly_plain(series):
         numbers = to_numbers(series)  # no need to look at every different word
         words = int((to_words(series[np.isnan(numbers)]).codes >= 0).sum())
         return _numeric(name, numbers, ".", bad=words)
     return _infer_from_words(name, to_words(series))
 
 
-def _mostly_plain(series: Any) -> bool:
-    return bool(np.mean(~np.isnan(plain_numbers(series))) >= NUMBER_SHARE)
+def _mostly_plain(series: Series) -> bool:
+    return bool(np.mean(~np.isnan(plain_numbers(series))) >= _NUMBER_SHARE)
 
 
 def _infer_from_words(name: str, words: Words) -> Column:
@@ -113,14 +116,14 @@ def _infer_from_words(name: str, words: Words) -> Column:
         ((s, _share(parse_numbers(words.levels, s), counts)) for s in (".", ",")),
         key=lambda pair: pair[1],
     )
-    if share >= NUMBER_SHARE:
+    if share >= _NUMBER_SHARE:
         numbers = np.append(parse_numbers(words.levels, style), np.nan)[words.codes]
         return _numeric(name, numbers, style, bad=int(round((1 - share) * filled.sum())))
     order, share = _date_order(words.levels, counts)
-    if share >= NUMBER_SHARE:
+    if share >= _NUMBER_SHARE:
         said = "dates" if order == "ymd" else f"dates, read as {'/'.join(order)}"
         return _date(name, order, n_levels, said)
-    if n_levels > max(TEXT_LEVELS, TEXT_SHARE * filled.sum()):
+    if n_levels > max(_TEXT_LEVELS, _TEXT_SHARE * filled.sum()):
         said = f"{n_levels:,} different texts in {int(filled.sum()):,} rows"
         if filled.all():
             return Column(name, "drop", reason=said)
@@ -151,9 +154,9 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
         return Column(name, "boolean", reason="0 or 1")
     whole = bool(np.all(filled == np.round(filled)))
     if whole and len(distinct) == len(numbers):
-        if len(numbers) >= NUMBERED_ROWS and np.ptp(filled) == len(numbers) - 1:
+        if len(numbers) >= _NUMBERED_ROWS and np.ptp(filled) == len(numbers) - 1:
             return Column(name, "drop", reason=NUMBERING)
-        if len(numbers) >= NUMBERED_ROWS and _IDENTIFIER.search(name):
+        if len(numbers) >= _NUMBERED_ROWS and _IDENTIFIER.search(name):
             return Column(name, "drop", reason="a different number in every row")
     said = f"{distinct[0]:.6g} to {distinct[-1]:.6g}"
     said += f", {len(distinct)} whole numbers" if whole and len(distinct) <= 30 else ""
@@ -168,9 +171,9 @@ def _date(name: str, order: str, n_levels: int, said: str) -> Column:
 
 
 def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, float]:
-    sample = levels[:SAMPLE]  # a million time stamps need not be read three times
-    order = max(DATE_ORDERS, key=lambda o: _share(parse_days(sample, o), counts[:SAMPLE]))
-    if _share(parse_days(sample, order), counts[:SAMPLE]) < NUMBER_SHARE:
+    sample = levels[:_SAMPLE]  # a million time stamps need not be read three times
+    order = max(DATE_ORDERS, key=lambda o: _share(parse_days(sample, o), counts[:_SAMPLE]))
+    if _share(parse_days(sample, order), counts[:_SAMPLE]) < _NUMBER_SHARE:
         return order, 0.0
     return order, _share(parse_days(levels, order), counts)
 

@@ -1,15 +1,15 @@
 """Which rows train, validate and test: at random by class, by group, or by time."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxmlp.data.splits import split_at_random
 from jaxmlp.data.tables.inference import infer_column
-from jaxmlp.data.tables.values import to_days, to_numbers, to_words
+from jaxmlp.data.tables.values import Series, Words, to_days, to_numbers, to_words
 
-TEST_SHARE, VALIDATION_SHARE = 0.2, 0.15  # of all rows; of the rows that are left
-MIN_ROWS = 10
+_TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.15  # of all rows; of the rows that are left
+_MIN_ROWS = 10
 
 
 class Parts(NamedTuple):
@@ -26,10 +26,10 @@ def split_rows(
     *,
     stratify: bool,
     seed: int = 0,
-    group: Any = None,
-    time: Any = None,
-    test_share: float = TEST_SHARE,
-    validation_share: float = VALIDATION_SHARE,
+    group: Series | None = None,
+    time: Series | None = None,
+    test_share: float = _TEST_SHARE,
+    validation_share: float = _VALIDATION_SHARE,
 ) -> Parts:
     """Split rows into training, validation and test.
 
@@ -57,10 +57,10 @@ def split_rows(
     """
     if group is not None and time is not None:
         raise ValueError("rows are split by a group or by time, not by both; choose one.")
-    if len(y) < MIN_ROWS:
+    if len(y) < _MIN_ROWS:
         raise ValueError(
             f"the table has {len(y)} usable row{'s' * (len(y) != 1)}, too few to learn from and to "
-            f"test on; it needs at least {MIN_ROWS}."
+            f"test on; it needs at least {_MIN_ROWS}."
         )
     if time is not None:
         return _by_time(time, test_share, validation_share)
@@ -83,7 +83,7 @@ def _halves(
     return split_at_random(rows, size, seed, y[rows] if stratify else None)
 
 
-def _by_group(words: Any, name: str, seed: int, test: float, validation: float) -> Parts:
+def _by_group(words: Words, name: str, seed: int, test: float, validation: float) -> Parts:
     """Draw groups until their rows reach each share; a row without a group is one of its own."""
     codes = words.codes.copy()
     alone = codes < 0
@@ -107,7 +107,7 @@ def _by_group(words: Any, name: str, seed: int, test: float, validation: float) 
     return Parts(train, middle, last, said)
 
 
-def _by_time(column: Any, test: float, validation: float) -> Parts:
+def _by_time(column: Series, test: float, validation: float) -> Parts:
     kind = infer_column(column)
     times = to_days(column, kind.style) if kind.kind == "date" else to_numbers(column)
     if np.isnan(times).any():

@@ -1,6 +1,6 @@
 """What makes a score too good to be true: columns that give the target away, rows seen before."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from jaxmlp.data.tables.parts import Parts
 from jaxmlp.data.tables.preprocessor import TablePreprocessor
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.target import Target
-from jaxmlp.data.tables.values import import_pandas, to_numbers
+from jaxmlp.data.tables.values import DataFrame, import_pandas, to_numbers
 
 
 class Doubt(NamedTuple):
@@ -20,15 +20,15 @@ class Doubt(NamedTuple):
     remedy: str
 
 
-SAMPLE_ROWS, MIN_HALF = 4000, 20
-LEAK = {"classification": 0.97, "regression": 0.9}  # balanced accuracy; R2
-EXACT = 0.9999  # R2 of a linear sum
-MAJORITY = 0.8
+_SAMPLE_ROWS, _MIN_HALF = 4000, 20
+_LEAK = {"classification": 0.97, "regression": 0.9}  # balanced accuracy; R2
+_EXACT = 0.9999  # R2 of a linear sum
+_MAJORITY = 0.8
 
 
 def leaking_columns(
     preprocessor: TablePreprocessor,
-    frame: Any,
+    frame: DataFrame,
     target: Target,
     y: np.ndarray,
     *,
@@ -49,15 +49,15 @@ def leaking_columns(
     Returns:
         A doubt for each find.
     """
-    rows = np.random.default_rng(seed).permutation(len(y))[:SAMPLE_ROWS]
+    rows = np.random.default_rng(seed).permutation(len(y))[:_SAMPLE_ROWS]
     frame, y = frame.iloc[rows], y[rows]
     half = len(rows) // 2
-    if half < MIN_HALF:
+    if half < _MIN_HALF:
         return []
     said = []
     for encoder in preprocessor.encoders:
         score = _alone(encoder.encode(frame[encoder.name]), y, half, target.task)
-        if score >= LEAK[target.task]:
+        if score >= _LEAK[target.task]:
             measure = "R2" if target.task == "regression" else "balanced accuracy"
             said.append(
                 Doubt(
@@ -90,7 +90,7 @@ def _alone(block: np.ndarray, y: np.ndarray, half: int, task: str) -> float:
 
 
 def _exact_sum(
-    preprocessor: TablePreprocessor, frame: Any, y: np.ndarray, half: int, name: str
+    preprocessor: TablePreprocessor, frame: DataFrame, y: np.ndarray, half: int, name: str
 ) -> list[Doubt]:
     """Find columns of numbers whose weighted sum is the target."""
     from sklearn.linear_model import LinearRegression
@@ -102,7 +102,7 @@ def _exact_sum(
     x = np.where(np.isnan(x), [e.center for e in numbers], x)
     z = x / np.maximum(x[:half].std(axis=0), 1e-12)
     model = LinearRegression().fit(z[:half], y[:half])
-    if not np.ptp(y[half:]) or model.score(z[half:], y[half:]) < EXACT:
+    if not np.ptp(y[half:]) or model.score(z[half:], y[half:]) < _EXACT:
         return []
     parts = [e.name for e, c in zip(numbers, model.coef_, strict=True) if abs(c) > 0.01 * y.std()]
     if len(parts) < 2:
@@ -116,7 +116,7 @@ def _exact_sum(
     ]
 
 
-def repeated_rows(frame: Any, parts: Parts) -> list[Doubt]:
+def repeated_rows(frame: DataFrame, parts: Parts) -> list[Doubt]:
     """Find test rows that are also training or validation rows, target included.
 
     >>> import pandas as pd
@@ -144,7 +144,7 @@ def imbalance(target: Target) -> list[Doubt]:
         return []
     counts = np.bincount(target.y, minlength=len(target.class_names))
     share = counts.max() / counts.sum()
-    if share < MAJORITY:
+    if share < _MAJORITY:
         return []
     name = target.class_names[int(counts.argmax())]
     return [

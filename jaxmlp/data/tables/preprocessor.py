@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32
@@ -12,12 +12,12 @@ from jaxmlp.data.preprocessing import register_preprocessing
 from jaxmlp.data.tables.encoders import SCALINGS, Encoder, fit_encoder, read_encoder
 from jaxmlp.data.tables.inference import infer_columns
 from jaxmlp.data.tables.schema import Column
-from jaxmlp.data.tables.values import to_frame
+from jaxmlp.data.tables.values import DataFrame, to_frame
 
-MAX_LEVELS = 64  # of a category; the others are pooled
-BLOCK_ROWS = 1 << 16  # encoded in float64 at a time
-LIMIT = 1e6  # of a scaled number: an outlier of new data may be any size
-MIN_COUNT = 10  # rows of a level that is not pooled, in a table of 2000 rows or more
+_MAX_LEVELS = 64  # of a category; the others are pooled
+_BLOCK_ROWS = 1 << 16  # encoded in float64 at a time
+_LIMIT = 1e6  # of a scaled number: an outlier of new data may be any size
+_MIN_COUNT = 10  # rows of a level that is not pooled, in a table of 2000 rows or more
 
 
 @register_preprocessing("table")
@@ -44,8 +44,8 @@ class TablePreprocessor:
         *,
         columns: Mapping[str, Column | str] | None = None,
         scaling: str = "robust",
-        max_levels: int = MAX_LEVELS,
-    ) -> "TablePreprocessor":
+        max_levels: int = _MAX_LEVELS,
+    ) -> Self:
         """Infer what the columns are, and measure what their encoding needs.
 
         Args:
@@ -87,7 +87,7 @@ class TablePreprocessor:
             for name, column in (columns or {}).items()
         }
         known = infer_columns(frame, chosen)
-        min_count = max(1, min(MIN_COUNT, len(frame) // 200))
+        min_count = max(1, min(_MIN_COUNT, len(frame) // 200))
         encoders = tuple(
             fit_encoder(
                 column,
@@ -135,14 +135,14 @@ class TablePreprocessor:
         """
         frame = self.select(table)
         matrix = np.empty((len(frame), self.n_features), np.float32)
-        for start in range(0, len(frame), BLOCK_ROWS):
-            rows = frame.iloc[start : start + BLOCK_ROWS]
+        for start in range(0, len(frame), _BLOCK_ROWS):
+            rows = frame.iloc[start : start + _BLOCK_ROWS]
             blocks = [encoder.encode(rows[encoder.name]) for encoder in self.encoders]
-            block = np.clip(np.concatenate(blocks, axis=1), -LIMIT, LIMIT)
-            matrix[start : start + BLOCK_ROWS] = block
+            block = np.clip(np.concatenate(blocks, axis=1), -_LIMIT, _LIMIT)
+            matrix[start : start + _BLOCK_ROWS] = block
         return matrix
 
-    def select(self, table: Any) -> Any:
+    def select(self, table: Any) -> DataFrame:
         """Return the needed columns as a pandas DataFrame, or say which one is missing."""
         frame = to_frame(table, self.names)
         missing = [name for name in self.column_names if name not in frame.columns]
@@ -185,7 +185,7 @@ class TablePreprocessor:
         }
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "TablePreprocessor":
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Rebuild a preprocessor from `to_dict`'s result.
 
         Raises:

@@ -17,13 +17,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from jaxmlp.data.tables.values import import_pandas, unique_names
+from jaxmlp.data.tables.values import DataFrame, import_pandas, unique_names
 
-DELIMITERS = (",", ";", "\t", "|")
-SAMPLE_BYTES, SAMPLE_LINES = 1 << 18, 100
+_DELIMITERS = (",", ";", "\t", "|")
+_SAMPLE_BYTES, _SAMPLE_LINES = 1 << 18, 100
 BLOCK_ROWS = 8192
-TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
-PARQUET_SUFFIXES = (".parquet", ".pq")
+_TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
+_PARQUET_SUFFIXES = (".parquet", ".pq")
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -32,7 +32,7 @@ _MARKS = (
 )  # fmt: skip
 
 
-class Dialect(NamedTuple):
+class _Dialect(NamedTuple):
     """How a CSV file is written.
 
     Attributes:
@@ -57,11 +57,11 @@ def is_table_file(name: str) -> bool:
     return (
         name.lower()
         .removesuffix(_compression(Path(name)))
-        .endswith(TEXT_SUFFIXES + PARQUET_SUFFIXES)
+        .endswith(_TEXT_SUFFIXES + _PARQUET_SUFFIXES)
     )
 
 
-def read_table(path: str | Path, *, numbers: bool = False) -> Any:
+def read_table(path: str | Path, *, numbers: bool = False) -> DataFrame:
     """Read a whole file.
 
     Args:
@@ -94,7 +94,7 @@ def read_table(path: str | Path, *, numbers: bool = False) -> Any:
 
 def read_table_blocks(
     path: str | Path, rows: int | None = BLOCK_ROWS, *, numbers: bool = False
-) -> Iterator[Any]:
+) -> Iterator[DataFrame]:
     """Read a file piece by piece; see `read_table`.
 
     Args:
@@ -116,16 +116,16 @@ def read_table_blocks(
         raise ValueError(
             f"{path} is no table that can be read: give a .csv (or .csv.gz) or .parquet file."
         )
-    if path.suffix.lower() in PARQUET_SUFFIXES:
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
         yield from _parquet_blocks(path, rows)
     else:
         yield from _csv_blocks(path, rows, numbers)
 
 
-def _csv_blocks(path: Path, rows: int | None, numbers: bool) -> Iterator[Any]:
+def _csv_blocks(path: Path, rows: int | None, numbers: bool) -> Iterator[DataFrame]:
     pd = import_pandas()
     as_text = {"dtype": str, "keep_default_na": False, "na_filter": False}
-    dialect = find_dialect(path)
+    dialect = _find_dialect(path)
     # The engine in C warns of, and then cuts, lines that are longer than the heading.
     try:
         with warnings.catch_warnings(), path.open("rb") as raw, _open(raw, path, dialect) as file:
@@ -166,7 +166,7 @@ def _reason(error: Exception) -> str:
     return text.rstrip(".")
 
 
-def find_dialect(path: Path) -> Dialect:
+def _find_dialect(path: Path) -> _Dialect:
     """Find out how a CSV file is written, from its beginning.
 
     Raises:
@@ -182,15 +182,15 @@ def find_dialect(path: Path) -> Dialect:
     delimiter, heading = _delimiter(text)
     if all(_is_number(name) for name in heading):
         names = tuple(f"x{k}" for k in range(len(heading)))
-        return Dialect(encoding, delimiter, names, headed=False)
-    return Dialect(encoding, delimiter, tuple(unique_names(heading)), headed=True)
+        return _Dialect(encoding, delimiter, names, headed=False)
+    return _Dialect(encoding, delimiter, tuple(unique_names(heading)), headed=True)
 
 
 def _sample(path: Path) -> tuple[bytes, bool]:
     try:
         with _OPENERS.get(_compression(path), open)(path, "rb") as file:
-            sample = file.read(SAMPLE_BYTES)
-            return sample, len(sample) == SAMPLE_BYTES
+            sample = file.read(_SAMPLE_BYTES)
+            return sample, len(sample) == _SAMPLE_BYTES
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} is truncated or damaged; fetch it again.") from error
     except OSError as error:
@@ -204,7 +204,7 @@ def _compression(path: Path) -> str:
     return suffix if suffix in _OPENERS else ""
 
 
-def _open(raw: BinaryIO, path: Path, dialect: Dialect) -> io.TextIOWrapper:
+def _open(raw: BinaryIO, path: Path, dialect: _Dialect) -> io.TextIOWrapper:
     """Open as text; a few broken characters in a long file do no harm."""
     suffix = _compression(path)
     plain = _OPENERS[suffix](raw, "rb") if suffix else raw
@@ -227,12 +227,12 @@ def _encoding(path: Path, sample: bytes, cut: bool) -> str:
 def _delimiter(text: str) -> tuple[str, list[str]]:
     """Return the delimiter that makes the most lines equally long, and the first line's cells."""
     best: tuple[float, str, list[str]] = (-1.0, ",", text.strip().splitlines()[:1])
-    for delimiter in DELIMITERS:
+    for delimiter in _DELIMITERS:
         lines = csv.reader(
             io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
         )
         try:
-            rows = [row for row in islice(lines, SAMPLE_LINES) if row]
+            rows = [row for row in islice(lines, _SAMPLE_LINES) if row]
         except csv.Error:
             continue
         if not rows:
@@ -256,7 +256,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _parquet_blocks(path: Path, rows: int | None) -> Iterator[Any]:
+def _parquet_blocks(path: Path, rows: int | None) -> Iterator[DataFrame]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -1,18 +1,18 @@
 """What is to be predicted: classes, amounts or counts; inferred and said."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.inference import NUMBERING, infer_column
 from jaxmlp.data.tables.schema import TASKS
-from jaxmlp.data.tables.values import Words, shorten, to_numbers, to_words
+from jaxmlp.data.tables.values import Series, Words, shorten, to_numbers, to_words
 
-MAX_WHOLE_CLASSES = 20  # different whole numbers that may still be classes
-MIN_CLASS_ROWS = 3  # one for each of training, validation and test
-LIMIT = 1e30  # of an amount, and 1 over that of its range
-COUNT_START, COUNT_LIMIT = 10, 100_000  # counts begin near 0 and are not astronomical
+_MAX_WHOLE_CLASSES = 20  # different whole numbers that may still be classes
+_MIN_CLASS_ROWS = 3  # one for each of training, validation and test
+_LIMIT = 1e30  # of an amount, and 1 over that of its range
+_COUNT_START, _COUNT_LIMIT = 10, 100_000  # counts begin near 0 and are not astronomical
 
 
 class Target(NamedTuple):
@@ -40,7 +40,7 @@ class Target(NamedTuple):
         return "classification" if self.class_names is not None else "regression"
 
 
-def read_target(column: Any, task: str | None = None) -> Target:
+def read_target(column: Series, task: str | None = None) -> Target:
     """Read a target column, and say what it is.
 
     Text, truths and up to 20 different whole numbers are classes; other numbers are amounts, or
@@ -75,15 +75,15 @@ def read_target(column: Any, task: str | None = None) -> Target:
     return _classes(column)
 
 
-def _few_whole(column: Any, style: str) -> bool:
+def _few_whole(column: Series, style: str) -> bool:
     numbers = to_numbers(column, style or ".")
     filled = numbers[~np.isnan(numbers)]
     distinct = np.unique(filled)
-    few = len(distinct) <= min(MAX_WHOLE_CLASSES, max(2, len(filled) // 10))
+    few = len(distinct) <= min(_MAX_WHOLE_CLASSES, max(2, len(filled) // 10))
     return few and bool(np.all(distinct == np.round(distinct)))
 
 
-def _numbers(column: Any, style: str) -> Target:
+def _numbers(column: Series, style: str) -> Target:
     name, numbers = str(column.name), to_numbers(column, style)
     rows = np.flatnonzero(~np.isnan(numbers))
     y = numbers[rows]
@@ -91,24 +91,24 @@ def _numbers(column: Any, style: str) -> Target:
         raise ValueError(f"the target {name!r} holds no numbers; is it --task classification?")
     if y.min() == y.max():
         raise ValueError(f"the target {name!r} is always {y[0]:g}; there is nothing to predict.")
-    if np.abs(y).max() > LIMIT or np.ptp(y) < 1 / LIMIT:
+    if np.abs(y).max() > _LIMIT or np.ptp(y) < 1 / _LIMIT:
         raise ValueError(
             f"the target {name!r} reaches from {y.min():g} to {y.max():g}, which 32-bit numbers "
             "cannot predict; give it in another unit."
         )
     counts = bool(
-        np.all(y == np.round(y)) and 0 <= y.min() <= COUNT_START and y.max() <= COUNT_LIMIT
+        np.all(y == np.round(y)) and 0 <= y.min() <= _COUNT_START and y.max() <= _COUNT_LIMIT
     )
-    kind = "counts" if counts and len(np.unique(y)) > MAX_WHOLE_CLASSES else "amounts"
+    kind = "counts" if counts and len(np.unique(y)) > _MAX_WHOLE_CLASSES else "amounts"
     said = f"{kind} from {y.min():,.6g} to {y.max():,.6g}" + _left_out(len(numbers) - len(y))
     return Target(name, kind, y, rows, None, said)
 
 
-def _classes(column: Any) -> Target:
+def _classes(column: Series) -> Target:
     name, words = str(column.name), to_words(column)
     counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
     _refuse_classes(name, words, counts)
-    kept = [k for k in range(len(words.levels)) if counts[k] >= MIN_CLASS_ROWS]
+    kept = [k for k in range(len(words.levels)) if counts[k] >= _MIN_CLASS_ROWS]
     names = _sorted_names([words.levels[k] for k in kept])
     place = {words.levels[k]: k for k in kept}
     index = np.full(len(words.levels) + 1, -1, np.int32)
@@ -120,7 +120,7 @@ def _classes(column: Any) -> Target:
     rare = [words.levels[k] for k in range(len(words.levels)) if k not in set(kept)]
     if rare:
         more = f" and {len(rare) - 1} more" if len(rare) > 1 else ""
-        said += f"; class {shorten(rare[0])}{more} left out, with fewer than {MIN_CLASS_ROWS} rows"
+        said += f"; class {shorten(rare[0])}{more} left out, with fewer than {_MIN_CLASS_ROWS} rows"
     return Target(name, "classes", y[rows], rows, names, said)
 
 
@@ -132,10 +132,10 @@ def _refuse_classes(name: str, words: Words, counts: np.ndarray) -> None:
             f"the target {name!r} is always {shorten(words.levels[0])!r}; a classifier needs two "
             "classes."
         )
-    if (counts >= MIN_CLASS_ROWS).sum() < 2:
+    if (counts >= _MIN_CLASS_ROWS).sum() < 2:
         raise ValueError(
             f"the target {name!r} has {len(counts)} different values in {counts.sum()} rows; at "
-            f"least two of them must be in {MIN_CLASS_ROWS} rows or more."
+            f"least two of them must be in {_MIN_CLASS_ROWS} rows or more."
         )
 
 

@@ -5,19 +5,28 @@ code where it is a category, and a block of rows means what the whole file means
 """
 
 import re
+from importlib import import_module
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int
 
+if TYPE_CHECKING:
+    import pandas
+
+    DataFrame: TypeAlias = pandas.DataFrame
+    Series: TypeAlias = pandas.Series
+else:  # pandas is optional, and takes long to import
+    DataFrame = Series = Any
+
 # Compared without case. "unknown" and its like are words: a level of a category, and in a column
 # of numbers no number, which is missing too.
-MISSING_WORDS = frozenset(
+_MISSING_WORDS = frozenset(
     ("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "nat", "<na>", "-", "--", ".")
 )
 # Squares, ranges and quotients of numbers between these are finite; what is smaller counts as 0.
-LARGEST, SMALLEST = 1e100, 1e-100
+_LARGEST, _SMALLEST = 1e100, 1e-100
 _ORNAMENT = "$€£% \t"
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
@@ -31,16 +40,15 @@ DATE_ORDERS = ("ymd", "dmy", "mdy")
 def import_pandas() -> ModuleType:
     """Return pandas, or say how to get it."""
     try:
-        import pandas
+        return import_module("pandas")
     except ImportError as error:
         raise ImportError(
             "tables need pandas, which is not installed. Install it with: "
             "pip install 'jaxmlp[sklearn]'"
         ) from error
-    return pandas
 
 
-def to_frame(table: Any, names: tuple[str, ...] | None = None) -> Any:
+def to_frame(table: Any, names: tuple[str, ...] | None = None) -> DataFrame:
     """Return a table as a pandas DataFrame with unique text names; the data are not copied.
 
     Args:
@@ -123,7 +131,7 @@ class Words(NamedTuple):
     levels: tuple[str, ...]
 
 
-def to_words(column: Any) -> Words:
+def to_words(column: Series) -> Words:
     """Read a column as words, in order of appearance.
 
     >>> import pandas as pd
@@ -140,12 +148,12 @@ def to_words(column: Any) -> Words:
     merged = np.full(len(uniques) + 1, -1)  # the last entry answers code -1
     for k, value in enumerate(uniques):
         word = _word(value)
-        if word.lower() not in MISSING_WORDS:
+        if word.lower() not in _MISSING_WORDS:
             merged[k] = levels.setdefault(word, len(levels))
     return Words(merged[codes], tuple(levels))
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if (
         isinstance(value, float | np.floating)
         and float(value).is_integer()
@@ -157,7 +165,7 @@ def _word(value: Any) -> str:
     return str(value).strip()
 
 
-def to_numbers(column: Any, style: str = ".") -> Float64[np.ndarray, " rows"]:
+def to_numbers(column: Series, style: str = ".") -> Float64[np.ndarray, " rows"]:
     """Read a column as numbers; NaN where a cell says nothing or is no finite number.
 
     Args:
@@ -185,19 +193,19 @@ def to_numbers(column: Any, style: str = ".") -> Float64[np.ndarray, " rows"]:
             numbers[rest] = _numbers_of_words(column[rest], style)
     else:
         numbers = _numbers_of_words(column, style)
-    numbers = np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -LARGEST, LARGEST)
-    return np.where(np.abs(numbers) < SMALLEST, 0.0, numbers)
+    numbers = np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -_LARGEST, _LARGEST)
+    return np.where(np.abs(numbers) < _SMALLEST, 0.0, numbers)
 
 
-def plain_numbers(column: Any) -> Float64[np.ndarray, " rows"]:
+def plain_numbers(column: Series) -> Float64[np.ndarray, " rows"]:
     """Read the cells that are numbers without ornament; NaN elsewhere."""
     texts = column.astype(object).where(column.notna(), "")
     return np.array(import_pandas().to_numeric(texts, errors="coerce"), np.float64)
 
 
-def _numbers_of_words(column: Any, style: str) -> Float64[np.ndarray, " rows"]:
+def _numbers_of_words(column: Series, style: str) -> Float64[np.ndarray, " rows"]:
     codes, levels = to_words(column)
-    return np.append(parse_numbers(levels, style), np.nan)[codes]
+    return np.take(np.append(parse_numbers(levels, style), np.nan), codes)
 
 
 def parse_numbers(levels: tuple[str, ...], style: str) -> Float64[np.ndarray, " levels"]:
@@ -217,7 +225,7 @@ def _plain_number(word: str, style: str) -> str:
     return word.replace(",", ".") if "." not in word else "no number"
 
 
-def to_days(column: Any, order: str = "ymd") -> Float64[np.ndarray, " rows"]:
+def to_days(column: Series, order: str = "ymd") -> Float64[np.ndarray, " rows"]:
     """Read a column as dates: days since 1970-01-01 (UTC), NaN where there is none.
 
     Args:
@@ -239,7 +247,7 @@ def to_days(column: Any, order: str = "ymd") -> Float64[np.ndarray, " rows"]:
         stamps = pd.to_datetime(column, utc=True, errors="coerce")
         return _days(stamps.to_numpy("datetime64[us]"))
     codes, levels = to_words(column)
-    return np.append(parse_days(levels, order), np.nan)[codes]
+    return np.take(np.append(parse_days(levels, order), np.nan), codes)
 
 
 def parse_days(levels: tuple[str, ...], order: str) -> Float64[np.ndarray, " levels"]:
