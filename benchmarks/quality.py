@@ -27,7 +27,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.quality_data import SOURCES, Split, load_frame, make_split
 from jaxmlp.cli.options import Options, make_config, make_optimizer, table_defaults
-from jaxmlp.cli.training_run import fit_problem, measure_model, n_outputs
+from jaxmlp.cli.training_run import fit_network, measure_model, n_outputs
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 OURS, PEERS = "jaxmlp", ("sklearn MLP", "sklearn MLP 256,256 stopped early")
@@ -35,14 +35,14 @@ OURS, PEERS = "jaxmlp", ("sklearn MLP", "sklearn MLP 256,256 stopped early")
 
 def jaxmlp_defaults(split: Split, seed: int, **changes: Any) -> float:
     """Train as `jaxmlp train table.csv` does."""
-    problem = split.problem
-    suitable = table_defaults(len(problem.train.x), problem.train.class_names is not None)
+    prepared = split.prepared
+    suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
     options = replace(Options(seed=seed), **{**suitable, **changes})
-    config = make_config(options, problem.train.x.shape[1], n_outputs(problem))
-    batch_size = min(options.batch_size, len(problem.train.x))
-    optimizer = make_optimizer(options, options.epochs * -(-len(problem.train.x) // batch_size))
-    result = fit_problem(options, problem, config, optimizer, batch_size, observed=False)
-    model, _ = measure_model(problem, config, result, importance=False)
+    config = make_config(options, prepared.train.x.shape[1], n_outputs(prepared))
+    batch_size = min(options.batch_size, len(prepared.train.x))
+    optimizer = make_optimizer(options, options.epochs * -(-len(prepared.train.x) // batch_size))
+    result = fit_network(options, prepared, config, optimizer, batch_size, observed=False)
+    model, _ = measure_model(prepared, config, result, importance=False)
     return model.metrics.get("test_accuracy", model.metrics.get("test_rmse", np.nan))
 
 
@@ -50,9 +50,9 @@ def peer(classifier: Callable[..., Any], regressor: Callable[..., Any], raw: boo
     """Wrap two scikit-learn learners as a method."""
 
     def run(split: Split, seed: int) -> float:
-        is_class = split.problem.train.class_names is not None
+        is_class = split.prepared.train.class_names is not None
         make = classifier if is_class else regressor
-        (x, y), x_test = split.rest, split.problem.test.x
+        (x, y), x_test = split.rest, split.prepared.test.x
         if raw:
             x, y, x_test = split.raw
         with warnings.catch_warnings():
@@ -61,7 +61,7 @@ def peer(classifier: Callable[..., Any], regressor: Callable[..., Any], raw: boo
         if is_class:
             return float(np.mean(predicted == split.truth))
         if not raw:
-            predicted = split.problem.target_transform.inverse_transform(predicted[:, None])[:, 0]
+            predicted = split.prepared.target_transform.inverse_transform(predicted[:, None])[:, 0]
         return float(np.sqrt(np.mean((predicted - split.truth) ** 2)))
 
     return run

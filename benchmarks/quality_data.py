@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.cli.problem import Problem
+from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import Target, infer_columns, read_table, read_target, split_rows
 
@@ -40,13 +40,13 @@ class Split(NamedTuple):
     """One split of one data set, in numbers.
 
     Attributes:
-        problem: training, validation and test parts as the network takes them.
-        rest: (x, y) of training and validation together, targets as in `problem`.
+        prepared: training, validation and test parts as the network takes them.
+        rest: (x, y) of training and validation together, targets as in `prepared`.
         raw: (x of rest, y of rest, x of test) without scaling: categories one-hot, holes filled.
         truth: test targets in their units, or class indices.
     """
 
-    problem: Problem
+    prepared: PreparedData
     rest: tuple[np.ndarray, np.ndarray]
     raw: tuple[np.ndarray, np.ndarray, np.ndarray]
     truth: np.ndarray
@@ -86,7 +86,7 @@ def make_split(name: str, frame: Any, seed: int, rows: int | None) -> Split:
     kinds = (np.arange(len(train)), np.arange(len(train), len(rest)), np.arange(len(rest), len(x)))
     order = np.concatenate([rest, parts.test])
     data = Dataset(x, y[order], preprocessor.feature_names, target.class_names)
-    problem = Problem(
+    prepared = PreparedData(
         name, *(data.take(k) for k in kinds), preprocessor, preprocessor.column_names,
         "softmax_cross_entropy" if target.class_names is not None else "squared_error", transform,
         target.name,
@@ -94,7 +94,7 @@ def make_split(name: str, frame: Any, seed: int, rows: int | None) -> Split:
     raw = _unscaled(preprocessor, features, order)
     raw_y = target.y[rest]
     parts_of_raw = raw[: len(rest)], raw_y, raw[len(rest) :]
-    return Split(problem, (x[: len(rest)], y[rest]), parts_of_raw, target.y[parts.test])
+    return Split(prepared, (x[: len(rest)], y[rest]), parts_of_raw, target.y[parts.test])
 
 
 def _targets(target: Target, rest: np.ndarray) -> tuple[np.ndarray, Standardizer | None]:

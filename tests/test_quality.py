@@ -8,25 +8,25 @@ import optax
 import pytest
 
 import jaxmlp
-from jaxmlp.cli.problem import load_problem
+from jaxmlp.cli.prepared_data import load_data_set
 
 
-def accuracy(problem, hidden, seed, *, epochs, batch_size, optimizer, gradient="manual"):
+def accuracy(prepared, hidden, seed, *, epochs, batch_size, optimizer, gradient="manual"):
     """Train as the command does; return the accuracy on the test part and the history."""
-    config = jaxmlp.MLPConfig((problem.train.x.shape[1], *hidden, 10))
+    config = jaxmlp.MLPConfig((prepared.train.x.shape[1], *hidden, 10))
     result = jaxmlp.fit(
         config,
         jaxmlp.init(config, jax.random.key(seed)),
-        (problem.train.x, problem.train.y),
+        (prepared.train.x, prepared.train.y),
         loss="softmax_cross_entropy",
         optimizer=optimizer,
         epochs=epochs,
         batch_size=batch_size,
         key=jax.random.key(seed + 1),
-        validation_data=(problem.validation.x, problem.validation.y),
+        validation_data=(prepared.validation.x, prepared.validation.y),
         gradient=gradient,
     )
-    test = (problem.test.x, problem.test.y)
+    test = (prepared.test.x, prepared.test.y)
     found = jaxmlp.evaluate(config, result.params, test, "softmax_cross_entropy")["accuracy"]
     return found, result.history
 
@@ -36,9 +36,9 @@ def test_digits_with_the_defaults_of_the_command():
     """64-128-10, Adam 1e-3, batch 64, 30 epochs: mean over 5 seeds and splits."""
     found = []
     for seed in range(5):
-        problem = load_problem("digits", None, seed)
+        prepared = load_data_set("digits", None, seed)
         found.append(
-            accuracy(problem, (128,), seed, epochs=30, batch_size=64, optimizer=jaxmlp.adam(1e-3))[
+            accuracy(prepared, (128,), seed, epochs=30, batch_size=64, optimizer=jaxmlp.adam(1e-3))[
                 0
             ]
         )
@@ -48,10 +48,10 @@ def test_digits_with_the_defaults_of_the_command():
 @pytest.mark.slow
 def test_manual_and_autodiff_learn_digits_alike():
     """The same loss curve to 1e-5, in float32."""
-    problem, curves = load_problem("digits", None, 0), []
+    prepared, curves = load_data_set("digits", None, 0), []
     for gradient in ("manual", "autodiff"):
         options = {"epochs": 30, "batch_size": 64, "optimizer": jaxmlp.adam(1e-3)}
-        _, history = accuracy(problem, (128,), 0, gradient=gradient, **options)
+        _, history = accuracy(prepared, (128,), 0, gradient=gradient, **options)
         curves.append(history)
     for column in ("train_loss", "validation_loss"):
         np.testing.assert_allclose(curves[0][column], curves[1][column], rtol=0, atol=1e-5)
@@ -65,11 +65,11 @@ def test_manual_and_autodiff_learn_digits_alike():
 @pytest.mark.parametrize(("name", "least"), [("mnist", 0.978), ("fashion-mnist", 0.885)])
 def test_larger_images(name, least):
     """784-512-256-10; six epochs of a cosine schedule are enough."""
-    problem, epochs, batch_size = load_problem(name, None, 0), 6, 128
-    steps = epochs * -(-len(problem.train.x) // batch_size)
+    prepared, epochs, batch_size = load_data_set(name, None, 0), 6, 128
+    steps = epochs * -(-len(prepared.train.x) // batch_size)
     with jax.numpy_dtype_promotion("standard"):  # optax's schedules count on it
         optimizer = jaxmlp.adam(optax.cosine_decay_schedule(1e-3, steps))
         found, _ = accuracy(
-            problem, (512, 256), 0, epochs=epochs, batch_size=batch_size, optimizer=optimizer
+            prepared, (512, 256), 0, epochs=epochs, batch_size=batch_size, optimizer=optimizer
         )
     assert found >= least

@@ -14,7 +14,7 @@ from benchmarks.quality_data import load_frame, make_split
 def test_a_split(name):
     frame = load_frame(name, Path("nowhere"))
     split = make_split(name, frame, 0, 100)
-    parts = (split.problem.train, split.problem.validation, split.problem.test)
+    parts = (split.prepared.train, split.prepared.validation, split.prepared.test)
     assert len(parts[0].x) + len(parts[1].x) == 100
     assert len(parts[2].x) == len(split.truth) == round(0.2 * len(frame))
     x, y = split.rest
@@ -27,7 +27,7 @@ def test_a_split(name):
         expected = LogisticRegression(max_iter=1000).fit(x, y).score(parts[2].x, split.truth)
         assert METHODS["linear"](split, 0) == expected
     else:
-        in_units = split.problem.target_transform.inverse_transform(parts[2].y[:, None])[:, 0]
+        in_units = split.prepared.target_transform.inverse_transform(parts[2].y[:, None])[:, 0]
         np.testing.assert_allclose(in_units, split.truth, rtol=1e-5)
 
 

@@ -4,7 +4,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import typer
@@ -14,9 +14,9 @@ import jaxmlp
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.display import show_findings
 from jaxmlp.cli.options import Options, check_options, loss_options, make_config, make_optimizer
-from jaxmlp.cli.problem import Problem, load_problem
+from jaxmlp.cli.prepared_data import PreparedData, load_data_set
+from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.cli.run_folder import load_run
-from jaxmlp.cli.table_problem import TableOptions, load_table_problem
 from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
 from jaxmlp.diagnostics.finding import Finding, Severity
@@ -65,8 +65,8 @@ def diagnose(
 
 def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     """Examine the network of a run folder, or a fresh one with these options."""
-    problem = _load(options, run, data_dir)
-    train, validation = problem.train, problem.validation
+    prepared = _load(options, run, data_dir)
+    train, validation = prepared.train, prepared.validation
     if run.is_dir():
         model = load_run(run)
         config, params, state = model.config, model.params, model.state
@@ -77,24 +77,24 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     batch_size = options.batch_size or len(train.x)
     n_steps = options.epochs * -(-len(train.x) // batch_size)
     return examine_network(
-        config, params, (train.x, train.y), loss=problem.loss,
+        config, params, (train.x, train.y), loss=prepared.loss,
         optimizer=make_optimizer(options, n_steps), state=state,
         validation_data=(validation.x, validation.y), batch_size=batch_size,
-        l2=options.l2, loss_options=loss_options(options, problem.loss),
+        l2=options.l2, loss_options=loss_options(options, prepared.loss),
     )  # fmt: skip
 
 
-def _load(options: Options, run: Path, data_dir: Path | None) -> Problem:
+def _load(options: Options, run: Path, data_dir: Path | None) -> PreparedData:
     """Load the data of a run again; of a table, as its columns were understood then."""
     if not is_table_file(options.data):
-        return load_problem(options.data, data_dir, options.seed)
+        return load_data_set(options.data, data_dir, options.seed)
     table = TableOptions()
     if run.is_dir():
         said = json.loads((run / "run.json").read_text(encoding="utf-8")).get("table", {})
         kept = {name: said.get(name) for name in ("group", "time")}
         scaling = said.get("scaling", table.scaling)
         table = TableOptions(schema=run / "schema.json", scaling=scaling, **kept)
-    return load_table_problem(options.data, table, options.seed)
+    return load_table(options.data, table, options.seed)
 
 
 def _read_options(run: Path) -> Options:
@@ -129,7 +129,7 @@ def _read_options(run: Path) -> Options:
 _EXAMPLE = {"layers": [128], "activation": "relu"}
 
 
-def _check_kind(path: Path, name: str, value: Any, default: Any) -> None:
+def _check_kind(path: Path, name: str, value: object, default: object) -> None:
     """Refuse a value of another kind than the option's default."""
     if isinstance(default, tuple):
         fits = isinstance(value, list) and all(isinstance(size, int) for size in value)
@@ -144,7 +144,7 @@ def _check_kind(path: Path, name: str, value: Any, default: Any) -> None:
         raise ValueError(f"{path}: {name} is {json.dumps(value)}; give a value such as {example}.")
 
 
-def _to_json(finding: Finding) -> dict[str, Any]:
+def _to_json(finding: Finding) -> dict[str, object]:
     """Return a finding as JSON-ready values."""
     return {
         **asdict(finding),

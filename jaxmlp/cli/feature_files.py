@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.cli.problem import DATA_SETS, find_data_dir
+from jaxmlp.cli.prepared_data import DATA_SETS, find_data_dir
 from jaxmlp.data import load_digits, load_idx
 from jaxmlp.data.tables import is_table_file, read_table_blocks
 from jaxmlp.data.tables.reading import BLOCK_ROWS
 
 
-class Block(NamedTuple):
+class FileRows(NamedTuple):
     """Consecutive rows of a file.
 
     Attributes:
@@ -26,7 +26,7 @@ class Block(NamedTuple):
     done: float
 
 
-def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> Iterator[Block]:
+def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> Iterator[FileRows]:
     """Read a file or a data set by name.
 
     Args:
@@ -58,7 +58,7 @@ def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> 
         row = 0
         for table in read_table_blocks(path, BLOCK_ROWS, numbers=not of_words):
             by_place = not (of_words or table.attrs["headed"])
-            yield Block(table.to_numpy() if by_place else table, row, table.attrs["done"])
+            yield FileRows(table.to_numpy() if by_place else table, row, table.attrs["done"])
             row += len(table)
     elif name.endswith((".npy", ".npz")):
         yield from _array_blocks(_read_numpy(path))
@@ -68,11 +68,13 @@ def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> 
         )
 
 
-def _array_blocks(x: np.ndarray) -> Iterator[Block]:
+def _array_blocks(x: np.ndarray) -> Iterator[FileRows]:
     if x.ndim != 2 or len(x) == 0:
-        yield Block(x, 0, 1.0)  # whose shape is refused where the model's is known
+        yield FileRows(x, 0, 1.0)  # whose shape is refused where the model's is known
     for start in range(0, len(x) if x.ndim == 2 else 0, BLOCK_ROWS):
-        yield Block(x[start : start + BLOCK_ROWS], start, min(1.0, (start + BLOCK_ROWS) / len(x)))
+        yield FileRows(
+            x[start : start + BLOCK_ROWS], start, min(1.0, (start + BLOCK_ROWS) / len(x))
+        )
 
 
 def _read_numpy(path: Path) -> np.ndarray:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import numpy as np
 import typer
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from jaxmlp import training
@@ -15,18 +16,19 @@ from jaxmlp.checks import unknown_name
 from jaxmlp.cli import arguments
 from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
-from jaxmlp.cli.labelled import Labelled, load_labelled
+from jaxmlp.cli.labelled import load_labelled
 from jaxmlp.cli.options import parse_layers
 from jaxmlp.cli.run_folder import choose_folder, environment, load_run, write_run
 from jaxmlp.cli.training_run import METRIC_NAMES, conclude
+from jaxmlp.data import DataSplit
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.finetuning import MODES, Finetuned
 from jaxmlp.finetuning import finetune as finetune_model
 from jaxmlp.losses import get_loss
 from jaxmlp.models import Model, calibrate, infer, reliability
 from jaxmlp.report.calibration import reliability_diagram
-from jaxmlp.report.outcome import Outcome, measure_outcome
-from jaxmlp.report.run_report import run_report
+from jaxmlp.report.outcome import measure_outcome
+from jaxmlp.report.run_report import RunRecord
 
 _MODES = "; ".join(f"{name}: {says}" for name, says in MODES.items())
 
@@ -123,9 +125,11 @@ def finetune(
 ) -> None:
     """Teach a trained network a new task, in one of the lecture's three ways.
 
-    features: a new head on the fixed features of the trunk. finetune: a new head; low layers
-    frozen, high ones trained at a small rate. transfer: a new head, trained alone first; then all
-    layers at a small rate.
+    features: a new head on the fixed features of the trunk.
+
+    finetune: a new head; low layers frozen, high ones trained at a small rate.
+
+    transfer: a new head, trained alone first; then all layers at a small rate.
 
         jaxmlp finetune runs/mnist-1 fashion-mnist --mode transfer --per-class 50
     """  # fmt: skip
@@ -180,17 +184,13 @@ def _run_finetuning(
     result = tuned.results[-1]
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
         raise ValueError("training diverged, and nothing was written. Try a lower --lr.")
-    model, pictures = tuned.model, dict[str, Any]()
+    pictures: dict[str, Figure] = {}
     if options.calibrate:
-        model, pictures = _calibrate(console, model, parts)
-    outcome = measure_outcome(model, parts.test.x, parts.test.y)
-    metrics = {f"test_{METRIC_NAMES.get(k, k)}": s.value for k, s in outcome.scores.items()}
-    model = model._replace(metrics={**model.metrics, **metrics})
-    show_scores(console, outcome.scores)
-    if outcome.counts is not None:
-        show_confusions(console, outcome.counts, model.class_names or ())
-    _write(console, options, folder, model, tuned, parts, outcome, pictures)
-    conclude(outcome, folder)
+        model, pictures = _calibrate(console, tuned.model, parts)
+        tuned = replace(tuned, model=model)
+    run = _record(console, options, tuned, parts)
+    write_run(folder, run, pictures=pictures)
+    conclude(run.outcome, folder)
     return 130 if result.status is training.FitStatus.INTERRUPTED else 0
 
 
@@ -200,7 +200,7 @@ def _epochs(options: _FinetuneOptions, n_rows: int) -> int:
     return min(200, max(10, 2000 // steps))
 
 
-def _introduce(console: Console, options: _FinetuneOptions, old: Model, parts: Labelled) -> None:
+def _introduce(console: Console, options: _FinetuneOptions, old: Model, parts: DataSplit) -> None:
     sizes = "-".join(str(size) for size in old.config.layer_sizes)
     counts = "{:,} training, {:,} validation, {:,} test examples".format(
         *(len(part.x) for part in parts)
@@ -235,7 +235,7 @@ class _Phases:
             self.console.print()
 
 
-def _train(console: Console, options: _FinetuneOptions, old: Model, parts: Labelled) -> Finetuned:
+def _train(console: Console, options: _FinetuneOptions, old: Model, parts: DataSplit) -> Finetuned:
     train, validation, _ = parts
     epochs = options.epochs or 1
     phases = _Phases(console, epochs)
@@ -273,7 +273,7 @@ def _train(console: Console, options: _FinetuneOptions, old: Model, parts: Label
     return Finetuned(model, tuned.results, tuned.frozen)
 
 
-def _calibrate(console: Console, model: Model, parts: Labelled) -> tuple[Model, dict[str, Any]]:
+def _calibrate(console: Console, model: Model, parts: DataSplit) -> tuple[Model, dict[str, Figure]]:
     """Fit the temperature; if the validation part does not determine it, say so and go on."""
     validation, test = parts.validation, parts.test
     try:
@@ -292,22 +292,22 @@ def _calibrate(console: Console, model: Model, parts: Labelled) -> tuple[Model, 
     return calibrated, {"reliability.png": reliability_diagram(found, title="Test part")}
 
 
-def _write(
-    console: Console,
-    options: _FinetuneOptions,
-    folder: Path,
-    model: Model,
-    tuned: Finetuned,
-    parts: Labelled,
-    outcome: Outcome,
-    pictures: dict[str, Any],
-) -> None:
-    train, result = (parts.train.x, parts.train.y), tuned.results[-1]
+def _record(
+    console: Console, options: _FinetuneOptions, tuned: Finetuned, parts: DataSplit
+) -> RunRecord:
+    """Test what was learnt, look for what is wrong with it, and say both."""
+    model, result = tuned.model, tuned.results[-1]
+    outcome = measure_outcome(model, parts.test.x, parts.test.y)
+    metrics = {f"test_{METRIC_NAMES.get(k, k)}": s.value for k, s in outcome.scores.items()}
+    model = model._replace(metrics={**model.metrics, **metrics})
+    show_scores(console, outcome.scores)
+    if outcome.counts is not None:
+        show_confusions(console, outcome.counts, model.class_names or ())
+    train = (parts.train.x, parts.train.y)
     findings = diagnose(
         model.config, model.params, train, loss=model.loss, state=model.state, trial_steps=0
     )
     show_findings(console, findings)
     settings = {"options": asdict(options), "frozen": list(tuned.frozen), **environment()}
     title = f"jaxmlp finetune {options.run} {options.data} ({options.mode})"
-    page = run_report(title, model, result, train, findings, settings, outcome)
-    write_run(folder, model, result, outcome, settings, page, pictures=pictures)
+    return RunRecord(title, model, result, train, outcome, findings, settings)

@@ -1,23 +1,14 @@
 """Labelled data for a network that exists already: prepared as it takes them, and split."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.cli.problem import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
-from jaxmlp.data import Dataset, from_arrays, train_test_split
+from jaxmlp.cli.prepared_data import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
+from jaxmlp.data import Dataset, DataSplit, from_arrays, train_test_split
 from jaxmlp.data.tables import read_table
 from jaxmlp.models import Model, prepare
-
-
-class Labelled(NamedTuple):
-    """Three parts of a data set; x as the model's network takes it."""
-
-    train: Dataset
-    validation: Dataset
-    test: Dataset
 
 
 def load_labelled(
@@ -29,7 +20,7 @@ def load_labelled(
     classes: tuple[str, ...],
     per_class: int | None,
     seed: int,
-) -> Labelled:
+) -> DataSplit:
     """Load a data set by name or from a CSV file, and split it: stratified, by seed.
 
     Args:
@@ -51,13 +42,13 @@ def load_labelled(
     if data in DATA_SETS:
         if target is not None:
             raise ValueError(f"--target names a column of a CSV file; {data} has its own labels.")
-        parts = Labelled(*load_parts(data, data_dir, seed))
-        parts = Labelled(*(part._replace(x=prepare(model, part.x, what=data)) for part in parts))
+        parts = load_parts(data, data_dir, seed)
+        parts = DataSplit(*(part._replace(x=prepare(model, part.x, what=data)) for part in parts))
     else:
         rest, test = train_test_split(_read_table(model, data, target), TEST_SHARE, seed=seed)
-        parts = Labelled(*train_test_split(rest, VALIDATION_SHARE, seed=seed), test)
+        parts = DataSplit(*train_test_split(rest, VALIDATION_SHARE, seed=seed), test)
     if classes:
-        parts = Labelled(*(_with_classes(part, classes) for part in parts))
+        parts = DataSplit(*(_with_classes(part, classes) for part in parts))
     if per_class is not None:
         parts = parts._replace(train=_few(parts.train, per_class, seed))
     return parts

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.cli.feature_files import Block, read_blocks
+from jaxmlp.cli.feature_files import FileRows, read_blocks
 from jaxmlp.cli.run_folder import load_run
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.reading import BLOCK_ROWS
@@ -77,7 +77,7 @@ def predict(
 
 
 def _predict_parts(
-    model: Model, blocks: Iterator[Block], data: str, output: str
+    model: Model, blocks: Iterator[FileRows], data: str, output: str
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (number of the first row, outputs) of each block."""
     said: set[str] = set()
@@ -94,7 +94,7 @@ def _predict_parts(
         yield block.first_row, np.concatenate(list(part))
 
 
-def _with_progress(blocks: Iterator[Block]) -> Iterator[Block]:
+def _with_progress(blocks: Iterator[FileRows]) -> Iterator[FileRows]:
     """Show on stderr, where that is a terminal, how much of the input has been predicted."""
     console = Console(stderr=True)
     bar = Progress(

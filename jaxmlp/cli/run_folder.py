@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import jax
 import numpy as np
@@ -20,10 +19,10 @@ from matplotlib.figure import Figure
 
 import jaxmlp
 from jaxmlp.models import Model, load, save
-from jaxmlp.report.outcome import Outcome
 from jaxmlp.report.outcome_charts import predicted_against_true
 from jaxmlp.report.plots import confusion_matrix, learning_curves
-from jaxmlp.training import FitResult, History
+from jaxmlp.report.run_report import RunRecord, run_report
+from jaxmlp.training import History
 
 MODEL_FILE = "model.safetensors"
 
@@ -48,46 +47,53 @@ def choose_folder(out: Path | None, name: str, force: bool) -> Path:
 
 def write_run(
     folder: Path,
-    model: Model,
-    result: FitResult,
-    outcome: Outcome,
-    settings: dict[str, Any],
-    page: str,
-    schema: dict[str, Any] | None = None,
+    run: RunRecord,
+    *,
+    schema: Mapping[str, object] | None = None,
     pictures: Mapping[str, Figure] = MappingProxyType({}),
 ) -> None:
     """Write everything under a temporary name, then rename: the folder is whole or absent.
 
     Args:
         folder: where to; an existing one is replaced.
-        model: the trained model.
-        result: of `fit`.
-        outcome: of the test.
-        settings: options and versions of the run, JSON-ready.
-        page: the report, as HTML.
+        run: what to write.
         schema: of the table it was trained on, JSON-ready.
         pictures: further ones, by file name.
     """
+    model, result, outcome = run.model, run.result, run.outcome
     with whole_folder(folder) as temporary:
         save(temporary / MODEL_FILE, model)
         (temporary / "history.csv").write_text(_history_csv(result.history), encoding="utf-8")
-        if result.history.n_epochs:
-            best = result.best_epoch or None
-            metric = "accuracy" if model.class_names else "rmse"
-            curves = learning_curves(
-                result.history, metric=metric, best_epoch=best, title=folder.name
-            )
-            curves.savefig(temporary / "curves.png")
-        _draw(temporary, outcome, model.class_names)
+        for name, figure in {**_figures(run, folder.name), **pictures}.items():
+            figure.savefig(temporary / name, dpi=150)
         intervals = {name: [score.low, score.high] for name, score in outcome.scores.items()}
-        description = {**settings, "metrics": dict(model.metrics), "intervals": intervals}
-        for name, figure in pictures.items():
-            figure.savefig(temporary / name)
-        description["status"] = result.status.name.lower()
-        write_json(temporary / "run.json", description)
+        measured = {"metrics": dict(model.metrics), "intervals": intervals}
+        status = {"status": result.status.name.lower()}
+        write_json(temporary / "run.json", {**run.settings, **measured, **status})
         if schema is not None:
             write_json(temporary / "schema.json", schema)
-        (temporary / "report.html").write_text(page, encoding="utf-8")
+        (temporary / "report.html").write_text(run_report(run), encoding="utf-8")
+
+
+def _figures(run: RunRecord, title: str) -> dict[str, Figure]:
+    """Draw what every run shows, by file name."""
+    history, names, outcome = run.result.history, run.model.class_names, run.outcome
+    figures = {}
+    if history.n_epochs:
+        metric = "accuracy" if names else "rmse"
+        best = run.result.best_epoch or None
+        figures["curves.png"] = learning_curves(
+            history, metric=metric, best_epoch=best, title=title
+        )
+    if outcome.counts is None:
+        figures["predicted.png"] = predicted_against_true(
+            outcome.y, outcome.outputs, outcome.target
+        )
+    else:
+        right, n = np.trace(outcome.counts), outcome.counts.sum()
+        accuracy = f"test set: {right / n:.1%} of {n:,} right"
+        figures["confusion.png"] = confusion_matrix(outcome.counts, names or (), title=accuracy)
+    return figures
 
 
 @contextmanager
@@ -103,18 +109,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _draw(folder: Path, outcome: Outcome, class_names: tuple[str, ...] | None) -> None:
-    counts = outcome.counts
-    if counts is None:
-        figure = predicted_against_true(outcome.y, outcome.outputs, outcome.target)
-        figure.savefig(folder / "predicted.png", dpi=150)
-        return
-    accuracy = f"{np.trace(counts) / counts.sum():.1%} of {counts.sum():,} right"
-    matrix = confusion_matrix(counts, class_names or (), title=f"test set: {accuracy}")
-    matrix.savefig(folder / "confusion.png")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write JSON that people can read."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8")
@@ -146,7 +141,7 @@ def _history_csv(history: History) -> str:
     return text.getvalue()
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Say what a run was made with."""
     device = jax.devices()[0]
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}

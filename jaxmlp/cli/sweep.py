@@ -15,7 +15,8 @@ import jaxmlp
 from jaxmlp.cli import arguments
 from jaxmlp.cli.arguments import option
 from jaxmlp.cli.options import parse_layers
-from jaxmlp.cli.problem import Problem, load_problem
+from jaxmlp.cli.prepared_data import PreparedData, load_data_set
+from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.cli.run_folder import (
     MODEL_FILE,
     choose_folder,
@@ -23,7 +24,6 @@ from jaxmlp.cli.run_folder import (
     whole_folder,
     write_json,
 )
-from jaxmlp.cli.table_problem import TableOptions, load_table_problem
 from jaxmlp.data.tables import is_table_file
 from jaxmlp.models import Model, save
 from jaxmlp.optimizers import get_optimizer_factory
@@ -80,9 +80,9 @@ def sweep(
 ) -> None:
     """Train many networks in one program, and keep the best.
 
-    Twenty learning rates and penalties, three seeds each:
+    Twelve learning rates and penalties, three seeds each:
 
-        jaxmlp sweep digits -g learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2 -g l2=0,1e-5,1e-4,1e-3
+        jaxmlp sweep digits -g learning_rate=1e-4,1e-3,1e-2 -g l2=0,1e-5,1e-4,1e-3
     """
     values = _parse_grid(grid or ["learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2,3e-2,1e-1"])
     if seeds < 1:
@@ -93,26 +93,26 @@ def sweep(
     factory = get_optimizer_factory(optimizer)
     folder = choose_folder(out, "sweep", force)
     _spread_over_cores()
-    problem = _load(data, target, data_dir, seed)
+    prepared = _load(data, target, data_dir, seed)
     console = Console(highlight=False)
-    names = problem.train.class_names
+    names = prepared.train.class_names
     config = jaxmlp.MLPConfig(
-        (problem.train.x.shape[1], *parse_layers(layers), len(names) if names else 1), activation
+        (prepared.train.x.shape[1], *parse_layers(layers), len(names) if names else 1), activation
     )
     common: dict[str, Any] = {
-        "loss": problem.loss, "epochs": epochs, "key": jax.random.key(seed), "optimizer": factory,
+        "loss": prepared.loss, "epochs": epochs, "key": jax.random.key(seed), "optimizer": factory,
         "batch_size": batch_size or None, "executor": executor, "grid": values,
         "early_stopping": None if patience is None else EarlyStopping(patience=patience),
         "progress": console.is_terminal,
     }  # fmt: skip
-    result = _run(problem, config, common, folds, halving)
-    _show(console, result, problem)
+    result = _run(prepared, config, common, folds, halving)
+    _show(console, result, prepared)
     if folds:
         summary = result.summary()
         console.print("cross-validated networks have seen parts of the data only, none is kept")
         _write(folder, result, None, {"summary": json.loads(summary.to_json(orient="records"))})
     else:
-        _write(folder, result, _best_model(problem, result), {})
+        _write(folder, result, _best_model(prepared, result), {})
     written = "table of all networks" if folds else "table of all networks, best model"
     Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
 
@@ -156,16 +156,20 @@ def _value(text: str) -> Any:
     return text
 
 
-def _load(data: str, target: str | None, data_dir: Path | None, seed: int) -> Problem:
+def _load(data: str, target: str | None, data_dir: Path | None, seed: int) -> PreparedData:
     if is_table_file(data):
-        return load_table_problem(data, TableOptions(target=target), seed)
-    return load_problem(data, data_dir, seed)
+        return load_table(data, TableOptions(target=target), seed)
+    return load_data_set(data, data_dir, seed)
 
 
 def _run(
-    problem: Problem, config: Any, common: dict[str, Any], folds: int, halving: bool
+    prepared: PreparedData,
+    config: jaxmlp.MLPConfig,
+    common: dict[str, Any],
+    folds: int,
+    halving: bool,
 ) -> SweepResult:
-    train, validation = problem.train, problem.validation
+    train, validation = prepared.train, prepared.validation
     if "dropout_rate" in common["grid"]:
         config = config.replace(dropout=True)
     if folds:
@@ -176,12 +180,12 @@ def _run(
     return search(config, (train.x, train.y), validation_data=held_out, **common)
 
 
-def _show(console: Console, result: SweepResult, problem: Problem) -> None:
+def _show(console: Console, result: SweepResult, prepared: PreparedData) -> None:
     """Print the settings, the best first, with mean and deviation over seeds and folds."""
     summary = result.summary()
     metrics = [name for name in result.columns if name.startswith("validation_")]
     names = [name for name in summary.columns if not name.endswith(("_mean", "_std"))]
-    table = Table(title=f"{problem.name}: {len(result):,} networks", title_justify="left")
+    table = Table(title=f"{prepared.name}: {len(result):,} networks", title_justify="left")
     for name in names:
         table.add_column(name, justify="right")
     for name in metrics:
@@ -209,17 +213,17 @@ def _mean_and_deviation(row: Any, name: str) -> str:
     return text if not np.isfinite(std) else f"{text} ± {std * share:.2g}"
 
 
-def _best_model(problem: Problem, result: SweepResult) -> Model:
+def _best_model(prepared: PreparedData, result: SweepResult) -> Model:
     best = result.best
     metrics = {name: value for name, value in best.metrics.items() if np.isfinite(value)}
     return Model(
-        best.config, best.params, best.state, problem.loss, problem.preprocessing,
-        problem.feature_names, problem.train.class_names, metrics,
-        target_transform=problem.target_transform,
+        best.config, best.params, best.state, prepared.loss, prepared.preprocessing,
+        prepared.feature_names, prepared.train.class_names, metrics,
+        target_transform=prepared.target_transform,
     )  # fmt: skip
 
 
-def _write(folder: Path, result: SweepResult, model: Model | None, more: dict[str, Any]) -> None:
+def _write(folder: Path, result: SweepResult, model: Model | None, more: dict[str, object]) -> None:
     """Write the table, the best model and what they were made with."""
     direction = "largest" if higher_is_better(result.best_metric) else "smallest"
     best = {name: str(value) for name, value in result.best.setting.items()}

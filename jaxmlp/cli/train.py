@@ -11,9 +11,9 @@ import typer
 
 from jaxmlp.cli import arguments
 from jaxmlp.cli.options import Options, check_options, parse_layers, table_defaults
-from jaxmlp.cli.problem import Problem, load_problem
+from jaxmlp.cli.prepared_data import PreparedData, load_data_set
+from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.cli.run_folder import choose_folder
-from jaxmlp.cli.table_problem import TableOptions, load_table_problem
 from jaxmlp.cli.training_run import run_training
 from jaxmlp.data.tables import is_table_file
 
@@ -87,13 +87,13 @@ def train(
     settings = None
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         if is_table:
-            problem: Problem = load_table_problem(data, table, seed)
-            suitable = table_defaults(len(problem.train.x), problem.train.class_names is not None)
+            prepared: PreparedData = load_table(data, table, seed)
+            suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
             options = replace(options, **_unsaid(context, suitable))
             settings = {**asdict(table), "schema": None if schema is None else str(schema)}
         else:
-            problem = load_problem(data, data_dir, seed)
-        code = run_training(options, problem, folder, quiet, settings)
+            prepared = load_data_set(data, data_dir, seed)
+        code = run_training(options, prepared, folder, quiet, settings)
     raise typer.Exit(code)
 
 

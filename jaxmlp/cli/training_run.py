@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,121 +13,120 @@ import jaxmlp
 from jaxmlp import training
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.options import Options, loss_options, make_config, make_optimizer
-from jaxmlp.cli.problem import Problem
+from jaxmlp.cli.prepared_data import PreparedData
+from jaxmlp.cli.prepared_table import PreparedTable, show_table
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import environment, write_run
-from jaxmlp.cli.table_problem import TableProblem, show_table_problem
+from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.models import Model
 from jaxmlp.report.outcome import Outcome, measure_outcome
-from jaxmlp.report.run_report import run_report
+from jaxmlp.report.run_report import RunRecord
+from jaxmlp.training.result import Callback
 
 _MONITOR_EVERY, _MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
 
 
 def run_training(
     options: Options,
-    problem: Problem,
+    data: PreparedData,
     folder: Path,
     quiet: bool,
-    table_settings: Mapping[str, Any] | None = None,
+    table_settings: Mapping[str, object] | None = None,
 ) -> int:
     """Prove, train, test and write; return the exit code.
 
     Args:
         options: of the run.
-        problem: its data.
+        data: its data.
         folder: where to write.
         quiet: print the score and the folder only.
         table_settings: what the user said about a table, JSON-ready.
     """
     console = Console(quiet=quiet, highlight=False)
-    config = make_config(options, problem.train.x.shape[1], n_outputs(problem))
-    batch_size = min(options.batch_size or len(problem.train.x), len(problem.train.x))
-    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
+    config = make_config(options, data.train.x.shape[1], n_outputs(data))
+    batch_size = min(options.batch_size or len(data.train.x), len(data.train.x))
+    n_steps = options.epochs * -(-len(data.train.x) // batch_size)
     optimizer = make_optimizer(options, n_steps)
-    _introduce(console, options, problem, config)
-    _prove(console, options, problem, config)
-    with _table_of_epochs(console, options, problem) as table:
-        result = fit_problem(options, problem, config, optimizer, batch_size, (table,))
+    _introduce(console, options, data, config)
+    _prove(console, options, data, config)
+    with _table_of_epochs(console, options, data) as epochs:
+        result = fit_network(options, data, config, optimizer, batch_size, (epochs,))
         if result.history.n_epochs:
-            table.show(result.history.rows()[-1])
+            epochs.show(result.history.rows()[-1])
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
         raise ValueError(
             f"training {_divergence(result)}, before an epoch ended, and nothing was written. "
             f"Try --learning-rate {options.rate / 10:g} or --clip 1."
         )
     _say_how_it_ended(console, options, result)
-    model, outcome = measure_model(problem, config, result)
-    _show_outcome(console, outcome, problem)
+    model, outcome = measure_model(data, config, result)
+    _show_outcome(console, outcome, data)
     findings = diagnose(
-        config, result, (problem.train.x, problem.train.y), loss=problem.loss, optimizer=optimizer,
-        validation_data=(problem.validation.x, problem.validation.y), trial_steps=0,
+        config, result, (data.train.x, data.train.y), loss=data.loss, optimizer=optimizer,
+        validation_data=(data.validation.x, data.validation.y), trial_steps=0,
     )  # fmt: skip
     show_findings(console, findings)
-    settings: dict[str, Any] = {"options": asdict(options)}
-    if table_settings is not None:
-        settings["table"] = dict(table_settings)
-    settings |= environment()
-    result = _in_units(result, problem)
-    page = run_report(
-        f"jaxmlp train {Path(options.data).name}", model, result,
-        (problem.train.x, problem.train.y), findings, settings, outcome,
-        problem.doubts if isinstance(problem, TableProblem) else (),
+    table = {} if table_settings is None else {"table": dict(table_settings)}
+    run = RunRecord(
+        f"jaxmlp train {Path(options.data).name}", model, _in_units(result, data),
+        (data.train.x, data.train.y), outcome, findings,
+        {"options": asdict(options), **table, **environment()},
+        data.doubts if isinstance(data, PreparedTable) else (),
     )  # fmt: skip
-    schema = problem.schema.to_dict() if isinstance(problem, TableProblem) else None
-    write_run(folder, model, result, outcome, settings, page, schema)
+    schema = data.schema.to_dict() if isinstance(data, PreparedTable) else None
+    write_run(folder, run, schema=schema)
     conclude(outcome, folder)
     return 130 if result.status is training.FitStatus.INTERRUPTED else 0
 
 
-def n_outputs(problem: Problem) -> int:
+def n_outputs(data: PreparedData) -> int:
     """Return the number of outputs that the targets ask for: one a class, or one number."""
-    return len(problem.train.class_names or (0,))
+    return len(data.train.class_names or (0,))
 
 
-def _table_of_epochs(console: Console, options: Options, problem: Problem) -> EpochTable:
+def _table_of_epochs(console: Console, options: Options, data: PreparedData) -> EpochTable:
     """Make the table that suits the task, errors in the target's units."""
-    metric = "rmse" if problem.train.class_names is None else "accuracy"
-    return EpochTable(console, options.epochs, metric, _unit(problem))
+    metric = "rmse" if data.train.class_names is None else "accuracy"
+    return EpochTable(console, options.epochs, metric, _unit(data))
 
 
-def _unit(problem: Problem) -> float:
-    transform = problem.target_transform
+def _unit(data: PreparedData) -> float:
+    transform = data.target_transform
     return 1.0 if transform is None else float(transform.scale[0])
 
 
-def _in_units(result: training.FitResult, problem: Problem) -> training.FitResult:
+def _in_units(result: training.FitResult, data: PreparedData) -> training.FitResult:
     """Return the result with errors in the target's units; the loss stays what was minimized."""
-    unit = _unit(problem)
+    unit = _unit(data)
     columns = {k: v * unit if k.endswith("rmse") else v for k, v in result.history.items()}
     return replace(result, history=training.History(columns))
 
 
-def _introduce(console: Console, options: Options, problem: Problem, config: Any) -> None:
-    parts = (len(part.x) for part in (problem.train, problem.validation, problem.test))
+def _introduce(console: Console, options: Options, data: PreparedData, config: MLPConfig) -> None:
+    parts = (len(part.x) for part in (data.train, data.validation, data.test))
     sizes = "-".join(str(size) for size in config.layer_sizes)
-    if isinstance(problem, TableProblem):
-        show_table_problem(console, problem)
+    if isinstance(data, PreparedTable):
+        show_table(console, data)
     console.print(
         "[bold]{}[/bold]: {:,} training, {:,} validation, {:,} test examples".format(
-            problem.name, *parts
+            data.name, *parts
         )
     )
     console.print(
         f"network {sizes}, {options.activation}, {config.n_parameters:,} parameters; "
         f"{options.optimizer}, learning rate {options.rate:g}"
         + (f" ({options.schedule})" if options.schedule != "constant" else "")
-        + (f"; {problem.loss.replace('_', ' ')}" if isinstance(problem, TableProblem) else "")
+        + (f"; {data.loss.replace('_', ' ')}" if isinstance(data, PreparedTable) else "")
     )
 
 
-def _prove(console: Console, options: Options, problem: Problem, config: Any) -> None:
+def _prove(console: Console, options: Options, data: PreparedData, config: MLPConfig) -> None:
     error = gradient_error(
-        config, problem.loss, problem.train.x, problem.train.y, seed=options.seed,
+        config, data.loss, data.train.x, data.train.y, seed=options.seed,
         l2=options.l2, dropout_rate=options.dropout,
-        loss_options=loss_options(options, problem.loss),
+        loss_options=loss_options(options, data.loss),
     )  # fmt: skip
     if not error < 1e-9:
         raise ValueError(
@@ -140,48 +138,48 @@ def _prove(console: Console, options: Options, problem: Problem, config: Any) ->
     )
 
 
-def fit_problem(
+def fit_network(
     options: Options,
-    problem: Problem,
-    config: jaxmlp.MLPConfig,
+    data: PreparedData,
+    config: MLPConfig,
     optimizer: jaxmlp.Optimizer,
     batch_size: int,
-    callbacks: tuple[Any, ...] = (),
+    callbacks: tuple[Callback, ...] = (),
     *,
     observed: bool = True,
 ) -> training.FitResult:
     """Train the network of a run."""
     stopping = None
-    n_steps = options.epochs * -(-len(problem.train.x) // batch_size)
+    n_steps = options.epochs * -(-len(data.train.x) // batch_size)
     if options.patience is not None:
         stopping = training.EarlyStopping(patience=options.patience)
     every = max(_MONITOR_EVERY, n_steps // _MONITOR_RECORDS)
     return training.fit(
         config,
-        _initial_params(options, problem, config),
-        (problem.train.x, problem.train.y),
-        loss=problem.loss,
+        _initial_params(options, data, config),
+        (data.train.x, data.train.y),
+        loss=data.loss,
         optimizer=optimizer,
         epochs=options.epochs,
         key=jax.random.key(options.seed + 1),
         batch_size=batch_size,
         l2=options.l2,
         gradient=options.gradient,
-        validation_data=(problem.validation.x, problem.validation.y),
+        validation_data=(data.validation.x, data.validation.y),
         early_stopping=stopping,
         dropout_rate=options.dropout,
-        loss_options=loss_options(options, problem.loss),
+        loss_options=loss_options(options, data.loss),
         callbacks=callbacks,
         diagnostics=Diagnostics(every=every) if observed else None,
     )
 
 
-def _initial_params(options: Options, problem: Problem, config: jaxmlp.MLPConfig) -> jaxmlp.Params:
+def _initial_params(options: Options, data: PreparedData, config: MLPConfig) -> jaxmlp.Params:
     """Draw the parameters; counts start at their mean, which the network need not find first."""
     params = jaxmlp.init(config, jax.random.key(options.seed))
-    if problem.loss != "poisson":
+    if data.loss != "poisson":
         return params
-    mean = max(float(np.mean(problem.train.y)), 1e-3)
+    mean = max(float(np.mean(data.train.y)), 1e-3)
     return (*params[:-1], params[-1]._replace(b=params[-1].b + jnp.log(mean)))
 
 
@@ -209,27 +207,27 @@ def _say_how_it_ended(console: Console, options: Options, result: training.FitRe
 
 
 def measure_model(
-    problem: Problem,
-    config: jaxmlp.MLPConfig,
+    data: PreparedData,
+    config: MLPConfig,
     result: training.FitResult,
     *,
     importance: bool = True,
 ) -> tuple[Model, Outcome]:
     """Test what was learnt; return the model, with its scores, and all that the test showed."""
     model = Model(
-        config, result.params, result.state, problem.loss, problem.preprocessing,
-        problem.feature_names, problem.train.class_names, target_transform=problem.target_transform,
+        config, result.params, result.state, data.loss, data.preprocessing,
+        data.feature_names, data.train.class_names, target_transform=data.target_transform,
     )  # fmt: skip
-    y, groups, start = problem.test.y, [], 0
-    if problem.target_transform is not None:
-        y = problem.target_transform.inverse_transform(y.astype(np.float64)[:, None])[:, 0]
-    if isinstance(problem, TableProblem) and importance:
-        for encoder in problem.preprocessing.encoders:
+    y, groups, start = data.test.y, [], 0
+    if data.target_transform is not None:
+        y = data.target_transform.inverse_transform(y.astype(np.float64)[:, None])[:, 0]
+    if isinstance(data, PreparedTable) and importance:
+        for encoder in data.preprocessing.encoders:
             end = start + len(encoder.feature_names)
             groups.append((encoder.name, range(start, end)))
             start = end
     outcome = measure_outcome(
-        model, np.asarray(problem.test.x), y, target=problem.target_name, groups=groups
+        model, np.asarray(data.test.x), y, target=data.target_name, groups=groups
     )
     names = {name: f"test_{METRIC_NAMES.get(name, name)}" for name in outcome.scores}
     metrics = {names[name]: score.value for name, score in outcome.scores.items()}
@@ -239,12 +237,12 @@ def measure_model(
 METRIC_NAMES = {"log loss": "loss", "balanced accuracy": "balanced_accuracy"}
 
 
-def _show_outcome(console: Console, outcome: Outcome, problem: Problem) -> None:
+def _show_outcome(console: Console, outcome: Outcome, data: PreparedData) -> None:
     """Print what the test showed."""
     show_scores(console, outcome.scores)
     console.print()
     if outcome.counts is not None:
-        show_confusions(console, outcome.counts, problem.train.class_names or ())
+        show_confusions(console, outcome.counts, data.train.class_names or ())
     if outcome.importance:
         shown = [f"{e.name} ({e.loss:.3g})" for e in outcome.importance[:5] if e.loss > 0]
         console.print(f"relies most on ({outcome.measure} when shuffled): {', '.join(shown)}")

@@ -10,6 +10,7 @@ from jaxmlp.data.preprocessing import TargetTransform as TargetTransform
 from jaxmlp.data.preprocessing import preprocessing_from_dict as preprocessing_from_dict
 from jaxmlp.data.preprocessing import preprocessing_to_dict as preprocessing_to_dict
 from jaxmlp.data.preprocessing import register_preprocessing as register_preprocessing
+from jaxmlp.data.splits import DataSplit as DataSplit
 from jaxmlp.data.splits import train_test_split as train_test_split
 from jaxmlp.data.standardizer import Standardizer as Standardizer
 from jaxmlp.data.tables import TablePreprocessor as TablePreprocessor

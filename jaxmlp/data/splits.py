@@ -1,8 +1,18 @@
 """Splitting a data set: seeded, and stratified by class."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from jaxmlp.data.arrays import Dataset
+
+
+class DataSplit(NamedTuple):
+    """The three parts of a data set: to learn from, to decide when to stop, to measure on."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
 
 
 def train_test_split(

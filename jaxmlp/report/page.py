@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -61,7 +61,7 @@ def report_page(
     figures: Mapping[str, str],
     findings: Sequence[FindingText],
     sections: Mapping[str, Sequence[Chart]],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
 ) -> str:
     """Compose the page.
 
@@ -131,7 +131,7 @@ def _without_namespaces(svg: str) -> str:
     return svg.replace("xlink:href", "href")
 
 
-def _table(settings: Mapping[str, Any]) -> str:
+def _table(settings: Mapping[str, object]) -> str:
     rows = []
     for name, value in settings.items():
         if isinstance(value, Mapping):
@@ -145,5 +145,5 @@ def _table(settings: Mapping[str, Any]) -> str:
     return f"<table>{''.join(cells)}</table>"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

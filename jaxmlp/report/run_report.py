@@ -1,7 +1,7 @@
 """The page of a training run: what was measured, drawn and put into words."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,61 +40,66 @@ _FLOW = (
 )  # fmt: skip
 
 
-def run_report(
-    title: str,
-    model: Model,
-    result: FitResult,
-    train: tuple[np.ndarray, np.ndarray],
-    findings: Sequence[Finding],
-    settings: Mapping[str, Any],
-    outcome: Outcome | None = None,
-    doubts: Sequence[Doubt] = (),
-) -> str:
-    """Compose the page of a run.
+@dataclass(frozen=True)
+class RunRecord:
+    """All that a finished run has to show and to keep.
 
-    Args:
+    Attributes:
         title: of the page.
         model: what was learnt, with its metrics.
         result: of `fit`, with or without diagnostics.
         train: training data as the network takes them, (x, y).
+        outcome: of the test.
         findings: of `diagnose`.
-        settings: options and versions.
-        outcome: of the test, or None.
+        settings: options and versions, JSON-ready.
         doubts: about the data.
-
-    Returns:
-        An HTML document without anything outside it.
     """
-    loss, history = get_loss(model.loss), result.history
-    sections: dict[str, list[Chart]] = {"Learning": []}
-    if history.n_epochs:
-        for metric in METRICS[loss.task]:
-            chance = result.diagnostics.chance if metric == "loss" and result.diagnostics else None
-            chart = curve(history, metric, result.best_epoch, chance)
-            caption = f"The {metric} on the data it learns from, and on data it never sees."
-            sections["Learning"].append(Chart(f"curve-{metric}", chart, caption))
+
+    title: str
+    model: Model
+    result: FitResult
+    train: tuple[np.ndarray, np.ndarray]
+    outcome: Outcome
+    findings: Sequence[Finding]
+    settings: Mapping[str, object]
+    doubts: Sequence[Doubt] = ()
+
+
+def run_report(run: RunRecord) -> str:
+    """Compose the page of a run: an HTML document without anything outside it."""
+    model, result, outcome = run.model, run.result, run.outcome
+    sections = {
+        "Test set": _outcome_charts(outcome, model.class_names),
+        "Learning": _learning_charts(model, result),
+    }
     if result.probed is not None and len(result.probe_steps):
         sections["Gradient flow"] = _flow_charts(result.probe_steps, result.probed)
     if model.config.n_layers > 1:
-        sections["Units"] = _unit_charts(model, result, train[0])
-    if outcome is not None:
-        charts = _outcome_charts(outcome, model.class_names)
-        sections = {"Test set": charts} | sections
+        sections["Units"] = _unit_charts(model, result, run.train[0])
     if not any(model.config.normalized):
-        sections["Computational graph"] = [_graph_chart(model, *train)]
+        sections["Computational graph"] = [_graph_chart(model, *run.train)]
+    scores = {SCORE_NAMES.get(k, k): _score(k, score) for k, score in outcome.scores.items()}
     return report_page(
-        title,
+        run.title,
         _summary(model, result),
-        {name.replace("_", " "): _figure(name, value) for name, value in model.metrics.items()}
-        if outcome is None
-        else {
-            SCORE_NAMES.get(name, name): _score(name, score)
-            for name, score in outcome.scores.items()
-        },
-        [*map(_doubt, doubts), *map(_words, findings)],
+        scores,
+        [*map(_doubt, run.doubts), *map(_words, run.findings)],
         sections,
-        settings,
+        run.settings,
     )
+
+
+def _learning_charts(model: Model, result: FitResult) -> list[Chart]:
+    """Draw the loss and the metrics over the epochs."""
+    if not result.history.n_epochs:
+        return []
+    charts = []
+    for metric in METRICS[get_loss(model.loss).task]:
+        chance = result.diagnostics.chance if metric == "loss" and result.diagnostics else None
+        figure = curve(result.history, metric, result.best_epoch, chance)
+        caption = f"The {metric} on the data it learns from, and on data it never sees."
+        charts.append(Chart(f"curve-{metric}", figure, caption))
+    return charts
 
 
 def _flow_charts(steps: Sequence[int], readings: LayerReadings) -> list[Chart]:
@@ -218,10 +223,6 @@ def _summary(model: Model, result: FitResult) -> str:
             else f" Loss before training {seen.first_loss:.4g}, chance level {seen.chance:.4g}."
         )
     )
-
-
-def _figure(name: str, value: float) -> str:
-    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
 
 
 def _score(name: str, score: Score) -> str:

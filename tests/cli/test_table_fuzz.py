@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxmlp.cli.main import run
-from jaxmlp.cli.table_problem import TableOptions, load_table_problem
+from jaxmlp.cli.prepared_table import TableOptions, load_table
 
 CELLS = {
     "numbers": st.floats(allow_nan=True, allow_infinity=True).map(repr),
@@ -68,14 +68,14 @@ def check(folder, content):
     path = folder / "a.csv"
     path.write_bytes(content)
     try:
-        problem = load_table_problem(str(path), TableOptions(target="y"), 0)
+        prepared = load_table(str(path), TableOptions(target="y"), 0)
     except ValueError as error:
         said = str(error)
         assert said.endswith(".")
         assert "\n" not in said.replace("\\n", "")
         assert len(said) < 700
         return
-    for part in (problem.train, problem.validation, problem.test):
+    for part in (prepared.train, prepared.validation, prepared.test):
         assert len(part.x) == len(part.y) > 0
         assert np.isfinite(part.x).all()
         assert np.isfinite(part.y).all()

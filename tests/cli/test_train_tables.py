@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from jaxmlp.cli.main import run
-from jaxmlp.cli.table_problem import TableOptions, load_table_problem
+from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.models import load
 
 QUICK = ["--epochs", "3", "--layers", "16"]
@@ -145,9 +145,9 @@ def test_a_schema_is_written_and_accepted(classified):
     Path("s.json").write_text(json.dumps(schema))
     Path("s.toml").write_text('target = "sold"\n[columns]\nowner = "category"\nprice = "drop"\n')
     for name in ("s.json", "s.toml"):
-        problem = load_table_problem("a.csv", TableOptions(schema=Path(name)), 0)
-        assert problem.target.name == "sold"
-        encoders = {e.name: e.kind for e in problem.preprocessing.encoders}
+        prepared = load_table("a.csv", TableOptions(schema=Path(name)), 0)
+        assert prepared.target.name == "sold"
+        encoders = {e.name: e.kind for e in prepared.preprocessing.encoders}
         assert encoders == {
             "size": "number",
             "town": "category",

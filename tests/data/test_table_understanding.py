@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmlp.cli.table_problem import TableOptions, load_table_problem
+from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import Column, infer_columns, read_target, split_rows
 from jaxmlp.data.tables.pitfalls import leaking_columns, repeated_rows
@@ -191,9 +191,9 @@ def test_rows_seen_before_are_counted():
 )  # fmt: skip
 def test_real_tables(name, target, kind, n_inputs, said):
     path = Path(os.environ["JAXMLP_DATA_DIR"], "tabular", name)
-    problem = load_table_problem(str(path), TableOptions(target=target), 0)
-    assert problem.target.kind == kind
-    assert abs(problem.train.x.shape[1] - n_inputs) <= 3
-    text = " ".join(doubt.evidence for doubt in problem.doubts)
+    prepared = load_table(str(path), TableOptions(target=target), 0)
+    assert prepared.target.kind == kind
+    assert abs(prepared.train.x.shape[1] - n_inputs) <= 3
+    text = " ".join(doubt.evidence for doubt in prepared.doubts)
     assert all(line in text for line in said)
-    assert len(problem.doubts) <= len(said) + 1
+    assert len(prepared.doubts) <= len(said) + 1

@@ -47,7 +47,7 @@ class Encoder(Protocol):
     def remarks(self, column: Series) -> list[str]:
         """Say what the training data did not have."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
 
 
@@ -56,7 +56,7 @@ class _Record:
 
     kind: ClassVar[str]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
         return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmlp.data.tables.encoders import NumberEncoder
-from jaxmlp.data.tables.parts import Parts
 from jaxmlp.data.tables.preprocessor import TablePreprocessor
+from jaxmlp.data.tables.row_split import RowSplit
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.target import Target
 from jaxmlp.data.tables.values import DataFrame, import_pandas, to_numbers
@@ -116,12 +116,12 @@ def _exact_sum(
     ]
 
 
-def repeated_rows(frame: DataFrame, parts: Parts) -> list[Doubt]:
+def repeated_rows(frame: DataFrame, parts: RowSplit) -> list[Doubt]:
     """Find test rows that are also training or validation rows, target included.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"a": [1, 1, 2], "y": [0, 0, 1]})
-    >>> repeated_rows(frame, Parts(np.array([0]), np.array([2]), np.array([1]), ""))[0].evidence
+    >>> repeated_rows(frame, RowSplit(np.array([0]), np.array([2]), np.array([1]), ""))[0].evidence
     '1 of 1 test rows are among those it learns from, too.'
     """
     hashes = import_pandas().util.hash_pandas_object(frame.astype(str), index=False).to_numpy()
@@ -156,10 +156,10 @@ def imbalance(target: Target) -> list[Doubt]:
     ]
 
 
-def time_order(columns: dict[str, Column], parts: Parts) -> list[Doubt]:
+def time_order(columns: dict[str, Column], parts: RowSplit) -> list[Doubt]:
     """Say so if the rows have dates but were split at random."""
     dates = [column.name for column in columns.values() if column.kind == "date"]
-    if not dates or not parts.said.startswith("at random"):
+    if not dates or not parts.reason.startswith("at random"):
         return []
     return [
         Doubt(

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +88,7 @@ class Schema(NamedTuple):
         return cls(read, target, task)
 
 
-def _read_column(name: str, value: Any) -> Column:
+def _read_column(name: str, value: object) -> Column:
     fields = {"kind": value} if isinstance(value, str) else value
     if not isinstance(fields, Mapping) or not all(isinstance(v, str) for v in fields.values()):
         raise ValueError(f"column {name!r} of the schema is {value!r}; give its kind.")
@@ -126,19 +126,15 @@ def read_schema(path: Path) -> Schema:
         raise ValueError(f"{path}: {error}") from error
 
 
-def with_kinds(schema: Schema, kinds: Mapping[str, Iterable[str]]) -> Schema:
+def with_kinds(schema: Schema, column_kinds: Mapping[str, str]) -> Schema:
     """Return a schema in which these columns have these kinds.
 
     Args:
         schema: to start from.
-        kinds: kind -> names of columns.
+        column_kinds: name of a column -> its kind.
 
-    >>> with_kinds(Schema(), {"drop": ["a"]}).columns["a"].kind
+    >>> with_kinds(Schema(), {"a": "drop"}).columns["a"].kind
     'drop'
     """
-    chosen = {
-        name: Column(name, kind, reason="as you said")
-        for kind, names in kinds.items()
-        for name in names
-    }
+    chosen = {name: Column(name, kind, reason="as you said") for name, kind in column_kinds.items()}
     return schema._replace(columns={**schema.columns, **chosen})

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxmlp.cli.problem import Problem
+from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
     Column,
-    Parts,
+    RowSplit,
     Schema,
     Target,
     infer_columns,
@@ -25,7 +25,7 @@ from jaxmlp.data.tables import (
 )
 from jaxmlp.data.tables.inference import NUMBERING, SHOWN_NAMES, unknown_column
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
-from jaxmlp.data.tables.values import shorten
+from jaxmlp.data.tables.values import DataFrame, shorten
 
 _SHOWN_COLUMNS = 60
 _LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
@@ -33,7 +33,19 @@ _LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "coun
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a user says about a table; names of several columns are separated by commas."""
+    """What a user says about a table.
+
+    Attributes:
+        target: name of the column to predict.
+        task: "classification" or "regression".
+        schema: file that says what the columns are.
+        group: column whose equal rows stay together.
+        time: column that orders the rows.
+        drop: names of columns to leave out, separated by commas.
+        category: names of columns that are categories, likewise.
+        number: names of columns that are numbers, likewise.
+        scaling: of numbers.
+    """
 
     target: str | None = None
     task: str | None = None
@@ -45,21 +57,34 @@ class TableOptions:
     number: str = ""
     scaling: str = "robust"
 
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        """The kind of each column that the user named."""
+        lists = {"drop": self.drop, "category": self.category, "number": self.number}
+        return {
+            name.strip(): kind
+            for kind, names in lists.items()
+            for name in names.split(",")
+            if name.strip()
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
-class TableProblem(Problem):
-    """A `Problem` made of a table, and what was understood.
+class PreparedTable(PreparedData):
+    """A `PreparedData` made of a table, and what was understood.
 
     Attributes:
+        preprocessing: from rows of the table to inputs.
         target: what is predicted.
         columns: what each column is.
-        parts: rows of each part.
+        split: the rows of each part.
         doubts: what may make the scores too good.
     """
 
+    preprocessing: TablePreprocessor
     target: Target
     columns: dict[str, Column]
-    parts: Parts
+    split: RowSplit
     doubts: tuple[Doubt, ...]
 
     @property
@@ -68,7 +93,7 @@ class TableProblem(Problem):
         return Schema(self.columns, self.target.name, self.target.task)
 
 
-def load_table_problem(path: str, options: TableOptions, seed: int) -> TableProblem:
+def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
     """Read a table, infer its columns, split its rows, and fit the encoding on the training part.
 
     Args:
@@ -77,36 +102,51 @@ def load_table_problem(path: str, options: TableOptions, seed: int) -> TableProb
         seed: of the split.
 
     Returns:
-        The problem.
+        The parts, and what was understood.
 
     Raises:
         FileNotFoundError: if there is no such file or schema.
         ValueError: if something in it makes learning impossible; the message says what.
     """
-    frame = read_table(path)
+    table = _understand(read_table(path), path, options, seed)
+    return _encode(table, path, options.scaling, seed)
+
+
+class _UnderstoodTable(NamedTuple):
+    """A table whose rows all have a target, and what its columns and rows are."""
+
+    frame: DataFrame
+    target: Target
+    columns: dict[str, Column]
+    split: RowSplit
+
+    @property
+    def features(self) -> DataFrame:
+        return self.frame.drop(columns=self.target.name)
+
+
+def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -> _UnderstoodTable:
     schema = Schema() if options.schema is None else read_schema(options.schema)
-    kinds = {kind: _listed(getattr(options, kind)) for kind in ("drop", "category", "number")}
-    schema = with_kinds(schema, kinds)
+    schema = with_kinds(schema, options.column_kinds)
     name = _target_name(frame, options.target or schema.target, path)
     target = read_target(frame[name], options.task or schema.task)
     frame = frame.iloc[target.rows].reset_index(drop=True)
     for special in (options.group, options.time):
         if special is not None and special not in frame.columns:
             raise unknown_column(special, frame)
-    features = frame.drop(columns=name)
-    columns = infer_columns(features, _without(schema.columns, name))
-    columns = _set_aside(columns, options)
-    parts = split_rows(
+    chosen = {key: column for key, column in schema.columns.items() if key != name}
+    columns = _set_aside(infer_columns(frame.drop(columns=name), chosen), options)
+    split = split_rows(
         target.y,
         stratify=target.class_names is not None,
         seed=seed,
         group=None if options.group is None else frame[options.group],
         time=None if options.time is None else frame[options.time],
     )
-    return _encode(path, options, frame, features, target, columns, parts, seed)
+    return _UnderstoodTable(frame, target, columns, split)
 
 
-def _target_name(frame: Any, name: str | None, path: str) -> str:
+def _target_name(frame: DataFrame, name: str | None, path: str) -> str:
     if name is None:
         names = frame.columns[:SHOWN_NAMES]
         raise ValueError(
@@ -120,14 +160,6 @@ def _target_name(frame: Any, name: str | None, path: str) -> str:
     return name
 
 
-def _listed(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
-
-
-def _without(columns: Any, name: str) -> dict[str, Column]:
-    return {key: column for key, column in columns.items() if key != name}
-
-
 def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, Column]:
     """Take the columns that split the rows out of the features."""
     columns = dict(columns)
@@ -138,21 +170,15 @@ def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, C
     return columns
 
 
-def _encode(
-    path: str,
-    options: TableOptions,
-    frame: Any,
-    features: Any,
-    target: Target,
-    columns: dict[str, Column],
-    parts: Parts,
-    seed: int,
-) -> TableProblem:
-    train_rows = features.iloc[parts.train]
-    preprocessor = TablePreprocessor.fit(train_rows, columns=columns, scaling=options.scaling)
+def _encode(table: _UnderstoodTable, path: str, scaling: str, seed: int) -> PreparedTable:
+    target, split = table.target, table.split
+    features = table.features
+    preprocessor = TablePreprocessor.fit(
+        features.iloc[split.train], columns=table.columns, scaling=scaling
+    )
     y, transform = target.y, None
     if target.kind == "amounts":
-        transform = Standardizer.fit(target.y[parts.train][:, None])
+        transform = Standardizer.fit(target.y[split.train][:, None])
         y = transform.transform(target.y[:, None])[:, 0]
     train, validation, test = (
         Dataset(
@@ -161,52 +187,47 @@ def _encode(
             preprocessor.feature_names,
             target.class_names,
         )
-        for rows in (parts.train, parts.validation, parts.test)
+        for rows in (split.train, split.validation, split.test)
     )
-    numbering = [column.name for column in columns.values() if column.reason == NUMBERING]
-    whole_rows = frame.drop(columns=numbering)
-    return TableProblem(
-        Path(path).name.split(".")[0],
-        train,
-        validation,
-        test,
-        preprocessor,
-        preprocessor.column_names,
-        _LOSSES[target.kind],
-        transform,
-        target.name,
+    return PreparedTable(
+        name=Path(path).name.split(".")[0],
+        train=train,
+        validation=validation,
+        test=test,
+        preprocessing=preprocessor,
+        feature_names=preprocessor.column_names,
+        loss=_LOSSES[target.kind],
+        target_transform=transform,
+        target_name=target.name,
         target=target,
-        columns=columns,
-        parts=parts,
-        doubts=_doubts(preprocessor, train_rows, whole_rows, target, columns, parts, seed),
+        columns=table.columns,
+        split=split,
+        doubts=_doubts(table, preprocessor, seed),
     )
 
 
 def _doubts(
-    preprocessor: TablePreprocessor,
-    train_rows: Any,
-    whole_rows: Any,
-    target: Target,
-    columns: dict[str, Column],
-    parts: Parts,
-    seed: int,
+    table: _UnderstoodTable, preprocessor: TablePreprocessor, seed: int
 ) -> tuple[Doubt, ...]:
-    y = target.y[parts.train]
+    target, train = table.target, table.split.train
+    numbering = [column.name for column in table.columns.values() if column.reason == NUMBERING]
     return (
-        *leaking_columns(preprocessor, train_rows, target, y, seed=seed),
-        *repeated_rows(whole_rows, parts),
+        *leaking_columns(
+            preprocessor, table.features.iloc[train], target, target.y[train], seed=seed
+        ),
+        *repeated_rows(table.frame.drop(columns=numbering), table.split),
         *imbalance(target),
-        *time_order(columns, parts),
+        *time_order(table.columns, table.split),
     )
 
 
-def show_table_problem(console: Console, problem: TableProblem) -> None:
+def show_table(console: Console, prepared: PreparedTable) -> None:
     """Print what was understood: a line for each column, the target, and the doubts."""
     table = Table(box=None, padding=(0, 2, 0, 0), title="columns", title_justify="left")
     for heading in ("column", "taken as", "what it holds", "inputs"):
         table.add_column(heading, justify="right" if heading == "inputs" else "left")
-    widths = {e.name: len(e.feature_names) for e in problem.preprocessing.encoders}
-    columns = list(problem.columns.values())
+    widths = {e.name: len(e.feature_names) for e in prepared.preprocessing.encoders}
+    columns = list(prepared.columns.values())
     for column in columns[:_SHOWN_COLUMNS]:
         style = "dim" if column.kind == "drop" else ""
         kind = "left out" if column.kind == "drop" else column.kind
@@ -215,7 +236,7 @@ def show_table_problem(console: Console, problem: TableProblem) -> None:
     console.print(table)
     if len(columns) > _SHOWN_COLUMNS:
         console.print(f"... and {len(columns) - _SHOWN_COLUMNS} more, in the run's schema.json")
-    target = problem.target
+    target = prepared.target
     console.print(Text.assemble("\ntarget ", (target.name, "bold"), f": {target.reason}"))
     if target.class_names is not None:
         counts = np.bincount(target.y, minlength=len(target.class_names))
@@ -224,8 +245,8 @@ def show_table_problem(console: Console, problem: TableProblem) -> None:
             for name, count in zip(target.class_names, counts, strict=True)
         ]
         console.print(Text(f"  {', '.join(shares[:10])}{', ...' if len(shares) > 10 else ''}"))
-    console.print(Text(f"split {problem.parts.said}"))
-    for doubt in problem.doubts:
+    console.print(Text(f"split {prepared.split.reason}"))
+    for doubt in prepared.doubts:
         console.print(Text.assemble((f"warning: {doubt.title}", "yellow")))
         console.print(Text(f"  {doubt.evidence} {doubt.remedy}"))
     console.print()

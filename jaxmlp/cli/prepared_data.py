@@ -3,10 +3,17 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.data import Dataset, Standardizer, load_digits, load_idx, train_test_split
+from jaxmlp.data import (
+    Dataset,
+    DataSplit,
+    Preprocessing,
+    Standardizer,
+    load_digits,
+    load_idx,
+    train_test_split,
+)
 
 DATA_SETS = ("digits", "mnist", "fashion-mnist")
 TEST_SHARE = 0.2  # of digits, which come as one set
@@ -14,7 +21,7 @@ VALIDATION_SHARE = 0.1  # of what is not test data
 
 
 @dataclass(frozen=True)
-class Problem:
+class PreparedData:
     """Three parts of a data set as the network takes them, and what new data need.
 
     Attributes:
@@ -33,14 +40,14 @@ class Problem:
     train: Dataset
     validation: Dataset
     test: Dataset
-    preprocessing: Any
+    preprocessing: Preprocessing
     feature_names: tuple[str, ...]
     loss: str = "softmax_cross_entropy"
     target_transform: Standardizer | None = None
     target_name: str = "class"
 
 
-def load_problem(name: str, data_dir: Path | None, seed: int) -> Problem:
+def load_data_set(name: str, data_dir: Path | None, seed: int) -> PreparedData:
     """Load a data set by name and split it: stratified, by seed.
 
     Args:
@@ -55,16 +62,14 @@ def load_problem(name: str, data_dir: Path | None, seed: int) -> Problem:
         ValueError: for an unknown name, or a missing folder.
         FileNotFoundError: for missing files.
     """
-    train, validation, test = load_parts(name, data_dir, seed)
-    standardizer = Standardizer.fit(train.x, per_feature=False)
-    train, validation, test = (
-        part._replace(x=standardizer.transform(part.x)) for part in (train, validation, test)
-    )
-    return Problem(name, train, validation, test, standardizer, train.feature_names)
+    parts = load_parts(name, data_dir, seed)
+    standardizer = Standardizer.fit(parts.train.x, per_feature=False)
+    train, validation, test = (part._replace(x=standardizer.transform(part.x)) for part in parts)
+    return PreparedData(name, train, validation, test, standardizer, train.feature_names)
 
 
-def load_parts(name: str, data_dir: Path | None, seed: int) -> tuple[Dataset, Dataset, Dataset]:
-    """Load a data set by name and split it, as `load_problem` does, but leave it as it is.
+def load_parts(name: str, data_dir: Path | None, seed: int) -> DataSplit:
+    """Load a data set by name and split it, as `load_data_set` does, but leave it as it is.
 
     Raises:
         ValueError: for an unknown name, or a missing folder.
@@ -77,7 +82,7 @@ def load_parts(name: str, data_dir: Path | None, seed: int) -> tuple[Dataset, Da
     else:
         rest, test = load_idx(find_data_dir(name, data_dir), name)
     train, validation = train_test_split(rest, VALIDATION_SHARE, seed=seed)
-    return train, validation, test
+    return DataSplit(train, validation, test)
 
 
 def find_data_dir(name: str, data_dir: Path | None) -> Path:

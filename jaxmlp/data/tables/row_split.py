@@ -12,13 +12,20 @@ _TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.15  # of all rows; of the rows that are 
 _MIN_ROWS = 10
 
 
-class Parts(NamedTuple):
-    """Indices of the rows of each part, and how they were chosen, in words."""
+class RowSplit(NamedTuple):
+    """Numbers of the rows of each part.
+
+    Attributes:
+        train: rows that the network learns from, (rows,).
+        validation: rows that decide when to stop.
+        test: rows that the scores are measured on.
+        reason: how the rows were chosen, for people.
+    """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    said: str
+    reason: str
 
 
 def split_rows(
@@ -30,7 +37,7 @@ def split_rows(
     time: Series | None = None,
     test_share: float = _TEST_SHARE,
     validation_share: float = _VALIDATION_SHARE,
-) -> Parts:
+) -> RowSplit:
     """Split rows into training, validation and test.
 
     Args:
@@ -69,7 +76,7 @@ def split_rows(
     rows = np.arange(len(y))
     rest, test = _halves(rows, y, stratify, test_share, seed)
     train, validation = _halves(rest, y, stratify, validation_share, seed)
-    return Parts(train, validation, test, "at random" + ", by class" * stratify)
+    return RowSplit(train, validation, test, "at random" + ", by class" * stratify)
 
 
 def _halves(
@@ -83,7 +90,7 @@ def _halves(
     return split_at_random(rows, size, seed, y[rows] if stratify else None)
 
 
-def _by_group(words: Words, name: str, seed: int, test: float, validation: float) -> Parts:
+def _by_group(words: Words, name: str, seed: int, test: float, validation: float) -> RowSplit:
     """Draw groups until their rows reach each share; a row without a group is one of its own."""
     codes = words.codes.copy()
     alone = codes < 0
@@ -102,12 +109,12 @@ def _by_group(words: Words, name: str, seed: int, test: float, validation: float
     n_both = int(np.clip(1 + np.searchsorted(ends, wanted), n_test + 1, len(groups) - 1))
     part = np.zeros(len(groups), int)
     part[order[n_test:n_both]], part[order[:n_test]] = 1, 2
-    said = f"by {name}: {len(groups):,} groups, each in one part"
+    reason = f"by {name}: {len(groups):,} groups, each in one part"
     train, middle, last = (np.flatnonzero(part[inverse] == k) for k in range(3))
-    return Parts(train, middle, last, said)
+    return RowSplit(train, middle, last, reason)
 
 
-def _by_time(column: Series, test: float, validation: float) -> Parts:
+def _by_time(column: Series, test: float, validation: float) -> RowSplit:
     kind = infer_column(column)
     times = to_days(column, kind.style) if kind.kind == "date" else to_numbers(column)
     if np.isnan(times).any():
@@ -125,8 +132,8 @@ def _by_time(column: Series, test: float, validation: float) -> Parts:
             f"the time {column.name!r} has {len(np.unique(times))} different values, too few to "
             "split by."
         )
-    said = f"by time: {column.name} up to a point trains, what follows validates and tests"
-    return Parts(order[:middle], order[middle:first], order[first:], said)
+    reason = f"by time: {column.name} up to a point trains, what follows validates and tests"
+    return RowSplit(order[:middle], order[middle:first], order[first:], reason)
 
 
 def _cut(moments: np.ndarray, place: int) -> int:
