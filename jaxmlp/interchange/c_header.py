@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmlp.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
-from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
+from jaxmlp.interchange.export_plan import ACTIVATION_NUMBERS, Plan, Scaling, plan_of
 from jaxmlp.models.model import NetworkLike, as_model
 
 # Body of `static inline float <name>_<activation>(float z)`.
@@ -197,15 +196,13 @@ def _source(plan: Plan, rows: ExampleRows, name: str, file: str) -> str:
     names = {"name": name, "NAME": name.upper()}
     widest = max(plan.sizes[1 if plan.inputs is None else 0 : -1], default=0)
     label_usage = f" *     puts({name}_class({name}_label(x)));\n" if plan.decision else ""
-    what_is = {"softmax": "probabilities", "sigmoid": "probabilities", "exp": "rates"}
-    what = what_is.get(plan.link, "predicted values")
     return _TEMPLATE.format(
         **names,
         sizes="-".join(str(size) for size in plan.sizes),
         file=file,
         constant_bytes=4 * _count(plan),
         stack_bytes=2 * 4 * widest,
-        what=what,
+        what=plan.meaning,
         label_usage=label_usage,
         n_in=plan.sizes[0],
         n_out=plan.sizes[-1],
@@ -269,19 +266,11 @@ def _activations(plan: Plan, name: str) -> str:
     wanted = {step.activation for step in plan.steps}
     wanted |= {"sigmoid"} if plan.link == "sigmoid" else set()
     wanted |= {_CALLED[activation] for activation in wanted & set(_CALLED)}
-    numbers = {
-        "slope": LEAKY_SLOPE,
-        "selu_scale": SELU_SCALE,
-        "selu_alpha": SELU_ALPHA,
-        "gelu_factor": np.sqrt(8 / np.pi),
-        "gelu_cubic": GELU_CUBIC,
-        "minus_root_half": -np.sqrt(0.5),
-    }
-    constants = {key: _float(value) for key, value in numbers.items()}
+    numbers = {key: _float(value) for key, value in ACTIVATION_NUMBERS.items()}
     source = ""
     for activation, body in _ACTIVATION_CODE.items():
         if activation in wanted:
-            code = body.format(name=name, **constants)
+            code = body.format(name=name, **numbers)
             source += f"static inline float {name}_{activation}(float z)\n{{\n    {code}\n}}\n\n"
     return source
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS, identity
+from jaxmlp.checks import import_optional
 from jaxmlp.config import ActivationLike
 from jaxmlp.interchange.export_plan import plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble, known_activation
@@ -130,14 +131,7 @@ def to_equinox(model: NetworkLike) -> "equinox.nn.MLP | equinox.nn.Sequential":
 
 
 def _equinox() -> Any:
-    try:
-        import equinox
-    except ImportError as error:
-        raise ImportError(
-            "this needs equinox, which is not installed. Install it with: "
-            "pip install 'jaxmlp[interop]'"
-        ) from error
-    return equinox
+    return import_optional("equinox", "this needs equinox", "jaxmlp[interop]")
 
 
 def _unstack(mlp: "equinox.nn.MLP") -> list["equinox.nn.Linear"]:

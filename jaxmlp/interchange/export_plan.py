@@ -1,12 +1,13 @@
 """What an export computes, in numpy arrays: preprocessing, layers with batch norm folded, link."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxmlp.activations import ACTIVATIONS
+from jaxmlp.activations import ACTIVATIONS, GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.data import Preprocessing, Standardizer
 from jaxmlp.interchange.foreign import Dense, Norm, fold_after, known_activation
 from jaxmlp.losses import get_loss
@@ -21,6 +22,23 @@ _LINKS: dict[Callable[..., jax.Array], str] = {
     sigmoid_link: "sigmoid",
     exp_link: "exp",
 }
+
+_MEANINGS = {
+    "identity": "predicted values",
+    "softmax": "probabilities of the classes",
+    "sigmoid": "probabilities",
+    "exp": "rates",
+}
+
+ACTIVATION_NUMBERS = {
+    "slope": LEAKY_SLOPE,
+    "selu_scale": SELU_SCALE,
+    "selu_alpha": SELU_ALPHA,
+    "gelu_factor": math.sqrt(8 / math.pi),
+    "gelu_cubic": GELU_CUBIC,
+    "minus_root_half": -math.sqrt(0.5),
+}
+"""The constants in the formulas of activations, for exports that spell these out."""
 
 
 class _Step(NamedTuple):
@@ -66,6 +84,11 @@ class Plan(NamedTuple):
     def sizes(self) -> tuple[int, ...]:
         """Units of every layer, input and output included."""
         return (self.steps[0].W.shape[0], *(step.W.shape[1] for step in self.steps))
+
+    @property
+    def meaning(self) -> str:
+        """What the predictions are, in words."""
+        return _MEANINGS[self.link]
 
     @property
     def decision(self) -> str | None:

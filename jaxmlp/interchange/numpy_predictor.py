@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxmlp.activations import GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
-from jaxmlp.interchange.export_plan import Plan, plan_of
+from jaxmlp.interchange.export_plan import ACTIVATION_NUMBERS, Plan, plan_of
 from jaxmlp.models.model import NetworkLike, as_model
 
 # Source of each function that a predictor may need; others that it calls come before it.
@@ -46,14 +45,6 @@ _FUNCTIONS = {
     ),
     "exp": ((), "return np.exp(z)"),
 }
-_CONSTANTS = {
-    "slope": repr(LEAKY_SLOPE),
-    "selu_scale": repr(SELU_SCALE),
-    "selu_alpha": repr(SELU_ALPHA),
-    "gelu_factor": repr(float(np.sqrt(8 / np.pi))),
-    "gelu_cubic": repr(GELU_CUBIC),
-}
-
 _TEMPLATE = '''\
 """{title}
 
@@ -207,8 +198,6 @@ def _literal(names: tuple[str, ...] | None) -> str:
 
 
 def _code(plan: Plan) -> dict[str, str]:
-    links = {"softmax": "Probabilities of the classes", "sigmoid": "Probabilities"}
-    what = links.get(plan.link, "Rates" if plan.link == "exp" else "Predicted values")
     predicted = "logits(x)" if plan.link == "identity" else f"{plan.link}(logits(x))"
     if plan.targets is not None:
         predicted = f"{predicted} * TARGET_SCALE + TARGET_CENTER"
@@ -235,7 +224,7 @@ def _code(plan: Plan) -> dict[str, str]:
         "functions": functions,
         "math": "import math\n" if "math." in functions else "",
         "preparation": prepared,
-        "predict_doc": f"{what}, (rows, {plan.sizes[-1]}).",
+        "predict_doc": f"{plan.meaning.capitalize()}, (rows, {plan.sizes[-1]}).",
         "predict_code": predicted,
         "label": label if labels else "",
         "label_import": ", predict_label" if labels else "",
@@ -251,7 +240,7 @@ def _functions(plan: Plan) -> str:
     source = ""
     for name, (_, body) in _FUNCTIONS.items():
         if name in wanted:
-            indented = textwrap.indent(body.format(**_CONSTANTS), "    ")
+            indented = textwrap.indent(body.format(**ACTIVATION_NUMBERS), "    ")
             source += f"def {name}(z):\n{indented}\n\n\n"
     return source + "def identity(z):\n    return z\n\n\n"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import jaxmlp.activations as ours
+from jaxmlp.checks import import_optional
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.export_plan import Plan, plan_of
 from jaxmlp.models.model import NetworkLike, as_model
@@ -25,10 +26,8 @@ class _Graph:
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         """Start empty; `number` makes constants of this dtype."""
-        import onnx
-
-        self.helper, self.numpy_helper = onnx.helper, onnx.numpy_helper
-        self.types = onnx.TensorProto
+        self.onnx = import_optional("onnx", "this needs onnx", "jaxmlp[interop]")
+        self.types = self.onnx.TensorProto
         self.dtype = dtype
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
@@ -36,7 +35,7 @@ class _Graph:
     def __call__(self, op: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         """Add a node; its value has this name, or that of its operation with a number."""
         name = name or f"{op}_{len(self.nodes)}"
-        self.nodes.append(self.helper.make_node(op, inputs, [name], name=name, **attributes))
+        self.nodes.append(self.onnx.helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, name: str, value: np.ndarray) -> str:
@@ -76,13 +75,6 @@ def to_onnx(model: NetworkLike, path: str | Path | None = None) -> "onnx.ModelPr
     Reference: https://onnx.ai/onnx/operators (opset 17).
     """
     model = as_model(model)
-    try:
-        import onnx
-    except ImportError as error:
-        raise ImportError(
-            "this needs onnx, which is not installed. Install it with: "
-            "pip install 'jaxmlp[interop]'"
-        ) from error
     plan = plan_of(model)
     if plan.dtype == np.float64 and any(step.activation == "gelu_exact" for step in plan.steps):
         raise ValueError(
@@ -92,7 +84,7 @@ def to_onnx(model: NetworkLike, path: str | Path | None = None) -> "onnx.ModelPr
     graph = _Graph(plan.dtype)
     outputs = _network(graph, plan)
     proto = _finish(graph, plan, outputs)
-    onnx.checker.check_model(proto, full_check=True)
+    graph.onnx.checker.check_model(proto, full_check=True)
     if path is not None:
         write_atomically(path, proto.SerializeToString(deterministic=True))
     return proto
@@ -144,15 +136,15 @@ def _first_column(graph: _Graph, logits: str) -> str:
 
 
 def _type(graph: _Graph) -> int:
-    return graph.types.DOUBLE if graph.dtype == np.float64 else graph.types.FLOAT
+    return int(graph.types.DOUBLE if graph.dtype == np.float64 else graph.types.FLOAT)
 
 
 def _finish(graph: _Graph, plan: Plan, outputs: Sequence[tuple[str, int]]) -> "onnx.ModelProto":
     """Wrap nodes, constants, inputs and outputs into a model."""
-    helper, types = graph.helper, graph.types
+    helper, types = graph.onnx.helper, graph.types
     used = {name for node in graph.nodes for name in node.input}
     constants = [
-        graph.numpy_helper.from_array(value, name)
+        graph.onnx.numpy_helper.from_array(value, name)
         for name, value in graph.constants.items()
         if name in used
     ]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmlp.checks import unknown_name
+from jaxmlp.checks import import_optional, unknown_name
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble
 from jaxmlp.models.model import Model, NetworkLike, as_model
@@ -101,7 +101,8 @@ def to_sklearn(model: NetworkLike) -> "MLPClassifier | MLPRegressor | Pipeline":
 
     Args:
         model: of the activations that scikit-learn has (identity, sigmoid, tanh, relu), one for all
-            hidden layers.
+            hidden layers; its loss says whether it classifies, so an estimator of two classes
+            comes back from `model_from_sklearn` only (`from_sklearn` returns no loss).
 
     Returns:
         An MLPClassifier (softmax or sigmoid link) or MLPRegressor (identity or exp link), which can
@@ -126,33 +127,24 @@ def to_sklearn(model: NetworkLike) -> "MLPClassifier | MLPRegressor | Pipeline":
         classifier asks for probability > 1/2 in the binary case, the same as the larger logit.
     """
     model = as_model(model)
-    try:
-        from sklearn.neural_network import MLPClassifier, MLPRegressor
-        from sklearn.pipeline import make_pipeline
-    except ImportError as error:
-        raise ImportError(
-            "this needs scikit-learn, which is not installed. Install it with: "
-            "pip install 'jaxmlp[sklearn]'"
-        ) from error
+    sklearn = import_optional(
+        "sklearn.neural_network", "this needs scikit-learn", "jaxmlp[sklearn]"
+    )
     plan = plan_of(model)
     weights = _output_weights(plan)
-    options = {
-        "hidden_layer_sizes": plan.sizes[1:-1],
-        "activation": _one_activation(plan),
-    }
+    options = {"hidden_layer_sizes": plan.sizes[1:-1], "activation": _one_activation(plan)}
     if plan.link in ("softmax", "sigmoid"):
-        estimator = MLPClassifier(**options)
+        estimator = sklearn.MLPClassifier(**options)
         _set_classes(estimator, plan)
     else:
-        loss = "poisson" if plan.link == "exp" else "squared_error"
-        estimator = (
-            MLPRegressor(**options)
-            if loss == "squared_error"
-            else MLPRegressor(loss=loss, **options)
-        )
+        if plan.link == "exp":
+            options["loss"] = "poisson"  # an option since scikit-learn 1.7
+        estimator = sklearn.MLPRegressor(**options)
     _set_weights(estimator, weights, model)
     if plan.inputs is None:
         return estimator
+    from sklearn.pipeline import make_pipeline
+
     return make_pipeline(_scaler(plan.inputs, model), estimator)
 
 

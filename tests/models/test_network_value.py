@@ -27,6 +27,7 @@ from jaxmlp.models import (
     as_model,
     as_network,
     attach_head,
+    calibrate,
     detach_head,
     infer,
     insert,
@@ -84,6 +85,12 @@ def test_every_form_goes_everywhere(values, form, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, whole.params, network.params)
     assert truncate(value).config.layer_sizes == (4, 6, 6)
     np.testing.assert_array_equal(to_torch(value)["0.weight"], np.asarray(network.params[0].W).T)
+    y = logits.argmax(axis=1)
+    y[::4] = (y[::4] + 1) % 3  # some answers wrong: a temperature suits them
+    calibrated, temperature = calibrate(value, X, y)
+    np.testing.assert_allclose(infer(calibrated, X, output="logits") * temperature, logits, 1e-5)
+    tuned = finetune(value, (X, Y), mode="features", key=KEY, epochs=1)
+    np.testing.assert_array_equal(tuned.network.params[0].W, network.params[0].W)
 
 
 def test_a_result_knows_its_loss(tmp_path):
