@@ -12,16 +12,28 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 # Compiling is most of what tests do: the next run finds the programs of this one. Each worker has a
 # folder of its own, for a program is not written in one piece.
+PROGRAMS = Path(__file__).parent.parent / ".pytest_cache" / "programs"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    programs = Path(__file__).parent.parent / ".pytest_cache" / "programs" / worker
-    jax.config.update("jax_compilation_cache_dir", str(programs))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_compilation_cache_dir", str(PROGRAMS / (WORKER or "alone")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 TESTS_BETWEEN_LOOKS = 25
 MOST_MAPS = 20_000
 MAPS = Path("/proc/self/maps")
 _ended = 0
+
+
+def pytest_sessionstart() -> None:
+    """Give every worker the programs of all before the first starts: tests change places."""
+    if WORKER is not None or not PROGRAMS.exists():
+        return
+    folders = [folder for folder in PROGRAMS.iterdir() if folder.is_dir()]
+    programs = {program.name: program for folder in folders for program in folder.iterdir()}
+    for folder in folders:
+        for name in programs.keys() - set(os.listdir(folder)):
+            os.link(programs[name], folder / name)
 
 
 @pytest.hookimpl(wrapper=True)
