@@ -7,7 +7,7 @@ import numpy as np
 from jaxmlp.config import MLPConfig
 from jaxmlp.estimators.callbacks import EpochReports
 from jaxmlp.estimators.rows import Rows
-from jaxmlp.losses import Loss
+from jaxmlp.losses import Loss, check_loss_options
 from jaxmlp.training import Program
 from jaxmlp.types import Params, State
 
@@ -57,8 +57,7 @@ class FitJob(NamedTuple):
     @property
     def options(self) -> dict[str, float]:
         """Numbers of the loss."""
-        given = dict(self.estimator._loss_options())
-        return {**dict(self.loss.options), **given}
+        return check_loss_options(self.loss, self.estimator._loss_options())
 
 
 class FitOutcome(NamedTuple):

@@ -5,6 +5,7 @@ dl/do, neither averaged nor weighted: network.py does that once. Logits are cast
 least; targets follow them.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxmlp.checks import unknown_name
@@ -24,13 +25,16 @@ from jaxmlp.losses.regression import (
     squared_error,
 )
 from jaxmlp.losses.targets import (
+    OPTION_RANGES,
     VALUE_CHECKS,
     check_finite,
+    check_range,
     check_target_shape,
     numeric_targets,
 )
+from jaxmlp.types import ScalarLike
 
-__all__ = ["LOSSES", "Loss", "check_target_values", "get_loss"]
+__all__ = ["LOSSES", "Loss", "check_loss_options", "check_target_values", "get_loss"]
 
 _SMOOTHING = (("label_smoothing", 0.0),)
 
@@ -93,6 +97,42 @@ def get_loss(loss: str | Loss) -> Loss:
     if loss not in LOSSES:
         raise unknown_name("loss", loss, LOSSES)
     return LOSSES[loss]
+
+
+def check_loss_options(
+    loss: Loss, options: Mapping[str, ScalarLike] | None
+) -> dict[str, ScalarLike]:
+    """Return all options of a loss, the given and the default ones, if they have a meaning for it.
+
+    Args:
+        loss: the loss.
+        options: numbers by name, or None.
+
+    Returns:
+        Each option's value, in the loss's order.
+
+    Raises:
+        ValueError: for an unknown name, or a number outside the option's range; compiled code,
+            for which options are arrays, could not say so.
+        TypeError: for what is no number.
+
+    Example:
+        >>> check_loss_options(get_loss("huber"), None)
+        {'delta': 1.0}
+        >>> check_loss_options(get_loss("huber"), {"delta": -1})
+        Traceback (most recent call last):
+            ...
+        ValueError: delta is -1, but must lie in (0, inf).
+    """
+    complete: dict[str, ScalarLike] = dict(loss.options)
+    for name, value in (options or {}).items():
+        if name not in complete:
+            known = list(complete) or ["none"]
+            raise unknown_name(f"option of the loss {loss.name!r}:", name, known)
+        if loss.name in LOSSES and name in OPTION_RANGES:
+            check_range(name, value)
+        complete[name] = value
+    return complete
 
 
 def check_target_values(loss: str | Loss, n_out: int, targets: Any) -> None:

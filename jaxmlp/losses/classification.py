@@ -47,7 +47,7 @@ def softmax_cross_entropy(
     Reference: Bridle, 1990; Szegedy et al., 2016 (label smoothing).
     """
     o, q = class_targets("softmax_cross_entropy", logits, targets)
-    e = check_option("label_smoothing", label_smoothing, o.dtype, at_least=0.0, below=1.0)
+    e = check_option("label_smoothing", label_smoothing, o.dtype)
     mass = jnp.sum(q, axis=1, keepdims=True)
     q = (1 - e) * q + e / o.shape[1] * mass
     log_p = _log_softmax(o)
@@ -82,7 +82,7 @@ def sigmoid_binary_cross_entropy(
     Reference: Cox, 1958 (logistic regression).
     """
     o, y = real_targets("sigmoid_binary_cross_entropy", logits, targets)
-    e = check_option("label_smoothing", label_smoothing, o.dtype, at_least=0.0, below=1.0)
+    e = check_option("label_smoothing", label_smoothing, o.dtype)
     y = (1 - e) * y + 0.5 * e
     odds = jnp.exp(jnp.where(o > 0, -o, o))  # exp(-|o|), with a derivative at 0
     s = odds / (1 + odds)

@@ -90,7 +90,7 @@ def huber(logits: Logits, targets: Targets, *, delta: ScalarLike = 1.0) -> Value
     Reference: Huber, 1964.
     """
     o, y = real_targets("huber", logits, targets)
-    delta = check_option("delta", delta, o.dtype, above=0.0)
+    delta = check_option("delta", delta, o.dtype)
     r = o - y
     c = jnp.clip(r, -delta, delta)
     return jnp.sum(c * (r - 0.5 * c), axis=1), c
@@ -126,7 +126,7 @@ def quantile(logits: Logits, targets: Targets, *, quantile: ScalarLike = 0.5) ->
     Reference: Koenker & Bassett, 1978 (the pinball loss).
     """
     o, y = real_targets("quantile", logits, targets)
-    q = check_option("quantile", quantile, o.dtype, above=0.0, below=1.0)
+    q = check_option("quantile", quantile, o.dtype)
     r = o - y
     slope = 0.5 * jnp.sign(r) + (0.5 - q)
     return jnp.sum(slope * r, axis=1), slope

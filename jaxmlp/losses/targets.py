@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -38,15 +39,43 @@ def class_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) 
     return o, y.astype(o.dtype)
 
 
-def check_option(
-    name: str,
-    value: ScalarLike,
-    dtype: Any,
-    *,
-    above: float = -math.inf,
-    at_least: float = -math.inf,
-    below: float = math.inf,
-) -> Float[Array, ""]:
+@dataclass(frozen=True)
+class Range:
+    """Numbers x with low < x < high, or low <= x < high."""
+
+    low: float
+    high: float = math.inf
+    with_low: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        """Whether a number lies in the range."""
+        above = self.low <= number if self.with_low else self.low < number
+        return above and number < self.high
+
+    def __str__(self) -> str:
+        """Write the range as in mathematics."""
+        return f"{'[' if self.with_low else '('}{self.low:g}, {self.high:g})"
+
+
+OPTION_RANGES = {
+    "label_smoothing": Range(0.0, 1.0, with_low=True),
+    "delta": Range(0.0),
+    "quantile": Range(0.0, 1.0),
+}
+"""Where each option of the built-in losses has a meaning."""
+
+
+def check_range(name: str, value: Any) -> None:
+    """Refuse an option's value outside its range."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is {value!r:.60}, but must be a number.") from error
+    if number not in OPTION_RANGES[name]:
+        raise ValueError(f"{name} is {number:g}, but must lie in {OPTION_RANGES[name]}.")
+
+
+def check_option(name: str, value: ScalarLike, dtype: Any) -> Float[Array, ""]:
     """Cast an option to the logits' dtype; check its range unless it is traced."""
     if jnp.shape(value) != ():
         raise ValueError(
@@ -54,13 +83,7 @@ def check_option(
             "jax.vmap maps over several."
         )
     if not isinstance(value, jax.core.Tracer):
-        try:
-            number = float(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name} is {value!r:.60}, but must be a number.") from error
-        if not (at_least <= number < below and above < number):
-            low = f"({above:g}" if above > at_least else f"[{at_least:g}"
-            raise ValueError(f"{name} is {number:g}, but must lie in {low}, {below:g}).")
+        check_range(name, value)
     return as_array(name, value).astype(dtype)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxmlp.blocks import BLOCK_ROWS, block_size, row_blocks
 from jaxmlp.config import MLPConfig
-from jaxmlp.losses import Loss, get_loss
+from jaxmlp.losses import Loss, check_loss_options, get_loss
 from jaxmlp.network import predict
 from jaxmlp.training.data import TrainData, capacity, prepare_data, take_batch
 from jaxmlp.training.metrics import (
@@ -63,7 +63,7 @@ def evaluate(
     """
     loss = get_loss(loss)
     ready = prepare_data(config, loss, data, sample_weight)
-    options = {**dict(loss.options), **(loss_options or {})}
+    options = check_loss_options(loss, loss_options)
     arrays = (ready.x, ready.y, ready.weight)
     sums: Any = None
     for (x, y, weight), n_real in row_blocks(arrays, size=block_size(len(ready.x))):

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxmlp.checks import check_frozen, unknown_name
 from jaxmlp.config import MLPConfig
-from jaxmlp.losses import Loss, get_loss
+from jaxmlp.losses import Loss, check_loss_options, get_loss
 from jaxmlp.training.data import TrainData, all_positive, pad_data, prepare_data
 from jaxmlp.training.program import Program, Settings
 from jaxmlp.training.stopping import EarlyStopping, best_metric
@@ -228,12 +228,7 @@ def prepare_settings(
     loss_options: Mapping[str, ScalarLike] | None = None,
 ) -> Settings:
     """Check the numbers of a run and bring each into one type, so that none recompiles."""
-    options = dict(loss.options)
-    for name, value in dict(loss_options or {}).items():
-        if name not in options:
-            known = list(options) or ["none"]
-            raise unknown_name(f"option of the loss {loss.name!r}:", name, known)
-        options[name] = value
+    options = check_loss_options(loss, loss_options)
     return Settings(
         key,
         _number("l2", l2, "0, or a small positive number such as 1e-4", low=0.0),
