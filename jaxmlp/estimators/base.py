@@ -37,6 +37,7 @@ from jaxmlp.estimators.weights import (
 )
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.models import Model
+from jaxmlp.training.data import in_scale
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -55,6 +56,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """The common part of MLPClassifier and MLPRegressor; not to be used directly."""
 
     _task: str
+    _dtype: str  # of weights and arithmetic, found by fit
     _parameter_constraints: dict[str, list[Any]] = options.CONSTRAINTS
 
     @abstractmethod
@@ -88,7 +90,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             validate_data(self, X, skip_check_array=True, reset=reset)
             if reset:
                 self.preprocessing_ = TablePreprocessor.fit(X)
-            return self.preprocessing_.transform(X).astype(self.dtype)
+            return self.preprocessing_.transform(X).astype(self._dtype)
         X = validate_data(
             self,
             X,
@@ -102,7 +104,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """Make X dense, in the network's dtype; what is too large for it becomes infinite."""
         dense = X.toarray() if hasattr(X, "toarray") else X
         with np.errstate(over="ignore"):
-            return dense.astype(self.dtype, copy=False)
+            return dense.astype(self._dtype, copy=False)
 
     def _read(self, X: Any, y: Any, sample_weight: Any, first: bool, training: bool) -> Rows:
         if self.preprocessing == "auto":
@@ -122,9 +124,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         weight = self._weigh(y, sample_weight) if training else sample_weight
-        if weight is not None and not weight.sum() > 0:
+        if weight is None:
+            return Rows(X, encoded)
+        if not weight.sum() > 0:
             raise ValueError("the weights of all rows are 0; give at least one row a weight.")
-        return Rows(X, encoded, None if weight is None else weight.astype(self.dtype))
+        return Rows(X, encoded, in_scale(weight).astype(self._dtype))
 
     @abstractmethod
     def _check_targets(self, y: Any) -> np.ndarray:
@@ -164,17 +168,49 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
+        for name, part in (("training", training), ("validation", validation)):
+            if part.weight is not None and not part.weight.any():
+                raise ValueError(
+                    f"the weights of all {name} rows are 0 after the split; pass X_val and y_val, "
+                    "or leave rows of weight 0 out."
+                )
         return _FitData(training, validation)
 
     # Training -----------------------------------------------------------------------------------
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, **how: Any) -> Any:
         """Train; `how` are the keywords of `_prepare`."""
-        with self._arithmetic():
-            job = self._prepare(X, y, sample_weight, **how)
-            job = job._replace(reports=EpochReports(self, X, y, sample_weight))
-            self._remember(job, train(job))
+        with self._unless_it_fails():
+            if self._begins(how.get("incremental", False)):
+                self._dtype = self._find_dtype(X)
+            with self._arithmetic():
+                job = self._prepare(X, y, sample_weight, **how)
+                job = job._replace(reports=EpochReports(self, X, y, sample_weight))
+                self._remember(job, train(job))
         return self
+
+    def _begins(self, incremental: bool) -> bool:
+        """Whether training starts from fresh weights."""
+        return not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+
+    def _find_dtype(self, X: Any) -> str:
+        """Return what `dtype` asks for; None asks for that of X, in which lists are float64."""
+        if self.dtype is not None:
+            return str(self.dtype)
+        columns = getattr(X, "dtypes", None)  # of a DataFrame
+        dtypes = [getattr(X, "dtype", None)] if columns is None else list(columns)
+        narrow = all(dtype in (np.float16, np.float32) for dtype in dtypes)
+        return "float32" if narrow else "float64"
+
+    @contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        """Change the estimator only if what is done in this context succeeds."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
 
     def _prepare(
         self,
@@ -191,12 +227,16 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self._validate_params()
         if incremental and self.n_ensemble > 1:
             raise ValueError("partial_fit trains one network; set n_ensemble=1.")
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        first = self._begins(incremental)
         data = self._read_all(X, y, sample_weight, first, incremental, validation)
         config = options.make_config(self, data.rows.x.shape[1], self.n_outputs_)
+        if not first:
+            self._check_goes_on(config)
         starts = self._starts(config, first, initial)
         if first:
             self._forget(config)
+        if self.solver != "lbfgs" and (first or not hasattr(self, "loss_curve_")):
+            self._forget_curves()
         self._config = config
         data = data._replace(rows=data.rows._replace(places=places))
         if self.early_stopping and data.validation is None and self.solver != "lbfgs":
@@ -217,9 +257,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """Compute in `dtype` on `device`."""
+        """Compute in the network's dtype on `device`."""
         device = options.find_device(self.device)
-        with jax.enable_x64(str(self.dtype) == "float64"), jax.default_device(device):
+        with jax.enable_x64(self._dtype == "float64"), jax.default_device(device):
             yield
 
     def _forget(self, config: MLPConfig) -> None:
@@ -227,16 +267,35 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(config.layer_sizes)
         self.out_activation_ = _OUT_ACTIVATIONS.get(get_loss(self._find_loss()).name, "custom")
-        for name in ("coefs_", "intercepts_", "batch_norm_", "_optimizer", "history_"):
+        for name in _LEARNT:
             self.__dict__.pop(name, None)
-        if self.solver == "lbfgs":
-            return
+
+    def _forget_curves(self) -> None:
+        """Have no epoch recorded."""
         self.loss_curve_: list[float] = []
         self._no_improvement_count = 0
         self.validation_scores_: list[float] | None = [] if self.early_stopping else None
         self.validation_loss_curve_: list[float] | None = None
         self.best_validation_score_ = -np.inf if self.early_stopping else None
         self.best_loss_ = None if self.early_stopping else np.inf
+
+    def _check_goes_on(self, config: MLPConfig) -> None:
+        """Refuse to go on from the weights of another network."""
+        known, n_members = self._config, 1 if self.coefs_[0].ndim == 2 else len(self.coefs_[0])
+        changes = [
+            f"{name} was {before}, is {now}"
+            for name, before, now in (
+                ("the network's sizes", known.layer_sizes, config.layer_sizes),
+                ("batch_norm", known.normalized, config.normalized),
+                ("n_ensemble", n_members, self.n_ensemble),
+            )
+            if before != now
+        ]
+        if changes:
+            raise ValueError(
+                "warm_start and partial_fit go on from the weights there are, but "
+                f"{' and '.join(changes)}. Set warm_start=False to begin anew."
+            )
 
     def _starts(self, config: MLPConfig, first: bool, initial: tuple[Any, Any]) -> list[Any]:
         """Return each member's initial (parameters, running statistics)."""
@@ -270,7 +329,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.t_ += self.n_iter_ * len(job.rows.x)
         table = _mean_table([outcome.table for outcome in outcomes])
         history = dict(zip(job.columns, table.T, strict=True))
-        self.loss_curve_ += history["train_loss"].tolist()
+        self.loss_curve_ = [*self.loss_curve_, *history["train_loss"].tolist()]
         self.loss_ = self.loss_curve_[-1]
         past: dict[str, np.ndarray] = getattr(self, "history_", {})
         first = 1 + (past["epoch"][-1] if past else 0)
@@ -300,13 +359,21 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self)
         x = self._read_features(X, reset=False)
         with self._arithmetic():
-            return linked_outputs(
+            outputs = linked_outputs(
                 self._config,
                 get_loss(self._find_loss()),
                 *from_attributes(self, self._config),
                 x,
                 members=self.coefs_[0].ndim == 3,
             )
+        lost = np.flatnonzero(np.isnan(outputs).any(axis=1))
+        if len(lost):
+            raise ValueError(
+                f"row {lost[0]} of X has no prediction: its values, up to "
+                f"{np.abs(x[lost[0]]).max():.1e}, overflow {self._dtype} on their way. Scale X as "
+                "the training data were, or leave such rows out."
+            )
+        return outputs
 
     def hidden_features(self, X: Any) -> np.ndarray:
         """Return the values of the last hidden layer, as features for another model.
@@ -352,6 +419,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         tags.input_tags.sparse = self.preprocessing is None
         return tags
 
+
+_LEARNT = (
+    "coefs_", "intercepts_", "batch_norm_", "_optimizer", "history_", "loss_curve_",
+    "validation_scores_", "validation_loss_curve_", "best_validation_score_", "best_loss_",
+)  # fmt: skip
 
 _OUT_ACTIVATIONS = {
     "softmax_cross_entropy": "softmax",

@@ -77,6 +77,6 @@ def restore(estimator: Any, model: Model) -> Any:
         estimator.preprocessing_ = model.preprocessing
     estimator.n_outputs_ = config.layer_sizes[-1]
     estimator._forget(config)
-    estimator._config = config
+    estimator._config, estimator._dtype = config, config.dtype
     estimator.__dict__.update(to_attributes(model.params, model.state))
     return estimator

@@ -20,7 +20,7 @@ _SOLVERS = ("adam", "sgd", "lbfgs")
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions({*ACTIVATIONS, *ALIASES}), Activation, list, tuple],
-    "solver": [StrOptions(set(_SOLVERS)), Optimizer, optax.GradientTransformation],
+    "solver": [StrOptions(set(_SOLVERS)), Optimizer, optax.GradientTransformation, callable],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", "cosine"}), callable],
@@ -52,7 +52,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "preprocessing": [StrOptions({"auto"}), None],
     "callbacks": [list, tuple],
     "device": [str, jax.Device, None],
-    "dtype": [StrOptions({"float32", "float64"})],
+    "dtype": [StrOptions({"float32", "float64"}), None],
 }
 """For both estimators; each adds its own."""
 
@@ -78,7 +78,7 @@ def make_config(estimator: Any, n_in: int, n_out: int) -> MLPConfig:
         weight_init=_plain(estimator.weight_init or "auto"),
         batch_norm=_plain(estimator.batch_norm),
         dropout=estimator.dropout > 0,
-        dtype=estimator.dtype,
+        dtype=estimator._dtype,
     )
 
 

@@ -12,6 +12,8 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import _safe_indexing, indexable
 
 from jaxmlp.estimators.base import BaseMLP
+from jaxmlp.estimators.classifier import MLPClassifier
+from jaxmlp.estimators.regressor import MLPRegressor
 from jaxmlp.estimators.rows import device_features
 from jaxmlp.estimators.stochastic import StochasticRun
 from jaxmlp.estimators.train import at_once, fits_with, train_together
@@ -146,7 +148,8 @@ def _recalling(estimator: BaseMLP, trained: _Trained) -> BaseMLP:
         if isinstance(known, Exception):
             raise known
         if known is None:
-            return kind.fit(self, X, y, sample_weight, **params)  # type: ignore[attr-defined]
+            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return kind.fit(self, X, y, **weights, **params)
         vars(self).update(vars(known))
         return self
 
@@ -158,9 +161,12 @@ def _train_all(
     estimator: BaseMLP, candidates: Any, folds: Any, X: Any, y: Any, params: Mapping[str, Any]
 ) -> _Trained:
     """Train what can be trained together; leave out the rest."""
-    if not set(params) <= {"sample_weight"} or hasattr(X, "toarray"):
+    own_fit = type(estimator).fit not in (MLPClassifier.fit, MLPRegressor.fit)
+    if own_fit or not set(params) <= {"sample_weight"} or hasattr(X, "toarray"):
         return {}
     trained: _Trained = {}
+    estimator = clone(estimator)
+    estimator._dtype = estimator._find_dtype(X)
     with estimator._arithmetic():
         features = _shared_features(estimator, X)
         groups: dict[Any, list[tuple[str, StochasticRun]]] = defaultdict(list)
@@ -196,6 +202,7 @@ def _members(estimator: BaseMLP, candidates: Any, folds: Any) -> Iterator[tuple[
                 or hasattr(member, "_skl_callbacks")
                 or not at_once(member)
             )
+            member._dtype = estimator._dtype
             if not alone:
                 yield member, train_rows
 
@@ -204,7 +211,7 @@ def _shared_features(estimator: BaseMLP, X: Any) -> TrainData:
     """Put all rows on the device once; each fold reads its own."""
     x = np.asarray(X)
     with np.errstate(over="ignore"):
-        return device_features(x.astype(estimator.dtype, copy=False))
+        return device_features(x.astype(estimator._dtype, copy=False))
 
 
 def _train_group(group: list[tuple[str, StochasticRun]], trained: _Trained) -> None:

@@ -233,7 +233,8 @@ def make_solver(estimator: Any, learning_rate: Rate) -> Optimizer:
         betas = estimator.beta_1, estimator.beta_2
         rule = _uncorrected_adam(learning_rate, *betas, estimator.epsilon)
     else:
-        rule = as_optimizer(estimator.solver)
+        solver = estimator.solver
+        rule = as_optimizer(solver() if callable(solver) else solver)
     if estimator.clip_value is not None:
         rule = chain(clip_by_value(estimator.clip_value), rule)
     if estimator.clip_norm is not None:

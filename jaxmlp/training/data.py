@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Float64, Int, Shaped
 
 from jaxmlp.blocks import pad_rows
 from jaxmlp.checks import check_dtype_available, check_feature_shape, check_numbers
@@ -21,6 +21,7 @@ from jaxmlp.types import Absent, ScalarLike, wide_dtype
 
 _SMALLEST_BUCKET = 32  # rows
 _LARGEST_PADDED = 64 << 20  # bytes of features; copying more takes longer than sharing saves
+_LARGEST_EXPONENT = 32  # of weights: sums of a billion rows stay far inside float32
 
 
 class TrainData(NamedTuple):
@@ -227,4 +228,17 @@ def _check_weight(value: Any, n_rows: int, dtype: Any) -> jax.Array | None:
         raise ValueError(
             "sample_weight must be finite, not negative, and not all zero; 0 leaves a row out."
         )
-    return to_device(weight.astype(wide_dtype(dtype)))
+    return to_device(in_scale(weight).astype(wide_dtype(dtype)))
+
+
+def in_scale(weight: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Bring weights that float32 or its sums cannot hold near 1; only their ratios count.
+
+    >>> in_scale(np.array([2e-40, 1e-40])) / in_scale(np.array([2e-40, 1e-40])).max()
+    array([1. , 0.5])
+    >>> in_scale(np.array([3.0, 4.0]))
+    array([3., 4.])
+    """
+    exponent = int(np.frexp(weight.max())[1])
+    # By a power of 2, so that no digit changes; and as they are where that does no harm.
+    return weight if abs(exponent) <= _LARGEST_EXPONENT else np.ldexp(weight, -exponent)

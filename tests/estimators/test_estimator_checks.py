@@ -9,13 +9,12 @@ from sklearn.utils import estimator_checks
 
 from jaxmlp.estimators import MLPClassifier, MLPRegressor
 
-NARROW = "float32 by default: passes with dtype='float64', which is tested below"
-EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": f"equal to 1e-7 is asked for; {NARROW}",
-    "check_sample_weight_equivalence_on_sparse_data": f"equal to 1e-7 is asked for; {NARROW}",
-    "check_regressor_multioutput": f"predictions in float64 are asked for; {NARROW}",
+NARROW = {
+    "check_sample_weight_equivalence_on_dense_data": "equal to 1e-7 is asked for",
+    "check_sample_weight_equivalence_on_sparse_data": "equal to 1e-7 is asked for",
+    "check_regressor_multioutput": "predictions in float64 are asked for",
 }
-"""Checks that cannot pass, each with its reason."""
+"""Checks that float32, the default, cannot pass; with dtype=None, as in scikit-learn, all do."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,17 +23,15 @@ pytestmark = [
 
 
 @estimator_checks.parametrize_with_checks(
-    [MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)],
-    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+    [kind(max_iter=100, dtype=None) for kind in (MLPClassifier, MLPRegressor)]
 )
 def test_check(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-@pytest.mark.parametrize("name", EXPECTED_FAILURES)
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_in_float64_no_check_fails(kind: Any, name: str) -> None:
-    if kind is MLPClassifier and "regressor" in name:
-        pytest.skip("a check of regressors")
-    check = getattr(estimator_checks, name)
-    check(kind.__name__, kind(max_iter=100, dtype="float64"))
+@estimator_checks.parametrize_with_checks(
+    [MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)],
+    expected_failed_checks=lambda estimator: NARROW,
+)
+def test_check_in_float32(estimator: Any, check: Any) -> None:
+    check(estimator)
