@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from jaxmlp.lecture import explain_backward as explain_backward
     from jaxmlp.lecture import fit_perceptron as fit_perceptron
     from jaxmlp.lecture import threshold_unit as threshold_unit
+    from jaxmlp.models import load as load
+    from jaxmlp.models import save as save
     from jaxmlp.per_example import clipped_grad_sum as clipped_grad_sum
     from jaxmlp.per_example import clipped_step as clipped_step
     from jaxmlp.per_example import gradient_noise_scale as gradient_noise_scale
@@ -77,6 +79,7 @@ _LATER = {
         "probe_layers",
     ),
     "lecture": ("explain_backward", "fit_perceptron", "threshold_unit"),
+    "models": ("load", "save"),
     "per_example": (
         "clipped_grad_sum",
         "clipped_step",

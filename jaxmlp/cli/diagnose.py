@@ -16,10 +16,10 @@ from jaxmlp.cli.display import show_findings
 from jaxmlp.cli.options import Options, check_options, loss_options, make_config, make_optimizer
 from jaxmlp.cli.prepared_data import PreparedData, load_data_set
 from jaxmlp.cli.prepared_table import TableOptions, load_table
-from jaxmlp.cli.run_folder import load_run
 from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
 from jaxmlp.diagnostics.finding import Finding, Severity
+from jaxmlp.models import load
 
 
 def diagnose(
@@ -68,7 +68,7 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     prepared = _load(options, run, data_dir)
     train, validation = prepared.train, prepared.validation
     if run.is_dir():
-        model = load_run(run)
+        model = load(run)
         config, params, state = model.config, model.params, model.state
     else:
         config = make_config(options, train.x.shape[1], len(train.class_names or (0,)))

@@ -15,13 +15,12 @@ from rich.console import Console
 
 from jaxmlp import interchange
 from jaxmlp.checks import unknown_name
-from jaxmlp.cli.run_folder import load_run
 from jaxmlp.data import Standardizer
 from jaxmlp.files import safetensors_module, write_atomically
 from jaxmlp.interchange.example_rows import example_rows
 from jaxmlp.interchange.export_plan import Plan, plan_of
 from jaxmlp.interchange.pytorch_module import torch_source
-from jaxmlp.models import Model
+from jaxmlp.models import Model, load
 
 _FILES = {
     "onnx": "model.onnx",
@@ -66,7 +65,7 @@ def export(
         raise unknown_name("target of --to", to, _FILES)
     console = Console(highlight=False, soft_wrap=True)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
-        model = load_run(run)
+        model = load(run)
         model = _choose_parts(model, to, network_only, console)
         path = out or (run if run.is_dir() else run.parent) / _FILES[to]
         if path.exists() and not force:

@@ -18,14 +18,14 @@ from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.labelled import load_labelled
 from jaxmlp.cli.options import parse_layers
-from jaxmlp.cli.run_folder import choose_folder, environment, load_run, write_run
+from jaxmlp.cli.run_folder import choose_folder, environment, write_run
 from jaxmlp.cli.training_run import METRIC_NAMES, conclude
 from jaxmlp.data import DataSplit
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.finetuning import MODES, Finetuned
 from jaxmlp.finetuning import finetune as finetune_model
 from jaxmlp.losses import get_loss
-from jaxmlp.models import Model, calibrate, infer, reliability
+from jaxmlp.models import Model, calibrate, infer, load, reliability
 from jaxmlp.report.calibration import reliability_diagram
 from jaxmlp.report.outcome import measure_outcome
 from jaxmlp.report.run_report import RunRecord
@@ -163,7 +163,7 @@ def _run_finetuning(
 ) -> int:
     """Load, train, test and write; return the exit code."""
     console = Console(quiet=quiet, highlight=False)
-    old = load_run(Path(options.run))
+    old = load(Path(options.run))
     if get_loss(old.loss).task != "classification" or old.config.layer_sizes[-1] == 1:
         raise ValueError(
             f"{options.run} was trained with {old.loss}; from the command line, networks with one "

@@ -16,11 +16,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.feature_files import FileRows, read_blocks
-from jaxmlp.cli.run_folder import load_run
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.reading import BLOCK_ROWS
 from jaxmlp.files import atomic_writer
-from jaxmlp.models import Model, class_probabilities, infer_blocks, prepare, top_k
+from jaxmlp.formatting import format_exactly
+from jaxmlp.models import Model, class_probabilities, infer_blocks, load, prepare, top_k
 from jaxmlp.models.inference import OUTPUTS
 
 
@@ -60,7 +60,7 @@ def predict(
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
-        model = load_run(run)
+        model = load(run)
         if top and (model.class_names is None or not 1 <= top <= len(model.class_names)):
             classes = len(model.class_names or ())
             raise ValueError(f"--top is {top}, but the model knows {classes} classes.")
@@ -159,4 +159,4 @@ def _columns(
 
 
 def _short(values: np.ndarray) -> list[list[str]]:
-    return [[f"{value:.6g}" for value in column] for column in values.T]
+    return [[format_exactly(value) for value in column] for column in values.T]

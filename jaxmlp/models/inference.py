@@ -9,6 +9,7 @@
 compiled. For inputs that do not fit in memory, `infer_blocks` takes and gives one part at a time.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -272,6 +273,27 @@ def _compute(
         return features(config, params, x, layer, state=state)
     logits = predict(config, params, x, state=state)
     return get_loss(loss).link(logits) if output == "probabilities" else logits
+
+
+def predictions(model: Model, data: Any) -> np.ndarray:
+    """Predict from raw data; `Model.predict` describes it."""
+    if model.class_names is not None:
+        likeliest = probabilities(model, data).argmax(axis=1)
+        names: np.ndarray = np.asarray(model.class_names, dtype=object)[likeliest]
+        return names
+    outputs = infer(model, prepare(model, data, notify=_warn))
+    return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+def probabilities(model: Model, data: Any) -> Float[np.ndarray, "rows classes"]:
+    """Return each class's probability; `Model.predict_proba` describes it."""
+    if get_loss(model.loss).task != "classification":
+        raise ValueError(f"a model trained with {model.loss} predicts numbers; use predict.")
+    return class_probabilities(infer(model, prepare(model, data, notify=_warn)))
+
+
+def _warn(note: str) -> None:
+    warnings.warn(note, stacklevel=5)
 
 
 def class_probabilities(

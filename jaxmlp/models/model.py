@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+
 from jaxmlp.checks import check_params, check_state
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import Preprocessing, TargetTransform
@@ -45,6 +47,46 @@ class Model(NamedTuple):
     def network(self) -> Network:
         """The network alone."""
         return Network(self.config, self.params, self.state)
+
+    def predict(self, data: Any) -> np.ndarray:
+        """Predict from raw data: what `jaxmlp predict` writes, in one call.
+
+        Args:
+            data: (rows, features): a DataFrame, whose columns are found by name, or an array.
+
+        Returns:
+            The likeliest class's name of each row, (rows,); or the predicted numbers in the units
+            of the targets, (rows,) or (rows, n_out).
+
+        Raises:
+            ValueError: for data that do not fit the model.
+
+        Example:
+            >>> import jax
+            >>> from jaxmlp import init
+            >>> config = MLPConfig((2, 3, 2))
+            >>> model = Model(config, init(config, jax.random.key(0)), class_names=("no", "yes"))
+            >>> set(model.predict(np.eye(2)).tolist()) <= {"no", "yes"}
+            True
+
+        Reference: lecture, chapter VIII (load, prepare, predict, post-process).
+        """
+        from jaxmlp.models.inference import predictions
+
+        return predictions(self, data)
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Return the probability of each class, (rows, classes), in the order of `class_names`.
+
+        Args:
+            data: as for `predict`.
+
+        Raises:
+            ValueError: for a model of numbers, or data that do not fit the model.
+        """
+        from jaxmlp.models.inference import probabilities
+
+        return probabilities(self, data)
 
 
 class _HasNetwork(Protocol):

@@ -28,6 +28,7 @@ from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.models.packing import JSON, pack, unpack
 from jaxmlp.types import Layer, NormState, State
 
+MODEL_FILE = "model.safetensors"
 _FORMAT_VERSION = 2
 
 
@@ -72,7 +73,7 @@ def load(path: str | Path) -> Model:
     """Read a model that `save` wrote, after checking that every byte is as it was.
 
     Args:
-        path: the file.
+        path: the file, or a folder that `jaxmlp train` wrote.
 
     Returns:
         The model, equal to what was saved.
@@ -92,6 +93,10 @@ def load(path: str | Path) -> Model:
     Reference: lecture, chapter VIII (inference: load the model).
     """
     path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL_FILE).is_file():
+            raise FileNotFoundError(f"{path} has no {MODEL_FILE}; is it a folder that train wrote?")
+        path /= MODEL_FILE
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}.")
     content = path.read_bytes()
