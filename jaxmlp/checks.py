@@ -1,5 +1,6 @@
 """Errors that say what was expected, what came, and what to do; all raised at trace time."""
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
@@ -56,11 +57,18 @@ def as_array(name: str, value: object) -> jax.Array:
 
 def check_key(key: object) -> None:
     """Refuse what is no random key: an integer seed, for one."""
-    is_typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    is_raw = isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.shape[-1:] == (2,)
+    array = key if isinstance(key, jax.Array) else jnp.empty(())
+    is_typed = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    is_raw = array.dtype == jnp.uint32 and array.shape[-1:] == (2,)
     if not (is_typed or is_raw):
         hint = f"jax.random.key({key})" if isinstance(key, int) else "jax.random.key(0)"
         raise TypeError(f"key is {key!r:.60}, not a random key. Pass {hint}.")
+    shape = array.shape if is_typed else array.shape[:-1]
+    if shape != ():
+        raise ValueError(
+            f"key has shape {shape}: it is {math.prod(shape)} keys. Pass one of them, such as "
+            f"keys[{', '.join('0' for _ in shape)}]; jax.vmap maps over several."
+        )
 
 
 def check_features(layer_sizes: tuple[int, ...], x: object) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.config import MLPConfig
+from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss
 from jaxmlp.network import Network
 from jaxmlp.sweeps.grid import GridPoint
@@ -86,7 +87,7 @@ class SweepResult:
         """Say how many, how they ran, and which was best."""
         return (
             f"SweepResult({len(self)} members, {self.n_programs} programs, {self.executor}; best "
-            f"{self.best_metric} {self.scores[self.best_index]:.4g} with "
+            f"{self.best_metric} {format_number(self.scores[self.best_index])} with "
             f"{self.settings[self.best_index]})"
         )
 

@@ -59,6 +59,7 @@ class Collected:
     metrics: list[np.ndarray] = field(default_factory=list)
     status: list[np.ndarray] = field(default_factory=list)
     best_epoch: list[np.ndarray] = field(default_factory=list)
+    epoch: list[np.ndarray] = field(default_factory=list)
     configs: dict[int, MLPConfig] = field(default_factory=dict)
     learnt: dict[int, tuple[Params, State]] = field(default_factory=dict)
     best_score: float = float("inf")
@@ -85,7 +86,8 @@ class Collected:
         self.indices += turn
         self.metrics.append(_filled(run, self.spec.epochs)[:n])
         self.status.append(run.status[:n])
-        self.best_epoch.append(np.asarray(run.carry.best.epoch)[:n])
+        self.best_epoch.append(run.best_epoch[:n])
+        self.epoch.append(run.kept_epoch(keep_best)[:n])
         self._keep(turn, config, learnt(run, keep_best), _scores(run, keep_best)[:n])
 
     def add_time(self, run: Runner) -> None:
@@ -114,36 +116,30 @@ class Collected:
     def result(self) -> SweepResult:
         """Put the members into the order of their points."""
         metrics = _stacked(self.metrics)
-        status, best_epoch = np.concatenate(self.status), np.concatenate(self.best_epoch)
         order = np.argsort(np.array(self.indices), kind="stable")
         done = [self.indices[i] for i in order]
-        ended = np.isfinite(metrics[..., 0]).sum(axis=1)
-        use_best = (status == FitStatus.DIVERGED) | (status == FitStatus.INTERRUPTED)
-        epoch = np.where(use_best | self.spec.training.keep_best, best_epoch, ended)
         microseconds = self.seconds / max(self.member_steps, 1) * 1e6
         return SweepResult(
-            [self.points[i] for i in done],
-            [self.configs[i] for i in done],
-            self.spec.training.loss,
-            self.columns,
-            metrics[order],
-            [FitStatus(int(s)) for s in status[order]],
-            best_epoch[order],
-            epoch[order],
-            self.best_metric,
-            f"{' and '.join(self.executors)}: {_rounded(microseconds)} us per member-step",
-            microseconds,
-            self.n_programs,
-            {done.index(i): learnt for i, learnt in self.learnt.items()},
+            settings=[self.points[i] for i in done],
+            configs=[self.configs[i] for i in done],
+            loss=self.spec.training.loss,
+            columns=self.columns,
+            metrics=metrics[order],
+            status=[FitStatus(int(s)) for s in np.concatenate(self.status)[order]],
+            best_epoch=np.concatenate(self.best_epoch)[order],
+            epoch=np.concatenate(self.epoch)[order],
+            best_metric=self.best_metric,
+            executor=f"{' and '.join(self.executors)}: {_rounded(microseconds)} us per member-step",
+            microseconds=microseconds,
+            n_programs=self.n_programs,
+            learnt={done.index(i): learnt for i, learnt in self.learnt.items()},
         )
 
 
 def _scores(run: Runner, keep_best: bool) -> np.ndarray:
     """The best metric of each member where its parameters are from; smaller is better."""
     rows = _signed_rows(run)
-    last = np.array([(np.flatnonzero(np.isfinite(row))[-1:] + 1).sum() for row in rows])
-    use_best = keep_best | np.isin(run.status, (FitStatus.DIVERGED, FitStatus.INTERRUPTED))
-    epoch = np.where(use_best, np.asarray(run.carry.best.epoch)[: run.size], last)
+    epoch = run.kept_epoch(keep_best)
     padded = np.concatenate([np.full((run.size, 1), np.inf), rows], axis=1)  # epoch 0: no score
     return np.nan_to_num(padded[np.arange(run.size), epoch], nan=np.inf)
 

@@ -141,9 +141,22 @@ def fit(
     run = _begin(spec, program, optimizer, key, params, chosen)
     earlier = params.diagnostics if isinstance(params, FitResult) else None
     observation = observer.observe(run, earlier) if observer is not None else None
-    fitting = _Fitting(run, spec.keep_best, tuple(chosen["callbacks"]), observation)
+    fitting = _Fitting(run, spec.keep_best, _check_callbacks(chosen["callbacks"]), observation)
     run.advance(epochs, fitting.listeners, every)
     return fitting.result(run.carry)
+
+
+def _check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """Refuse a function where a list of them belongs."""
+    if callable(callbacks) or not isinstance(callbacks, Iterable):
+        raise TypeError(
+            f"callbacks is {callbacks!r:.60}; pass a list of functions, as in callbacks=[print]."
+        )
+    listed = tuple(callbacks)
+    for callback in listed:
+        if not callable(callback):
+            raise TypeError(f"callbacks has {callback!r:.60}, which is no function.")
+    return listed
 
 
 def _program(spec: TrainingSpec, shuffle: bool) -> Program:
@@ -256,7 +269,11 @@ class _Fitting:
         stop, last = False, run.last_step // run.steps_per_epoch
         for row in self._history().rows()[self.told :]:
             progress = Progress(int(row["epoch"]), last, row, self.snapshot)
-            answers = [callback(progress) for callback in self.callbacks]
+            try:
+                answers = [callback(progress) for callback in self.callbacks]
+            except BaseException as error:
+                error.result = self.best_so_far()  # type: ignore[attr-defined]
+                raise
             stop |= True in answers
         return stop
 
@@ -264,25 +281,31 @@ class _Fitting:
         """Pack what has been learnt so far, in arrays of its own: the run goes on with its."""
         return self.result(copy_tree(self.run.carry))
 
+    def best_so_far(self) -> FitResult:
+        """Pack what an interrupted run would return."""
+        self.run.stopped = not self.run.is_over
+        return self.snapshot()
+
     def result(self, carry: Carry) -> FitResult:
         """Pack what has been learnt."""
         run = self.run
         learnt = carry.best if run.best_wanted(self.keep_best)[0] else carry
         probed = run.probed
         return FitResult(
-            run.program.config,
-            run.program.loss,
-            learnt.params,
-            learnt.state,
-            self._history(),
-            FitStatus(int(run.status[0])),
-            int(carry.best.epoch),
-            run.n_steps,
-            run.steps_per_epoch,
-            carry,
-            probed,
-            np.asarray(run.probe_steps, int) if run.program.probe else None,
-            self.observation and self.observation.report(run.probe_steps, probed),
+            config=run.program.config,
+            loss=run.program.loss,
+            params=learnt.params,
+            state=learnt.state,
+            history=self._history(),
+            status=FitStatus(int(run.status[0])),
+            best_epoch=int(run.best_epoch[0]),
+            epoch=int(run.kept_epoch(self.keep_best)[0]),
+            n_steps=run.n_steps,
+            steps_per_epoch=run.steps_per_epoch,
+            carry=carry,
+            probed=probed,
+            probe_steps=np.asarray(run.probe_steps, int) if run.program.probe else None,
+            diagnostics=self.observation and self.observation.report(run.probe_steps, probed),
         )
 
     def _history(self) -> History:

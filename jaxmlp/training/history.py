@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxmlp.formatting import format_number
+
 
 class History(Mapping[str, "Float[np.ndarray, ' epochs']"]):
     """One array a column, one entry an epoch, in order; `print(history)` is a table.
@@ -66,7 +68,7 @@ class History(Mapping[str, "Float[np.ndarray, ' epochs']"]):
         widths = {name: max(len(name), 7) for name in self}
         lines = ["  ".join(name.rjust(width) for name, width in widths.items())]
         for row in self.rows():
-            cells = (f"{row[name]:.4g}".rjust(width) for name, width in widths.items())
+            cells = (format_number(row[name]).rjust(width) for name, width in widths.items())
             lines.append("  ".join(cells))
         return "\n".join(lines)
 

@@ -26,6 +26,7 @@ class FitResult:
         history: one row an epoch.
         status: how the run ended.
         best_epoch: the epoch, from 1, with the best metric; 0 if none ended.
+        epoch: the epoch, from 1, that `params` are from; 0 if from before any.
         n_steps: steps taken, those of earlier calls included.
         carry: where the run stands; its `stopped_at` is the step at which it diverged.
         probed: what the probe read, stacked along a leading axis; None without one.
@@ -40,6 +41,7 @@ class FitResult:
     history: History
     status: FitStatus
     best_epoch: int
+    epoch: int
     n_steps: int
     steps_per_epoch: int
     carry: Carry = field(repr=False)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Int
 
 from jaxmlp.optimizers import Optimizer
 from jaxmlp.training.data import TrainData
@@ -260,12 +261,21 @@ class Runner:
         running, zero = jnp.int32(FitStatus.RUNNING), jnp.int32(0)
         self.carry = self.carry._replace(status=running, waited=zero)
 
-    def best_wanted(self, keep_best: bool) -> np.ndarray:
-        """Whether each member's best parameters count, rather than its last, (size,)."""
-        status, best_epoch = self.status, np.reshape(self.carry.best.epoch, -1)[: self.size]
-        wanted = (status == FitStatus.INTERRUPTED) | keep_best
-        # Where a member diverged, only the best parameters are finite.
-        return (wanted & (best_epoch > 0)) | (status == FitStatus.DIVERGED)
+    @property
+    def best_epoch(self) -> Int[np.ndarray, " size"]:
+        """The epoch of each run, from 1, with the best metric; 0 if none ended."""
+        return np.reshape(self.carry.best.epoch, -1)[: self.size]
+
+    def kept_epoch(self, keep_best: bool) -> Int[np.ndarray, " size"]:
+        """The epoch of each run, from 1, that its parameters are from; 0 if from before any."""
+        ended = np.isfinite(self.metrics[..., 0]).sum(axis=1)
+        return np.where(self.best_wanted(keep_best), self.best_epoch, ended)
+
+    def best_wanted(self, keep_best: bool) -> Bool[np.ndarray, " size"]:
+        """Whether each run's best parameters count, rather than its last, (size,)."""
+        wanted = (self.status == FitStatus.INTERRUPTED) | keep_best
+        # Where a run diverged, only the best parameters are finite.
+        return (wanted & (self.best_epoch > 0)) | (self.status == FitStatus.DIVERGED)
 
     def _chunk_length(self, every: int | None) -> int:
         """What the pace allows, shortened to what the buffers hold and the listeners want."""
