@@ -10,10 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxmlp import training
+from jaxmlp.cli.units import Units
 from jaxmlp.diagnostics.finding import Finding
+from jaxmlp.formatting import format_number, format_share
 from jaxmlp.report.scores import SCORE_NAMES, Score
 
 _SHOWN_EPOCHS = 12
+_WIDTH = 9  # of a column: errors to 9,999,999
 _PARTS = ("train", "validation")
 _METRICS = {"accuracy": "acc.", "rmse": "RMSE"}
 
@@ -25,18 +28,17 @@ class EpochTable:
         console: where to print.
         epochs: number of the last epoch; about `_SHOWN_EPOCHS` of them get a row.
         metric: "accuracy" or "rmse".
-        unit: of the targets, which the rmse is multiplied by.
+        units: how losses and errors are shown.
     """
 
     def __init__(
-        self, console: Console, epochs: int, metric: str = "accuracy", unit: float = 1.0
+        self, console: Console, epochs: int, metric: str = "accuracy", units: Units | None = None
     ) -> None:
         """Print nothing yet."""
-        self.metric, self.unit = metric, unit
-        short = _METRICS[metric]
-        self.headings = (
-            "epoch", "train loss", "val. loss", f"train {short}", f"val. {short}", "seconds"
-        )  # fmt: skip
+        self.metric, self.units = metric, units or Units()
+        names = (self.units.loss, _METRICS[metric])
+        columns = [f"{part} {name}" for name in names for part in ("train", "val.")]
+        self.headings = ("epoch", *(column.rjust(_WIDTH) for column in columns), "seconds")
         self.console, self.stride = console, max(1, math.ceil(epochs / _SHOWN_EPOCHS))
         self.last_shown = 0
         self.progress = Progress(
@@ -70,12 +72,16 @@ class EpochTable:
         if row["epoch"] == self.last_shown:
             return
         self.last_shown = int(row["epoch"])
-        cells = [f"{self.last_shown}", *(f"{row[f'{p}_loss']:.4f}" for p in _PARTS)]
-        for value in (row[f"{part}_{self.metric}"] for part in _PARTS):
-            accuracy = self.metric == "accuracy"
-            cells.append(f"{value:.1%}" if accuracy else f"{value * self.unit:,.4g}")
-        cells.append(f"{row['seconds']:.3f}")
-        self.console.print(Text(self._line(cells)))
+        shown = dict(self.units.shown(name, value) for name, value in row.items())
+        cells = [
+            format_share(shown[f"{part}_{name}"])
+            if name == "accuracy"
+            else format_number(shown[f"{part}_{name}"], zeros=True)
+            for name in (self.units.loss, self.metric)
+            for part in _PARTS
+        ]
+        line = self._line([f"{self.last_shown}", *cells, f"{row['seconds']:.3f}"])
+        self.console.print(Text(line))
 
     def _line(self, cells: Sequence[str]) -> str:
         pairs = zip(cells, self.headings, strict=True)
@@ -100,7 +106,7 @@ def show_scores(console: Console, scores: Mapping[str, Score]) -> None:
     for name, score in scores.items():
         percent = name.endswith("accuracy")
         value, low, high, guess = (
-            "" if math.isnan(v) else f"{v:.1%}" if percent else f"{v:,.4g}" for v in score
+            "" if math.isnan(v) else format_share(v) if percent else format_number(v) for v in score
         )
         table.add_row(SCORE_NAMES.get(name, name), value, f"{low} to {high}", guess)
     console.print(table)

@@ -18,13 +18,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import jaxmlp
-from jaxmlp.models import Model, load, save
+from jaxmlp.models import save
+from jaxmlp.models.model_file import MODEL_FILE
 from jaxmlp.report.outcome_charts import predicted_against_true
 from jaxmlp.report.plots import confusion_matrix, learning_curves
-from jaxmlp.report.run_report import RunRecord, run_report
+from jaxmlp.report.run_report import RunRecord, loss_shown, run_report
 from jaxmlp.training import History
-
-MODEL_FILE = "model.safetensors"
 
 
 def choose_folder(out: Path | None, name: str, force: bool) -> Path:
@@ -83,7 +82,7 @@ def _figures(run: RunRecord, title: str) -> dict[str, Figure]:
         metric = "accuracy" if names else "rmse"
         best = run.result.best_epoch or None
         figures["curves.png"] = learning_curves(
-            history, metric=metric, best_epoch=best, title=title
+            history, loss=loss_shown(run.model), metric=metric, best_epoch=best, title=title
         )
     if outcome.counts is None:
         figures["predicted.png"] = predicted_against_true(
@@ -151,16 +150,3 @@ def environment() -> dict[str, object]:
         "versions": versions,
         "device": f"{device.platform}: {device.device_kind}",
     }
-
-
-def load_run(run: Path) -> Model:
-    """Load the model of a run folder, or a model file.
-
-    Raises:
-        FileNotFoundError: if there is no model.
-    """
-    if run.is_dir():
-        if not (run / MODEL_FILE).is_file():
-            raise FileNotFoundError(f"{run} has no {MODEL_FILE}; is it a folder that train wrote?")
-        return load(run / MODEL_FILE)
-    return load(run)

@@ -18,16 +18,19 @@ from jaxmlp.cli.options import parse_layers
 from jaxmlp.cli.prepared_data import PreparedData, load_data_set
 from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.cli.run_folder import (
-    MODEL_FILE,
     choose_folder,
     environment,
     whole_folder,
     write_json,
 )
+from jaxmlp.cli.units import sweep_in_units
 from jaxmlp.data.tables import is_table_file
+from jaxmlp.formatting import format_number, format_share
 from jaxmlp.models import Model, save
+from jaxmlp.models.model_file import MODEL_FILE
 from jaxmlp.optimizers import get_optimizer_factory
 from jaxmlp.sweeps import SweepResult
+from jaxmlp.sweeps.folds import make_pairs
 from jaxmlp.training import EarlyStopping
 from jaxmlp.training.stopping import higher_is_better
 
@@ -106,6 +109,8 @@ def sweep(
         "progress": console.is_terminal,
     }  # fmt: skip
     result = _run(prepared, config, common, folds, halving)
+    cut = make_pairs(folds, _seen(prepared), result.loss.task) if folds else ()
+    result = sweep_in_units(result, prepared, cut)
     _show(console, result, prepared)
     if folds:
         summary = result.summary()
@@ -173,11 +178,16 @@ def _run(
     if "dropout_rate" in common["grid"]:
         config = config.replace(dropout=True)
     if folds:
-        data = (np.concatenate([train.x, validation.x]), np.concatenate([train.y, validation.y]))
-        return jaxmlp.cross_validate(config, data, folds=folds, **common)
+        return jaxmlp.cross_validate(config, _seen(prepared), folds=folds, **common)
     search = jaxmlp.successive_halving if halving else jaxmlp.sweep
     held_out = (validation.x, validation.y)
     return search(config, (train.x, train.y), validation_data=held_out, **common)
+
+
+def _seen(prepared: PreparedData) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a cross-validation cuts: (x, y) of all but the test part."""
+    parts = (prepared.train, prepared.validation)
+    return np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts])
 
 
 def _show(console: Console, result: SweepResult, prepared: PreparedData) -> None:
@@ -192,7 +202,8 @@ def _show(console: Console, result: SweepResult, prepared: PreparedData) -> None
         table.add_column(name.replace("_", " "), justify="right")
     for _, row in summary.head(_SHOWN).iterrows():
         cells = [
-            f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in names
+            format_number(row[name]) if isinstance(row[name], float) else str(row[name])
+            for name in names
         ]
         cells += [_mean_and_deviation(row, name) for name in metrics]
         table.add_row(*cells)
@@ -208,9 +219,11 @@ def _show(console: Console, result: SweepResult, prepared: PreparedData) -> None
 
 def _mean_and_deviation(row: Any, name: str) -> str:
     mean, std = row[f"{name}_mean"], row[f"{name}_std"]
-    share = 100 if name.endswith("accuracy") else 1
-    text = f"{mean * share:.4g}" + ("%" if share == 100 else "")
-    return text if not np.isfinite(std) else f"{text} ± {std * share:.2g}"
+    if name.endswith("accuracy"):
+        text, spread = format_share(mean, 2), format_number(100 * std, 2)
+    else:
+        text, spread = format_number(mean), format_number(std, 2)
+    return f"{text} ± {spread}" if np.isfinite(std) else text
 
 
 def _best_model(prepared: PreparedData, result: SweepResult) -> Model:

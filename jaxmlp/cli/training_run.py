@@ -17,9 +17,11 @@ from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import PreparedTable, show_table
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import environment, write_run
+from jaxmlp.cli.units import units_of
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
+from jaxmlp.formatting import format_number
 from jaxmlp.models import Model
 from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import RunRecord
@@ -70,7 +72,8 @@ def run_training(
     show_findings(console, findings)
     table = {} if table_settings is None else {"table": dict(table_settings)}
     run = RunRecord(
-        f"jaxmlp train {Path(options.data).name}", model, _in_units(result, data),
+        f"jaxmlp train {Path(options.data).name}", model,
+        replace(result, history=units_of(data).history(result.history)),
         (data.train.x, data.train.y), outcome, findings,
         {"options": asdict(options), **table, **environment()},
         data.doubts if isinstance(data, PreparedTable) else (),
@@ -87,21 +90,9 @@ def n_outputs(data: PreparedData) -> int:
 
 
 def _table_of_epochs(console: Console, options: Options, data: PreparedData) -> EpochTable:
-    """Make the table that suits the task, errors in the target's units."""
+    """Make the table that suits the task."""
     metric = "rmse" if data.train.class_names is None else "accuracy"
-    return EpochTable(console, options.epochs, metric, _unit(data))
-
-
-def _unit(data: PreparedData) -> float:
-    transform = data.target_transform
-    return 1.0 if transform is None else float(transform.scale[0])
-
-
-def _in_units(result: training.FitResult, data: PreparedData) -> training.FitResult:
-    """Return the result with errors in the target's units; the loss stays what was minimized."""
-    unit = _unit(data)
-    columns = {k: v * unit if k.endswith("rmse") else v for k, v in result.history.items()}
-    return replace(result, history=training.History(columns))
+    return EpochTable(console, options.epochs, metric, units_of(data))
 
 
 def _introduce(console: Console, options: Options, data: PreparedData, config: MLPConfig) -> None:
@@ -244,7 +235,9 @@ def _show_outcome(console: Console, outcome: Outcome, data: PreparedData) -> Non
     if outcome.counts is not None:
         show_confusions(console, outcome.counts, data.train.class_names or ())
     if outcome.importance:
-        shown = [f"{e.name} ({e.loss:.3g})" for e in outcome.importance[:5] if e.loss > 0]
+        shown = [
+            f"{e.name} ({format_number(e.loss, 3)})" for e in outcome.importance[:5] if e.loss > 0
+        ]
         console.print(f"relies most on ({outcome.measure} when shuffled): {', '.join(shown)}")
 
 
@@ -257,6 +250,7 @@ def conclude(outcome: Outcome, folder: Path) -> None:
     else:
         rmse, r2 = outcome.scores["rmse"].value, outcome.scores.get("r2")
         console.print(
-            f"test RMSE [bold]{rmse:,.5g}[/bold]" + (f", R2 {r2.value:.4f}" if r2 else "")
+            f"test RMSE [bold]{format_number(rmse, 5)}[/bold]"
+            + (f", R2 {r2.value:.4f}" if r2 else "")
         )
     console.print(f"wrote {folder}: model, history, pictures, report, settings")

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from jaxmlp.data.preprocessing import register_preprocessing
+from jaxmlp.formatting import format_number
 
 _BLOCK = 1 << 20  # entries converted to float64 at a time: 8 MiB, whatever the size of the data
 
@@ -140,10 +141,11 @@ class Standardizer(NamedTuple):
         width, low, high = self.high - self.low, float(x.min()), float(x.max())
         if self.low - width <= low and high <= self.high + width:
             return None
-        return (
-            f"values span {low:g} to {high:g}, but the training data {self.low:g} to "
-            f"{self.high:g}: check the units"
+        new, known = (
+            f"{format_number(a)} to {format_number(b)}"
+            for a, b in ((low, high), (self.low, self.high))
         )
+        return f"values span {new}, but the training data {known}: check the units"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values; floats survive exactly.

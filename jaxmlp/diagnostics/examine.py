@@ -17,7 +17,9 @@ from jaxmlp.diagnostics.conditioning import Conditioning, conditioning
 from jaxmlp.diagnostics.nonfinite import first_non_finite, tensor_flags
 from jaxmlp.diagnostics.trial import Trial, try_rates
 from jaxmlp.diagnostics.units import UnitActivity, layer_activity
+from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss, get_loss
+from jaxmlp.losses.deviance import exact_losses
 from jaxmlp.network import backward, forward, predict
 from jaxmlp.normalization import init_state
 from jaxmlp.optimizers import as_optimizer
@@ -50,16 +52,30 @@ class _Flow(NamedTuple):
 
 
 class _Gap(NamedTuple):
-    """Losses after training, without penalty or dropout; standard error of the validation's."""
+    """Losses after training, without penalty or dropout, with standard errors over the rows.
+
+    Attributes:
+        train: over the sample.
+        validation: over the validation data.
+        standard_error: of that.
+        rise: by how much the validation loss is above that of the best epoch's parameters; None
+            without a run, or if these are the ones.
+        rise_error: standard error of the rise, whose losses are of the same rows.
+    """
 
     train: float
     validation: float
     standard_error: float
+    rise: float | None = None
+    rise_error: float = 0.0
 
 
 @dataclass(frozen=True)
 class Examination:
     """What `examine` measured; `None` where there was nothing to measure.
+
+    Losses count from that of exact predictions, so that `chance` is all there is to be learnt. It
+    is 0 but for counts, whose loss lacks a constant and may be any number.
 
     Attributes:
         config: the network.
@@ -70,6 +86,7 @@ class Examination:
         labels: whether the targets are class indices.
         non_finite: (layer, tensor) of the first value that is not finite; then nothing else is
             measured. A layer of -1 means the targets.
+        exact: loss of exact predictions of the sample.
         loss_value: mean loss over the sample.
         chance: loss of the best constant prediction; ln C for C equally frequent classes.
         flow: the gradient's flow.
@@ -88,6 +105,7 @@ class Examination:
     targets: Float[np.ndarray, "rows n_out"]
     labels: bool
     non_finite: tuple[int, str] | None = None
+    exact: float = 0.0
     loss_value: float = float("nan")
     chance: float = float("nan")
     flow: _Flow | None = None
@@ -97,6 +115,15 @@ class Examination:
     gap: _Gap | None = None
     result: FitResult | None = None
     frozen: tuple[int, ...] = ()
+
+    @property
+    def measure(self) -> str:
+        """What losses are shown as: of counts the deviance, which is twice as much."""
+        return "deviance" if self.loss.name == "poisson" else "loss"
+
+    def shown(self, loss: float, digits: int = 3) -> str:
+        """Write a loss, counted from that of exact predictions, as `measure`."""
+        return format_number(2 * loss if self.measure == "deviance" else loss, digits)
 
 
 def examine(
@@ -139,6 +166,8 @@ def examine(
     value, flags, flow, inputs = jax.device_get(
         _probe_sample(config, loss, params, sample, state, options, frozen)
     )
+    weight = np.asarray(sample.weight)
+    exact = float(np.average(exact_losses(loss, np.asarray(sample.y)), weights=weight))
     targets = target_matrix(sample.y, config.layer_sizes[-1])
     labels = sample.y.ndim == 1 and config.layer_sizes[-1] > 1
     found = Examination(
@@ -156,12 +185,15 @@ def examine(
         )  # fmt: skip
     gap = None
     if validation_data is not None:
-        gap = _measure_gap(config, loss, params, state, sample, validation_data, options)
-    weight = np.asarray(sample.weight)
+        learnt = [(params, state)]
+        if result is not None and result.epoch != result.best_epoch and _validated(result):
+            learnt.append((result.carry.best.params, result.carry.best.state))
+        gap = _measure_gap(config, loss, learnt, sample, validation_data, options)
     return replace(
         found,
-        loss_value=float(value),
-        chance=chance_level(loss, sample.y, config.layer_sizes[-1], options, weight),
+        exact=exact,
+        loss_value=float(value) - exact,
+        chance=chance_level(loss, sample.y, config.layer_sizes[-1], options, weight) - exact,
         flow=flow,
         activity=layer_activity(config, params, train.x, state=state, frozen=frozen),
         conditioning=tuple(conditioning(h, targets, weight) for h in inputs),
@@ -260,22 +292,34 @@ def _ratio(a: Array, b: Array) -> Array:
 def _measure_gap(
     config: MLPConfig,
     loss: Loss,
-    params: Params,
-    state: State,
+    learnt: list[tuple[Params, State]],
     sample: Batch,
     validation_data: tuple[Any, Any],
     options: dict[str, Any],
 ) -> _Gap:
-    """Mean losses in inference mode."""
+    """Mean losses in inference mode; `learnt` is what is judged, and perhaps the best epoch's."""
     held_out = prepare_data(config, loss, validation_data, what="validation_data")
 
-    def losses(x: Array, y: Array) -> np.ndarray:
-        return np.asarray(_losses(config, loss, params, state, x, y, options), np.float64)
+    def losses(params: Params, state: State, x: Array, y: Array) -> np.ndarray:
+        values = _losses(config, loss, params, state, x, y, options)
+        excess: np.ndarray = np.asarray(values, np.float64) - exact_losses(loss, np.asarray(y))
+        return excess
 
-    train, validation = losses(sample.x, sample.y), losses(held_out.x, held_out.y)
-    error = validation.std() / len(validation) ** 0.5
-    mean = np.average(train, weights=np.asarray(sample.weight))
-    return _Gap(float(mean), float(validation.mean()), float(error))
+    train = np.average(losses(*learnt[0], sample.x, sample.y), weights=np.asarray(sample.weight))
+    validation, *best = (losses(*trained, held_out.x, held_out.y) for trained in learnt)
+    gap = _Gap(float(train), float(validation.mean()), _standard_error(validation))
+    if best:
+        rise = validation - best[0]
+        gap = gap._replace(rise=float(rise.mean()), rise_error=_standard_error(rise))
+    return gap
+
+
+def _validated(result: FitResult) -> bool:
+    return "validation_loss" in result.history
+
+
+def _standard_error(values: Float[np.ndarray, " rows"]) -> float:
+    return float(values.std() / len(values) ** 0.5)
 
 
 @partial(jax.jit, static_argnums=1)

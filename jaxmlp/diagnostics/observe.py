@@ -13,6 +13,8 @@ from jaxmlp.diagnostics.examine import draw_sample
 from jaxmlp.diagnostics.nonfinite import NonFinite, replay
 from jaxmlp.diagnostics.probe import LayerProbe, LayerReadings, probe_layers
 from jaxmlp.diagnostics.units import UnitActivity, layer_activity
+from jaxmlp.formatting import format_number
+from jaxmlp.losses.deviance import exact_losses
 from jaxmlp.network import objective
 from jaxmlp.training.data import real_rows
 from jaxmlp.training.program import Carry
@@ -34,6 +36,7 @@ class RunDiagnostics:
         first_loss: mean loss before training.
         chance: loss of the best constant prediction: ln C for C equally frequent classes. A fresh
             network should start near it.
+        exact: loss of exact predictions: 0, but for counts.
         non_finite: where NaN or infinity first appeared; None in a run that stayed finite.
     """
 
@@ -43,11 +46,12 @@ class RunDiagnostics:
     activity: tuple[tuple[UnitActivity, ...], ...]
     first_loss: float
     chance: float
+    exact: float
     non_finite: NonFinite | None = None
 
     def __str__(self) -> str:
         """Format the readings of the first record and the last as a table."""
-        first, chance = f"{self.first_loss:.4g}", f"{self.chance:.4g}"
+        first, chance = format_number(self.first_loss), format_number(self.chance)
         lines = [f"loss before training {first}, of the best constant prediction {chance}"]
         if self.non_finite is not None:
             lines.append(f"not finite from {self.non_finite}")
@@ -143,9 +147,9 @@ class _Observation:
         self.non_finite: NonFinite | None = None
         if earlier is not None:
             self.looks = list(zip(earlier.epochs, earlier.activity, strict=True))
-            self.first_loss, self.chance = earlier.first_loss, earlier.chance
+            self.at_start = earlier.first_loss, earlier.chance, earlier.exact
         else:
-            self.first_loss, self.chance = _losses_at_start(run)
+            self.at_start = _losses_at_start(run)
             self._look(run)
 
     def before_chunk(self, run: Runner) -> None:
@@ -170,8 +174,7 @@ class _Observation:
         """Pack what has been seen so far."""
         epochs, activity = zip(*self.looks, strict=True)
         return RunDiagnostics(
-            np.asarray(steps, int), readings, epochs, activity, self.first_loss, self.chance,
-            self.non_finite,
+            np.asarray(steps, int), readings, epochs, activity, *self.at_start, self.non_finite
         )  # fmt: skip
 
     def _look(self, run: Runner) -> None:
@@ -186,8 +189,8 @@ class _Observation:
         self.looks.append((epoch, activity))
 
 
-def _losses_at_start(run: Runner) -> tuple[float, float]:
-    """Mean loss of the untrained network, and of the best constant, over a sample."""
+def _losses_at_start(run: Runner) -> tuple[float, float, float]:
+    """Mean loss of the untrained network, of the best constant and of the truth, over a sample."""
     program, sample = run.program, draw_sample(run.shared.train)
     config = program.config.replace(weight_init="auto", bias_init=0.0, dropout=False)
     options = run.members.settings.loss_options
@@ -196,7 +199,7 @@ def _losses_at_start(run: Runner) -> tuple[float, float]:
         run.carry.params, sample.x, sample.y, sample_weight=sample.weight, state=run.carry.state,
         loss_options=options,
     )  # fmt: skip
-    chance = chance_level(
-        program.loss, sample.y, config.layer_sizes[-1], options, np.asarray(sample.weight)
-    )
-    return float(value), chance
+    weight = np.asarray(sample.weight)
+    chance = chance_level(program.loss, sample.y, config.layer_sizes[-1], options, weight)
+    exact = np.average(exact_losses(program.loss, np.asarray(sample.y)), weights=weight)
+    return float(value), chance, float(exact)

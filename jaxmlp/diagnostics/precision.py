@@ -131,7 +131,7 @@ _Tensors = list[tuple[int, str, np.ndarray]]
 
 
 def _tensors(
-    config: MLPConfig, dtype: str, params: Params, masters: list, x: Any, y: Any, loss: Loss
+    config: MLPConfig, dtype: str, params: Params, masters: list[Any], x: Any, y: Any, loss: Loss
 ) -> _Tensors:
     """All outputs and gradients, as float64 copies, in the order of computing."""
     config = config.replace(dtype=dtype, compute_dtype=None, dropout=False, weight_init="auto")
@@ -146,7 +146,9 @@ def _tensors(
 
 
 @partial(jax.jit, static_argnums=1)
-def _pass(config: MLPConfig, loss: Loss, params: Params, x: Any, y: Any) -> tuple[list, list]:
+def _pass(
+    config: MLPConfig, loss: Loss, params: Params, x: Any, y: Any
+) -> tuple[list[jax.Array], list[jax.Array]]:
     """Each layer's outputs and the gradient of its weights."""
     outputs, cache = forward(config, params, x)
     _, d_outputs = loss.value_and_grad(outputs, y)

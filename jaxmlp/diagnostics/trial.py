@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
+from jaxmlp.losses.deviance import exact_losses
 from jaxmlp.network import value_and_grad
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.training.data import TrainData
@@ -28,7 +29,7 @@ class Trial(NamedTuple):
         steps: number of steps.
         progress: {scale: by how much the loss of the last batches fell, against a scale of 0, that
             is the same batches without any training}; -inf for a run that did not stay finite.
-        untrained: that loss at a scale of 0.
+        untrained: that loss at a scale of 0, above the loss of exact predictions.
         update_ratio: median over the steps of ||update of W|| / ||W|| at the rate itself,
             (layers that train,).
     """
@@ -86,10 +87,12 @@ def try_rates(
     tails = losses[:, -min(_SETTLED, steps) :]
     final = np.asarray(np.mean(tails, axis=1, dtype=np.float64))
     progress = np.where(np.isfinite(final), final[0] - final, -np.inf)
+    seen = np.asarray(rows)[-min(_SETTLED, steps) :]
+    exact = exact_losses(loss, np.asarray(data.y))[seen].mean()
     return Trial(
         steps,
         dict(zip(_SCALES, progress.tolist(), strict=True)),
-        float(final[0]),
+        float(final[0] - exact),
         np.median(ratios[_SCALES.index(1.0)], axis=0),
     )
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from jaxmlp.formatting import format_number
 from jaxmlp.report.plots import draw_curves
 from jaxmlp.report.style import DASHES, FAINT, INK, layer_color, log_scale, panel
 
@@ -95,7 +96,7 @@ def by_layer(
         marker = "o" if len(values) == 1 else None
         axes.plot(steps, shown[:, l], color=color, linewidth=1.5, label=f"layer {l}", marker=marker)
     if guide is not None:
-        axes.axhline(guide, color=INK, linewidth=0.8, linestyle=DASHES, label=f"{guide:g}")
+        axes.axhline(guide, color=INK, linewidth=0.8, linestyle=DASHES, label=format_number(guide))
     if log and np.isfinite(shown).any():
         log_scale(axes, shown)
     elif not log:

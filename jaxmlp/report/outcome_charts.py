@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from jaxmlp.report.importance import Importance
 from jaxmlp.report.scores import wilson_interval
-from jaxmlp.report.style import BLUE, DASHES, FAINT, INK, SIZE, panel
+from jaxmlp.report.style import BLUE, DASHES, FAINT, INK, SIZE, panel, plain_numbers
 
 _BINS, _SHOWN_COLUMNS, _SHOWN_POINTS = 10, 15, 2000
 
@@ -60,6 +60,8 @@ def predicted_against_true(
     axes.set_xlabel("true")
     axes.set_ylabel("predicted")
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    plain_numbers(axes.xaxis)
+    plain_numbers(axes.yaxis)
     return figure
 
 
@@ -78,6 +80,7 @@ def residuals(
     axes.axvline(0, color=INK, linewidth=0.8, linestyle=DASHES)
     axes.set_ylabel("rows")
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    plain_numbers(axes.xaxis)
     return figure
 
 
@@ -98,6 +101,7 @@ def importance_bars(found: Sequence[Importance], measure: str) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(5))
+    plain_numbers(axes.xaxis)
     return figure
 
 

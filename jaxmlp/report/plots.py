@@ -10,14 +10,16 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from jaxmlp.report.style import DASHES, INK, PART_COLORS, log_if_wide, plain
+from jaxmlp.formatting import format_number
+from jaxmlp.report.style import DASHES, INK, PART_COLORS, log_if_wide, plain, plain_numbers
 
-_LOGARITHMIC = ("loss", "rmse")
+_LOGARITHMIC = ("loss", "deviance", "rmse")
 
 
 def learning_curves(
     history: Mapping[str, Any],
     *,
+    loss: str = "loss",
     metric: str = "accuracy",
     best_epoch: int | None = None,
     title: str = "",
@@ -27,6 +29,7 @@ def learning_curves(
     Args:
         history: columns of equal length: "epoch", "train_loss", and as far as they were measured
             "validation_loss", "train_<metric>" and "validation_<metric>".
+        loss: what the first panel shows: "loss", or "deviance" if the history has it.
         metric: what the second panel shows; shares such as accuracy are drawn in percent.
         best_epoch: marked in both panels; its parameters are the ones that were kept.
         title: above both panels.
@@ -42,13 +45,11 @@ def learning_curves(
         >>> [axes.get_ylabel() for axes in learning_curves(history, best_epoch=2).axes]
         ['loss']
     """
-    for column in ("epoch", "train_loss"):
+    for column in ("epoch", f"train_{loss}"):
         if column not in history:
             raise ValueError(f"history has no column {column!r}; it has {', '.join(history)}.")
     panels = [
-        name
-        for name in ("loss", metric)
-        if any(f"{part}_{name}" in history for part in PART_COLORS)
+        name for name in (loss, metric) if any(f"{part}_{name}" in history for part in PART_COLORS)
     ]
     figure = Figure(figsize=(4.8 * len(panels), 3.6), dpi=150, layout="constrained")
     figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
@@ -94,7 +95,7 @@ def confusion_matrix(
     axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     for row, column in zip(*np.nonzero(counts), strict=True):
         color = "white" if share[row, column] > 0.4 else "black"
-        text = str(counts[row, column])
+        text = format_number(counts[row, column])
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     long_names = max(map(len, class_names)) > 3
     slant: dict[str, Any] = {"rotation": 40, "ha": "right"} if long_names else {}
@@ -135,7 +136,9 @@ def draw_curves(
                 axes.plot(best_epoch, best[0], "o", color=color, markersize=6)
             shown.append(values)
     if chance is not None:
-        axes.axhline(chance, color=INK, linewidth=1, linestyle=":", label=f"chance {chance:.4g}")
+        axes.axhline(
+            chance, color=INK, linewidth=1, linestyle=":", label=f"chance {format_number(chance)}"
+        )
         shown.append(np.array([chance]))
     if best_epoch:
         label = f"best epoch: {best_epoch}"
@@ -145,5 +148,6 @@ def draw_curves(
     if metric == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     elif metric in _LOGARITHMIC:
+        plain_numbers(axes.yaxis)
         log_if_wide(axes, np.concatenate(shown))
     axes.legend(frameon=False, labelcolor=INK)

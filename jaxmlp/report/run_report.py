@@ -10,8 +10,10 @@ from jaxmlp.data.tables.pitfalls import Doubt
 from jaxmlp.diagnostics import LayerReadings, UnitActivity, layer_activity
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.flatness import activation_outputs
+from jaxmlp.formatting import format_number, format_share
 from jaxmlp.lecture import explain_backward
 from jaxmlp.losses import get_loss
+from jaxmlp.losses.deviance import to_deviance
 from jaxmlp.models import Model
 from jaxmlp.network import forward
 from jaxmlp.report.charts import by_layer, curve, histograms
@@ -70,7 +72,7 @@ def run_report(run: RunRecord) -> str:
     model, result, outcome = run.model, run.result, run.outcome
     sections = {
         "Test set": _outcome_charts(outcome, model.class_names),
-        "Learning": _learning_charts(model, result),
+        "Learning": _learning_charts(run),
     }
     if result.probed is not None and len(result.probe_steps):
         sections["Gradient flow"] = _flow_charts(result.probe_steps, result.probed)
@@ -81,7 +83,7 @@ def run_report(run: RunRecord) -> str:
     scores = {SCORE_NAMES.get(k, k): _score(k, score) for k, score in outcome.scores.items()}
     return report_page(
         run.title,
-        _summary(model, result),
+        _summary(run),
         scores,
         [*map(_doubt, run.doubts), *map(_words, run.findings)],
         sections,
@@ -89,13 +91,27 @@ def run_report(run: RunRecord) -> str:
     )
 
 
-def _learning_charts(model: Model, result: FitResult) -> list[Chart]:
+def loss_shown(model: Model) -> str:
+    """Return the column of a history that shows how well it fits: of counts the deviance."""
+    return "deviance" if model.loss == "poisson" else "loss"
+
+
+def _in_units(run: RunRecord, loss: float, exact: float) -> float:
+    """Return a loss as it is shown; `exact` is that of exact predictions of the same rows."""
+    return loss if loss_shown(run.model) == "loss" else to_deviance(loss, exact)
+
+
+def _learning_charts(run: RunRecord) -> list[Chart]:
     """Draw the loss and the metrics over the epochs."""
+    result, seen = run.result, run.result.diagnostics
     if not result.history.n_epochs:
         return []
     charts = []
-    for metric in METRICS[get_loss(model.loss).task]:
-        chance = result.diagnostics.chance if metric == "loss" and result.diagnostics else None
+    for metric in METRICS[get_loss(run.model.loss).task]:
+        chance = None
+        if metric == "loss":
+            metric = loss_shown(run.model)
+            chance = None if seen is None else _in_units(run, seen.chance, seen.exact)
         figure = curve(result.history, metric, result.best_epoch, chance)
         caption = f"The {metric} on the data it learns from, and on data it never sees."
         charts.append(Chart(f"curve-{metric}", figure, caption))
@@ -210,24 +226,27 @@ def _dead_units(activity: Sequence[UnitActivity]) -> str:
     return ", ".join(f"{int(a.dead.sum())} of {len(a.dead)}" for a in activity)
 
 
-def _summary(model: Model, result: FitResult) -> str:
+def _summary(run: RunRecord) -> str:
+    model, result = run.model, run.result
     sizes = "-".join(str(size) for size in model.config.layer_sizes)
     status = result.status.name.lower().replace("_", " ")
-    seen = result.diagnostics
-    return (
+    text = (
         f"Network {sizes}, {model.config.n_parameters:,} parameters; {status} after "
         f"{result.history.n_epochs} epochs and {result.n_steps:,} steps."
-        + (
-            ""
-            if seen is None
-            else f" Loss before training {seen.first_loss:.4g}, chance level {seen.chance:.4g}."
-        )
     )
+    seen = result.diagnostics
+    if seen is None:
+        return text
+    first, chance = (
+        format_number(_in_units(run, v, seen.exact)) for v in (seen.first_loss, seen.chance)
+    )
+    return f"{text} {loss_shown(model).title()} before training {first}, chance level {chance}."
 
 
 def _score(name: str, score: Score) -> str:
     shares = ("accuracy", "balanced accuracy")
-    value, low, high = (f"{v:.1%}" if name in shares else f"{v:.4g}" for v in score[:3])
+    write = format_share if name in shares else format_number
+    value, low, high = (write(v) for v in score[:3])
     return f"{value} ({low} – {high})"
 
 

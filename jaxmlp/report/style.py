@@ -6,8 +6,11 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from jaxmlp.formatting import format_number
 
 # Okabe & Ito's palette, told apart with every kind of colour blindness, and in grey; without its
 # extremes, black and yellow, so that every line shows on light and on dark ground.
@@ -48,6 +51,11 @@ def plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def plain_numbers(axis: Axis) -> None:
+    """Label an axis with whole numbers, not with shares of a power of ten beside it."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format_number(value, 6)))
+
+
 def log_scale(axes: Axes, values: Float[np.ndarray, " n"]) -> None:
     """Make the vertical axis logarithmic: labels at 1, 2 and 5 in each decade, if these are few.
 
@@ -60,7 +68,7 @@ def log_scale(axes: Axes, values: Float[np.ndarray, " n"]) -> None:
     values = values[np.isfinite(values) & (values > 0)]
     if len(values) and values.max() < _VERY_WIDE * values.min():
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
+        plain_numbers(axes.yaxis)
 
 
 def log_if_wide(axes: Axes, values: Float[np.ndarray, " n"]) -> None:

@@ -3,6 +3,8 @@
 import csv
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from jaxmlp.cli.main import run
@@ -51,6 +53,27 @@ def test_folds_and_halving(way, tmp_path, capsys):
     rows = read(tmp_path / "runs" / "sweep-1" / "sweep.csv")
     assert len(rows) == (9 if "--folds" in way else 3)
     assert (tmp_path / "runs" / "sweep-1" / "model.safetensors").exists() == ("--folds" not in way)
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+def test_a_sweep_over_a_table_speaks_its_units(folds, tmp_path, capsys):
+    """Counts are judged by their deviance, amounts by errors in their units."""
+    rng = np.random.default_rng(0)
+    size = rng.normal(50, 10, 200)
+    rides = rng.poisson(np.exp(rng.uniform(1, 7, 200)))
+    table = pd.DataFrame({"size": size, "rides": rides, "price": 3e4 * size})
+    table.to_csv("a.csv", index=False)
+    common = ["sweep", "a.csv", "--epochs", "2", "--seeds", "1", "-g", "learning_rate=1e-3"]
+    common += ["--folds", str(folds), "--layers", "8"]
+    assert run([*common, "--target", "rides", "--out", "rides"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "deviance" in shown
+    assert "loss" not in shown
+    assert all(float(row["validation_deviance"]) > 0 for row in read(tmp_path / "rides/sweep.csv"))
+    assert run([*common, "--target", "price", "--out", "price"]) == 0
+    assert "e+" not in capsys.readouterr().out
+    for row in read(tmp_path / "price/sweep.csv"):
+        assert 1e4 < float(row["validation_rmse"]) < 1e7
 
 
 BAD = {

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -134,6 +135,44 @@ def test_amounts_come_back_in_their_units(capsys):
     history = pd.read_csv("run/history.csv")
     spread = table["price"].std()  # 36: standardized errors would be that much smaller
     assert 0.1 * spread < history["validation_rmse"].iloc[-1] < spread
+
+
+def visible(page):
+    """The text of a page, its pictures' included."""
+    return re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.S)
+
+
+def test_large_amounts_are_read_with_ease(capsys):
+    """No 5.23e+04, and no 1e6 beside an axis: not on the terminal, the page, in CSV or pictures."""
+    rng = np.random.default_rng(0)
+    make_table(price=np.round(2e6 + 4e5 * rng.normal(size=N), 2))
+    assert run(["train", "a.csv", "--target", "price", *QUICK, "--out", "run"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"RMSE +\d\d\d,\d\d\d ", out)
+    assert run(["predict", "run", "a.csv"]) == 0
+    predicted = capsys.readouterr().out
+    assert re.search(r"^\d+,\d{7}$", predicted, re.M)
+    page = visible(Path("run/report.html").read_text())
+    assert re.search(r"\d\d\d,\d\d\d \(", page)
+    for text in (out, predicted, page):
+        assert "e+" not in text
+        assert not re.search(r"\b1e\d", text)
+
+
+def test_counts_are_judged_by_their_deviance(capsys):
+    """Their likelihood without its constant is negative, and means nothing to people."""
+    rng = np.random.default_rng(0)
+    make_table(rides=rng.poisson(np.exp(rng.uniform(1, 7, N))))
+    assert run(["train", "a.csv", "--target", "rides", *QUICK, "--out", "run"]) == 0
+    out, page = capsys.readouterr().out, visible(Path("run/report.html").read_text())
+    assert "val. deviance" in out
+    assert "deviance by epoch" in page
+    for text in (out, page):
+        assert not re.search(r"[-−]\d\d\d", text.partition("Settings")[0])
+    history = pd.read_csv("run/history.csv")
+    assert (history["validation_deviance"] > 0).all()
+    differences = np.diff(history["validation_deviance"])
+    np.testing.assert_allclose(differences, 2 * np.diff(history["validation_loss"]), rtol=1e-4)
 
 
 def test_a_schema_is_written_and_accepted(classified):

@@ -20,6 +20,7 @@ from jaxmlp.data.tables.values import (
     to_numbers,
     to_words,
 )
+from jaxmlp.formatting import format_number
 
 _NUMBER_SHARE = 0.9  # of the filled cells that must be numbers (or dates) for the column to be one
 BOOLEANS = (
@@ -149,7 +150,7 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
     if not len(distinct):
         return Column(name, "drop", reason="empty")
     if len(distinct) == 1 and len(filled) == len(numbers):
-        return Column(name, "drop", reason=f"always {distinct[0]:g}")
+        return Column(name, "drop", reason=f"always {format_number(distinct[0], 6)}")
     if np.array_equal(distinct, [0, 1]):
         return Column(name, "boolean", reason="0 or 1")
     whole = bool(np.all(filled == np.round(filled)))
@@ -158,7 +159,7 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
             return Column(name, "drop", reason=NUMBERING)
         if len(numbers) >= _NUMBERED_ROWS and _IDENTIFIER.search(name):
             return Column(name, "drop", reason="a different number in every row")
-    said = f"{distinct[0]:.6g} to {distinct[-1]:.6g}"
+    said = f"{format_number(distinct[0], 6)} to {format_number(distinct[-1], 6)}"
     said += f", {len(distinct)} whole numbers" if whole and len(distinct) <= 30 else ""
     said += f"; {bad} cells are no numbers" if bad else ""
     return Column(name, "number", style, said)

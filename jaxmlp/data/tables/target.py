@@ -8,6 +8,7 @@ from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.inference import NUMBERING, infer_column
 from jaxmlp.data.tables.schema import TASKS
 from jaxmlp.data.tables.values import Series, Words, shorten, to_numbers, to_words
+from jaxmlp.formatting import format_number
 
 _MAX_WHOLE_CLASSES = 20  # different whole numbers that may still be classes
 _MIN_CLASS_ROWS = 3  # one for each of training, validation and test
@@ -89,18 +90,21 @@ def _numbers(column: Series, style: str) -> Target:
     y = numbers[rows]
     if not len(y):
         raise ValueError(f"the target {name!r} holds no numbers; is it --task classification?")
+    low, high = format_number(y.min(), 6), format_number(y.max(), 6)
     if y.min() == y.max():
-        raise ValueError(f"the target {name!r} is always {y[0]:g}; there is nothing to predict.")
+        raise ValueError(
+            f"the target {name!r} is always {format_number(y[0], 6)}; there is nothing to predict."
+        )
     if np.abs(y).max() > _LIMIT or np.ptp(y) < 1 / _LIMIT:
         raise ValueError(
-            f"the target {name!r} reaches from {y.min():g} to {y.max():g}, which 32-bit numbers "
-            "cannot predict; give it in another unit."
+            f"the target {name!r} reaches from {low} to {high}, which 32-bit numbers cannot "
+            "predict; give it in another unit."
         )
     counts = bool(
         np.all(y == np.round(y)) and 0 <= y.min() <= _COUNT_START and y.max() <= _COUNT_LIMIT
     )
     kind = "counts" if counts and len(np.unique(y)) > _MAX_WHOLE_CLASSES else "amounts"
-    said = f"{kind} from {y.min():,.6g} to {y.max():,.6g}" + _left_out(len(numbers) - len(y))
+    said = f"{kind} from {low} to {high}" + _left_out(len(numbers) - len(y))
     return Target(name, kind, y, rows, None, said)
 
 

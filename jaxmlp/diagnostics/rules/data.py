@@ -5,6 +5,7 @@ import numpy as np
 
 from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
+from jaxmlp.formatting import format_number
 
 # Initializations count on inputs of mean square 1. At 10 times that size pre-activations are 10
 # times too large, the curvature along the first layer's weights 100 times, and the largest stable
@@ -33,13 +34,18 @@ def unscaled_inputs(exam: Examination) -> list[Finding]:
     if rms[largest] > _LARGE:
         n_large = int((rms > _LARGE).sum())
         evidence = (
-            f"{n_large} of {len(rms)} features are larger than {_LARGE:g} (root mean square); "
-            f"feature {largest} has {rms[largest]:.3g}."
+            f"{n_large} of {len(rms)} features are larger than {format_number(_LARGE)} (root mean "
+            f"square); feature {largest} has {format_number(rms[largest], 3)}."
         )
     elif overall < _SMALL:
-        evidence = f"The features' root mean square is {overall:.2g}; initializations expect 1."
+        evidence = (
+            f"The features' root mean square is {format_number(overall, 2)}; initializations "
+            "expect 1."
+        )
     elif offset > _LARGE and np.any(spread > 0):
-        evidence = f"The features' means are {offset:.3g} times larger than their spread."
+        evidence = (
+            f"The features' means are {format_number(offset, 3)} times larger than their spread."
+        )
     else:
         return []
     remedy = "Standardize the features: jaxmlp.data's Standardizer.fit(x_train).transform(x)."
@@ -58,8 +64,8 @@ def unscaled_targets(exam: Examination) -> list[Finding]:
     return [
         Finding(
             FindingKind.UNSCALED_TARGETS, exam.config.n_layers - 1, Severity.WARNING,
-            f"The targets' root mean square is {rms:.3g}; a fresh network's outputs are about 1, "
-            "and gradients grow with the difference.",
+            f"The targets' root mean square is {format_number(rms, 3)}; a fresh network's outputs "
+            "are about 1, and gradients grow with the difference.",
             "Standardize the targets, and transform predictions back.",
         )
     ]  # fmt: skip
@@ -116,8 +122,9 @@ def loss_mismatch(exam: Examination) -> list[Finding]:
         remedy = "Use softmax_cross_entropy, which knows that classes exclude each other."
     elif name == "sigmoid_binary_cross_entropy" and len(values) > _FEW:
         evidence = (
-            f"The targets take {len(values)} different values between {values[0]:.3g} and "
-            f"{values[-1]:.3g}, but {name} takes them for probabilities of a yes."
+            f"The targets take {len(values)} different values between "
+            f"{format_number(values[0], 3)} and {format_number(values[-1], 3)}, but {name} takes "
+            "them for probabilities of a yes."
         )
         remedy = "For amounts use squared_error."
     if not evidence:

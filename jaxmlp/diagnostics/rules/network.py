@@ -8,6 +8,7 @@ import math
 from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.flatness import slopes
+from jaxmlp.formatting import format_number
 from jaxmlp.training import FitResult
 
 # A layer learns at a good pace if a step changes its weights by about 1e-3 of their size. If the
@@ -107,10 +108,10 @@ def gradient_flow(exam: Examination) -> list[Finding]:
         found.append(
             _finding(
                 FindingKind.EXPLODING_GRADIENT, strongest, Severity.CRITICAL,
-                f"The gradient that reaches layer {strongest} is {ratio[strongest]:.0e} times that "
-                f"at layer {top}: it explodes on the way. "
-                f"{_weights(exam, _culprit(exam, strongest))} The loss is {exam.loss_value:.3g} "
-                f"where chance level is {exam.chance:.3g}.",
+                f"The gradient that reaches layer {strongest} is {ratio[strongest]:.0e} times "
+                f"that at layer {top}: it explodes on the way. "
+                f"{_weights(exam, _culprit(exam, strongest))} The {exam.measure} is "
+                f"{exam.shown(exam.loss_value)} where chance level is {exam.shown(exam.chance)}.",
                 f"Use {_right_init(exam, strongest)} initialization or batch normalization, and "
                 "clip the gradient's global norm.",
             )
@@ -187,8 +188,8 @@ def _weights(exam: Examination, layer: int) -> str:
     assert exam.flow is not None
     return (
         f"Layer {layer} has {exam.config.activations[layer].name} units and weights of standard "
-        f"deviation {exam.flow.weight_rms[layer]:.2g}; {_right_init(exam, layer)} initialization "
-        f"has {_right_rms(exam, layer):.2g}."
+        f"deviation {format_number(exam.flow.weight_rms[layer], 2)}; {_right_init(exam, layer)} "
+        f"initialization has {format_number(_right_rms(exam, layer), 2)}."
     )
 
 

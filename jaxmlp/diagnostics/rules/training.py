@@ -8,6 +8,8 @@ from jaxmlp.diagnostics.curvature import curvature
 from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.probe import LayerReadings
+from jaxmlp.formatting import format_number
+from jaxmlp.training import FitResult
 
 # Differences of losses count from a tenth of the chance level on, that is a tenth of all there is
 # to be learnt. (The trials share their batches, so that noise is far below that.)
@@ -38,8 +40,8 @@ def learning_rate_too_large(exam: Examination) -> list[Finding]:
     bend = curvature(exam.config, exam.params, data, exam.loss, steps=10)
     if math.isfinite(bend.largest_stable_rate):
         evidence += (
-            f" (The Hessian's largest eigenvalue here is {bend.largest:.3g}: plain gradient "
-            f"descent is stable below {bend.largest_stable_rate:.2g}.)"
+            f" (The Hessian's largest eigenvalue here is {format_number(bend.largest, 3)}: plain "
+            f"gradient descent is stable below {format_number(bend.largest_stable_rate, 2)}.)"
         )
     return [
         Finding(
@@ -64,9 +66,10 @@ def learning_rate_too_small(exam: Examination) -> list[Finding]:
     return [
         Finding(
             FindingKind.LEARNING_RATE_TOO_SMALL, None, Severity.WARNING,
-            f"In a trial of {trial.steps} steps the loss fell by {here:.2g}, but by {far:.2g} with "
-            f"{best:g} times the rate. A step changes the weights by {ratio:.0e} of their size "
-            "(median over the layers); 1e-3 is usual.",
+            f"In a trial of {trial.steps} steps the {exam.measure} fell by {exam.shown(here, 2)}, "
+            f"but by {exam.shown(far, 2)} with {format_number(best)} times the rate. A step "
+            f"changes the weights by {ratio:.0e} of their size (median over the layers); 1e-3 is "
+            "usual.",
             "Multiply the learning rate by 10 until the loss falls quickly but steadily.",
         )
     ]  # fmt: skip
@@ -74,29 +77,35 @@ def learning_rate_too_small(exam: Examination) -> list[Finding]:
 
 def overfitting(exam: Examination) -> list[Finding]:
     """Validation loss well above its best, or above chance, and far from the training loss."""
-    gap, result = exam.gap, exam.result
+    gap = exam.gap
     if gap is None:
         return []
-    best, now = exam.chance, gap.validation  # a constant prediction is always to be had
-    if result is not None and "validation_loss" in result.history:
-        losses = result.history["validation_loss"].tolist()
-        best = min([best, *losses])
-        # One bad epoch is no trend: none of the last ones may have come near the best.
-        now = min([now, *losses[-_RISING_EPOCHS:]])
-    rise = now - best
-    risen = rise > max(_GENERALIZATION_LOSS * exam.chance, _RISE_SIGMAS * gap.standard_error)
+    above_chance = gap.validation - exam.chance  # a constant prediction is always to be had
+    rises = [(above_chance, gap.standard_error, "what a constant prediction reaches")]
+    if gap.rise is not None and exam.result is not None:
+        since = f"what it was after epoch {exam.result.best_epoch}"
+        rises.append((min(gap.rise, _lasting_rise(exam.result)), gap.rise_error, since))
+    rise, error, reference = max(rises)
+    risen = rise > max(_GENERALIZATION_LOSS * exam.chance, _RISE_SIGMAS * error)
     learnt = gap.validation - gap.train > _GAP_SIGMAS * gap.standard_error
     if not (risen and learnt):
         return []
     return [
         Finding(
             FindingKind.OVERFITTING, None, Severity.WARNING,
-            f"The validation loss is {gap.validation:.3g}, {rise:.2g} above the best it has been "
-            f"(or that a constant reaches), while the training loss is {gap.train:.3g}.",
+            f"The validation {exam.measure} is {exam.shown(gap.validation)}, "
+            f"{exam.shown(rise, 2)} above {reference}, while that of the training data is "
+            f"{exam.shown(gap.train)}.",
             "Stop early (EarlyStopping keeps the best epoch), add an L2 penalty or dropout, use a "
             "smaller network, or get more examples.",
         )
     ]  # fmt: skip
+
+
+def _lasting_rise(result: FitResult) -> float:
+    """By how much even the best of the last epochs is above the best; one bad epoch is no trend."""
+    losses = result.history["validation_loss"]
+    return float(np.min(losses[-_RISING_EPOCHS:]) - np.min(losses))
 
 
 def _trial_too_large(exam: Examination) -> str:
@@ -105,13 +114,13 @@ def _trial_too_large(exam: Examination) -> str:
         return ""
     progress, least = trial.progress, _MATTERS * exam.chance
     slower = max((0.1, 0.01), key=lambda scale: progress[scale])
-    losses = {scale: f"{trial.untrained - gain:.3g}" for scale, gain in progress.items()}
+    losses = {scale: exam.shown(trial.untrained - gain) for scale, gain in progress.items()}
     if not math.isfinite(progress[1.0]):
-        return f"In a trial of {trial.steps} steps the loss became infinite or NaN."
+        return f"In a trial of {trial.steps} steps the {exam.measure} became infinite or NaN."
     if progress[1.0] < -least or progress[slower] - progress[1.0] > least:
         return (
-            f"In a trial of {trial.steps} steps the loss came from {losses[0.0]} to {losses[1.0]}, "
-            f"but to {losses[slower]} with {slower:g} times the rate."
+            f"In a trial of {trial.steps} steps the {exam.measure} came from {losses[0.0]} to "
+            f"{losses[1.0]}, but to {losses[slower]} with {format_number(slower)} times the rate."
         )
     return ""
 
@@ -119,13 +128,13 @@ def _trial_too_large(exam: Examination) -> str:
 def _history_rises(exam: Examination) -> str:
     if exam.result is None or exam.result.history.n_epochs <= _RISING_EPOCHS:
         return ""
-    losses = exam.result.history["train_loss"]
+    losses = exam.result.history["train_loss"] - exam.exact
     last = losses[-_RISING_EPOCHS - 1 :]
     if not (np.all(np.diff(last) > 0) and losses[-1] > losses.min() + _MATTERS * exam.chance):
         return ""
     return (
-        f"The training loss rose in each of the last {_RISING_EPOCHS} epochs, to {losses[-1]:.3g} "
-        f"from {losses.min():.3g} at its best."
+        f"The training {exam.measure} rose in each of the last {_RISING_EPOCHS} epochs, to "
+        f"{exam.shown(losses[-1])} from {exam.shown(losses.min())} at its best."
     )
 
 
