@@ -8,6 +8,7 @@ from typing import Any
 import joblib  # type: ignore[import-untyped]
 import numpy as np
 from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.utils import _safe_indexing, indexable
 
@@ -126,6 +127,8 @@ class MLPSearchCV(GridSearchCV):
         self.cv_results_["mean_fit_time"] = self.cv_results_["mean_fit_time"] + share
         if hasattr(self, "best_estimator_"):
             self.best_estimator_.__class__ = type(self.estimator)
+        if self.scoring is None:  # the inner one holds an estimator that recalls
+            self.scorer_ = check_scoring(self.estimator)
         return self
 
 

@@ -40,7 +40,7 @@ def class_targets(loss: str, logits: Float[Array, "batch n_out"], targets: Any) 
 
 
 @dataclass(frozen=True)
-class Range:
+class _Range:
     """Numbers x with low < x < high, or low <= x < high."""
 
     low: float
@@ -58,9 +58,9 @@ class Range:
 
 
 OPTION_RANGES = {
-    "label_smoothing": Range(0.0, 1.0, with_low=True),
-    "delta": Range(0.0),
-    "quantile": Range(0.0, 1.0),
+    "label_smoothing": _Range(0.0, 1.0, with_low=True),
+    "delta": _Range(0.0),
+    "quantile": _Range(0.0, 1.0),
 }
 """Where each option of the built-in losses has a meaning."""
 
