@@ -181,7 +181,7 @@ def _divergence(result: training.FitResult) -> str:
 
 
 def _say_how_it_ended(console: Console, options: Options, result: training.FitResult) -> None:
-    status, best = result.status, result.best_epoch
+    status, best, n_epochs = result.status, result.best_epoch, result.history.n_epochs
     if status is training.FitStatus.EARLY_STOPPED:
         text = f"stopped early; the parameters of epoch {best} are kept"
     elif status is training.FitStatus.DIVERGED:
@@ -192,7 +192,8 @@ def _say_how_it_ended(console: Console, options: Options, result: training.FitRe
     elif status is training.FitStatus.INTERRUPTED:
         text = f"interrupted; the parameters of epoch {best} are kept"
     else:
-        text = f"trained for {result.history.n_epochs} epochs"
+        text = f"trained for {n_epochs} epochs"
+        text += f"; the parameters of epoch {best} are kept" if result.epoch != n_epochs else ""
     seconds = float(np.sum(result.history["seconds"]))
     console.print(f"\n{text} ({seconds:.2f} s without compilation)\n")
 

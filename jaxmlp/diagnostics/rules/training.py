@@ -26,8 +26,9 @@ _RISING_EPOCHS = 3
 # Prechelt's generalization loss (1998): training is over once validation is 5% above its best...
 _GENERALIZATION_LOSS = 0.05
 # ...unless that is within one standard error of it (Breiman et al., 1984); and a network only
-# overfits what it has learnt: training and validation differ by more than chance, 3 of them.
-_RISE_SIGMAS, _GAP_SIGMAS = 1.0, 3.0
+# overfits what it has learnt: training and validation differ by more than chance, 3 of them, or 2
+# where the run's own past, on the same rows, says so too.
+_RISE_SIGMAS, _GAP_SIGMAS, _GAP_SIGMAS_SINCE_BEST = 1.0, 3.0, 2.0
 
 
 def learning_rate_too_large(exam: Examination) -> list[Finding]:
@@ -81,13 +82,15 @@ def overfitting(exam: Examination) -> list[Finding]:
     if gap is None:
         return []
     above_chance = gap.validation - exam.chance  # a constant prediction is always to be had
-    rises = [(above_chance, gap.standard_error, "what a constant prediction reaches")]
+    chance = "what a constant prediction reaches"
+    rises = [(above_chance, gap.standard_error, _GAP_SIGMAS, chance)]
     if gap.rise is not None and exam.result is not None:
         since = f"what it was after epoch {exam.result.best_epoch}"
-        rises.append((min(gap.rise, _lasting_rise(exam.result)), gap.rise_error, since))
-    rise, error, reference = max(rises)
+        lasting = min(gap.rise, _lasting_rise(exam.result))
+        rises.append((lasting, gap.rise_error, _GAP_SIGMAS_SINCE_BEST, since))
+    rise, error, gap_sigmas, reference = max(rises)
     risen = rise > max(_GENERALIZATION_LOSS * exam.chance, _RISE_SIGMAS * error)
-    learnt = gap.validation - gap.train > _GAP_SIGMAS * gap.standard_error
+    learnt = gap.validation - gap.train > gap_sigmas * gap.standard_error
     if not (risen and learnt):
         return []
     return [
