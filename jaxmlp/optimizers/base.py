@@ -9,7 +9,6 @@ networks at once.
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +17,7 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Int
 
+from jaxmlp.optimizers.closures import shared_function
 from jaxmlp.types import Params, PyTree, ScalarLike, Schedule, wide_dtype
 
 Rate = ScalarLike | Schedule
@@ -111,7 +111,7 @@ def as_optimizer(optimizer: Any) -> Optimizer:
 
     Args:
         optimizer: an `Optimizer`, or an optax transformation. The latter's numbers are constants
-            of the program, so each such object compiles once.
+            of the program, so one with other numbers compiles anew.
 
     Returns:
         An `Optimizer`.
@@ -141,12 +141,11 @@ def as_optimizer(optimizer: Any) -> Optimizer:
     raise TypeError(f"optimizer is {optimizer!r:.60}, which is not an update rule: {fix}.")
 
 
-@lru_cache(maxsize=256)  # the same optax object gives the same functions, hence one compilation
 def _wrap_optax(transformation: Any) -> Optimizer:
     import optax
 
     wrapped = optax.with_extra_args_support(transformation)
-    return Optimizer(Partial(wrapped.init), Partial(wrapped.update))
+    return Optimizer(*(Partial(shared_function(part)) for part in (wrapped.init, wrapped.update)))
 
 
 def hyperparameter(
@@ -180,7 +179,7 @@ def rate(value: Any) -> Any:
     if isinstance(value, Partial):
         return value
     if callable(value) and not isinstance(value, jax.Array):
-        return Partial(value)
+        return Partial(shared_function(value))
     return hyperparameter("learning_rate", value, low=0.0)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from jaxmlp.optimizers import Optimizer
+from jaxmlp.optimizers.closures import n_forgotten
 from jaxmlp.training.data import TrainData
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.interruption import interruptible
@@ -114,6 +115,23 @@ def _seen_by(own: TrainData | None, shared: TrainData) -> TrainData:
         return shared
     own_fields = {name: part for name, part in own._asdict().items() if part is not None}
     return shared._replace(**own_fields)
+
+
+_CLOSURES_FORGOTTEN = 32  # rules or schedules, each with its programs of megabytes
+_forgotten_before = 0
+
+
+def _forget_programs() -> None:
+    """Drop compiled programs once many are of closures that will not be met again.
+
+    JAX keeps every program of a function, and each takes memory maps, of which a process has
+    65,530: a loop over `optax.adam(rate)` would end in a crash of the compiler.
+    """
+    global _forgotten_before
+    if n_forgotten() - _forgotten_before >= _CLOSURES_FORGOTTEN:
+        _forgotten_before = n_forgotten()
+        run_chunk.clear_cache()  # type: ignore[attr-defined]
+        first_carry.clear_cache()  # type: ignore[attr-defined]
 
 
 @jax.jit  # one call for the whole tree: a copy of each leaf on its own takes 3 ms for 64-128-10
@@ -236,6 +254,7 @@ class Runner:
             listeners: told before and after each chunk, in their order.
             every: epochs after which they must be told at the latest.
         """
+        _forget_programs()
         spe = self.steps_per_epoch
         self.last_step, self.stopped = (self.n_steps // spe + epochs) * spe, False
         if self.is_over:
