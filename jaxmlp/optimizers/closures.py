@@ -78,7 +78,7 @@ def _key(value: Any, above: tuple[int, ...]) -> Any:
     if isinstance(value, functools.partial):
         keywords = tuple((name, below(entry)) for name, entry in value.keywords.items())
         return functools.partial, below(value.func), below(value.args), keywords
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return type(value), *map(below, value)
     if isinstance(value, bool | int | str | bytes | None):
         return type(value), value
