@@ -212,7 +212,8 @@ def cosine(initial: ScalarLike, n_steps: int) -> Callable[[Any], Any]:
 
 
 def _cosine(initial: Any, n_steps: Any, step: Any) -> Any:
-    progress = jnp.minimum(jnp.asarray(step) / jnp.asarray(n_steps), 1.0)
+    last = jnp.asarray(n_steps)
+    progress = jnp.minimum(jnp.asarray(step).astype(last.dtype) / last, 1.0)
     return 0.5 * jnp.asarray(initial) * (1 + jnp.cos(jnp.pi * progress))
 
 

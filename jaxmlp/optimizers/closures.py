@@ -8,6 +8,7 @@ here the first of them stands for all.
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from threading import Lock
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -19,6 +20,7 @@ _KEPT = 32  # different closures remembered: more than a sweep uses at a time
 _LARGEST = 1 << 12  # entries of an array that is compared by value
 _known: OrderedDict[Any, Callable[..., Any]] = OrderedDict()
 _forgotten = 0
+_lock = Lock()
 
 
 def shared_function(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,11 +41,12 @@ def shared_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     global _forgotten
     key = _key(function, ())
-    known = _known.setdefault(key, function)
-    _known.move_to_end(key)
-    if len(_known) > _KEPT:
-        _known.popitem(last=False)
-        _forgotten += 1
+    with _lock:
+        known = _known.setdefault(key, function)
+        _known.move_to_end(key)
+        if len(_known) > _KEPT:
+            _known.popitem(last=False)
+            _forgotten += 1
     return known
 
 

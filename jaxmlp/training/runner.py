@@ -312,9 +312,11 @@ class Runner:
         """Run one chunk, and take in its records; a chunk of 0 steps compiles."""
         begin, first, ended = time.perf_counter(), self.n_steps, self._ended()
         numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, first, n_steps))
-        self.carry, records = run_chunk(
-            self.program, self.executor, self.carry, self.members, self.shared, numbers
-        )
+        # NaN stands for epochs that have not ended, and a divergence is found by the run itself.
+        with jax.debug_nans(False):
+            self.carry, records = run_chunk(
+                self.program, self.executor, self.carry, self.members, self.shared, numbers
+            )
         status = np.asarray(self.carry.status)  # waits for the chunk
         if not n_steps:
             return
