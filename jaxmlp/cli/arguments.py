@@ -37,6 +37,10 @@ Task = Annotated[
 Drop = Annotated[str, option(_TABLES, "Columns to leave out, such as a,b.")]
 Category = Annotated[str, option(_TABLES, "Columns that are categories.")]
 Number = Annotated[str, option(_TABLES, "Columns that are numbers.")]
+Missing = Annotated[
+    str,
+    option(_TABLES, "Words that mean a missing cell, such as -999,unknown, too."),
+]
 SchemaFile = Annotated[
     Path | None,
     option(

@@ -92,8 +92,8 @@ def _load(options: Options, run: Path, data_dir: Path | None) -> PreparedData:
     if run.is_dir():
         said = json.loads((run / "run.json").read_text(encoding="utf-8")).get("table", {})
         kept = {name: said.get(name) for name in ("group", "time")}
-        scaling = said.get("scaling", table.scaling)
-        table = TableOptions(schema=run / "schema.json", scaling=scaling, **kept)
+        kept |= {name: said[name] for name in ("scaling", "missing") if name in said}
+        table = TableOptions(schema=run / "schema.json", **kept)
     return load_table(options.data, table, options.seed)
 
 

@@ -25,7 +25,7 @@ from jaxmlp.data.tables import (
 )
 from jaxmlp.data.tables.inference import NUMBERING, SHOWN_NAMES, unknown_column
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
-from jaxmlp.data.tables.values import DataFrame, shorten
+from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
 
 _SHOWN_COLUMNS = 60
 _LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
@@ -45,6 +45,7 @@ class TableOptions:
         category: names of columns that are categories, likewise.
         number: names of columns that are numbers, likewise.
         scaling: of numbers.
+        missing: words that mean a missing cell, likewise.
     """
 
     target: str | None = None
@@ -56,6 +57,12 @@ class TableOptions:
     category: str = ""
     number: str = ""
     scaling: str = "robust"
+    missing: str = ""
+
+    @property
+    def missing_words(self) -> tuple[str, ...]:
+        """The words of `missing`."""
+        return tuple(word.strip() for word in self.missing.split(",") if word.strip())
 
     @property
     def column_kinds(self) -> dict[str, str]:
@@ -108,8 +115,8 @@ def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
         FileNotFoundError: if there is no such file or schema.
         ValueError: if something in it makes learning impossible; the message says what.
     """
-    table = _understand(read_table(path), path, options, seed)
-    return _encode(table, path, options.scaling, seed)
+    frame = blank_cells(read_table(path), options.missing_words)
+    return _encode(_understand(frame, path, options, seed), path, options, seed)
 
 
 class _UnderstoodTable(NamedTuple):
@@ -170,12 +177,13 @@ def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, C
     return columns
 
 
-def _encode(table: _UnderstoodTable, path: str, scaling: str, seed: int) -> PreparedTable:
+def _encode(table: _UnderstoodTable, path: str, options: TableOptions, seed: int) -> PreparedTable:
     target, split = table.target, table.split
     features = table.features
     preprocessor = TablePreprocessor.fit(
-        features.iloc[split.train], columns=table.columns, scaling=scaling
-    )
+        features.iloc[split.train], columns=table.columns, scaling=options.scaling,
+        missing=options.missing_words,
+    )  # fmt: skip
     y, transform = target.y, None
     if target.kind == "amounts":
         transform = Standardizer.fit(target.y[split.train][:, None])

@@ -34,6 +34,7 @@ def train(
     drop: arguments.Drop = "",
     category: arguments.Category = "",
     number: arguments.Number = "",
+    missing: arguments.Missing = "",
     schema: arguments.SchemaFile = None,
     group: arguments.Group = None,
     time: arguments.Time = None,
@@ -78,7 +79,10 @@ def train(
         data, parse_layers(layers), activation, init, batch_norm, dropout, optimizer, learning_rate,
         schedule, batch_size, epochs, l2, label_smoothing, clip, patience, gradient, dtype, seed,
     )  # fmt: skip
-    table = TableOptions(target, task, schema, group, time, drop, category, number, scaling)
+    table = TableOptions(
+        target, task, schema, group, time, drop, category, number, scaling,
+        missing,
+    )  # fmt: skip
     is_table = is_table_file(data)
     if not is_table and table != TableOptions():
         raise ValueError(f"--target and its like go with a table, but {data} is none.")

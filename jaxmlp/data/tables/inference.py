@@ -18,6 +18,7 @@ from jaxmlp.data.tables.values import (
     plain_numbers,
     shorten,
     to_numbers,
+    to_truths,
     to_words,
 )
 from jaxmlp.formatting import format_number
@@ -26,6 +27,7 @@ _NUMBER_SHARE = 0.9  # of the filled cells that must be numbers (or dates) for t
 BOOLEANS = (
     ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"),
 )  # fmt: skip
+TRUTHS = {word: k == 1 for pair in BOOLEANS for k, word in enumerate(pair)}
 _TEXT_LEVELS, _TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
 _SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
 NUMBERING = "numbers the rows"
@@ -135,13 +137,15 @@ def _infer_from_words(name: str, words: Words) -> Column:
 
 
 def boolean_levels(levels: tuple[str, ...]) -> tuple[str, str] | None:
-    """Return (false, true) in lower case if the words are such a pair.
+    """Return (false, true) in lower case if the words are truths, such a pair among them.
 
-    >>> boolean_levels(("Yes", "no"))
-    ('no', 'yes')
+    >>> boolean_levels(("Yes", "no")), boolean_levels(("0", "1", "1.0", "true"))
+    (('no', 'yes'), ('0', '1'))
     """
-    small = {word.lower() for word in levels}
-    return next((pair for pair in BOOLEANS if small == set(pair)), None)
+    said = set(to_truths(levels))
+    if not said <= TRUTHS.keys():
+        return None
+    return next((pair for pair in BOOLEANS if said >= set(pair)), None)
 
 
 def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:

@@ -1,5 +1,6 @@
 """What is to be predicted: classes, amounts or counts; inferred and said."""
 
+import shlex
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,15 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.inference import NUMBERING, infer_column
 from jaxmlp.data.tables.schema import TASKS
-from jaxmlp.data.tables.values import Series, Words, shorten, to_numbers, to_words
+from jaxmlp.data.tables.values import (
+    MISSING_WORDS,
+    Series,
+    Words,
+    parse_numbers,
+    shorten,
+    to_levels,
+    to_numbers,
+)
 from jaxmlp.formatting import format_number
 
 _MAX_WHOLE_CLASSES = 20  # different whole numbers that may still be classes
@@ -46,7 +55,8 @@ def read_target(column: Series, task: str | None = None) -> Target:
 
     Text, truths and up to 20 different whole numbers are classes; other numbers are amounts, or
     counts if they are whole and begin near 0. Rows without a target are left out, and so are
-    classes of fewer than 3 rows, which cannot be in training, validation and test.
+    classes of fewer than 3 rows, which cannot be in training, validation and test. Among words only
+    an empty cell is no target: "None" and "-" are names of classes; among numbers they are none.
 
     Args:
         column: a pandas Series, named.
@@ -109,7 +119,7 @@ def _numbers(column: Series, style: str) -> Target:
 
 
 def _classes(column: Series) -> Target:
-    name, words = str(column.name), to_words(column)
+    name, words = str(column.name), _class_words(column)
     counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
     _refuse_classes(name, words, counts)
     kept = [k for k in range(len(words.levels)) if counts[k] >= _MIN_CLASS_ROWS]
@@ -125,7 +135,22 @@ def _classes(column: Series) -> Target:
     if rare:
         more = f" and {len(rare) - 1} more" if len(rare) > 1 else ""
         said += f"; class {shorten(rare[0])}{more} left out, with fewer than {_MIN_CLASS_ROWS} rows"
+    said += "".join(
+        f"; {level!r} is a class: if it means nothing, add --missing {shlex.quote(level)}"
+        for level in names
+        if level.lower() in MISSING_WORDS
+    )
     return Target(name, "classes", y[rows], rows, names, said)
+
+
+def _class_words(column: Series) -> Words:
+    """Read the classes; what means missing elsewhere is a class, unless the others are numbers."""
+    words = to_levels(column, frozenset([""]))
+    numbers = parse_numbers(words.levels, ".")
+    others = {word.lower() for word, n in zip(words.levels, numbers, strict=True) if np.isnan(n)}
+    if (~np.isnan(numbers)).sum() >= 2 and others <= MISSING_WORDS:
+        return to_levels(column)
+    return words
 
 
 def _refuse_classes(name: str, words: Words, counts: np.ndarray) -> None:

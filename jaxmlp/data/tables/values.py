@@ -22,11 +22,12 @@ else:  # pandas is optional, and takes long to import
 
 # Compared without case. "unknown" and its like are words: a level of a category, and in a column
 # of numbers no number, which is missing too.
-_MISSING_WORDS = frozenset(
+MISSING_WORDS = frozenset(
     ("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "nat", "<na>", "-", "--", ".")
 )
 # Squares, ranges and quotients of numbers between these are finite; what is smaller counts as 0.
 _LARGEST, _SMALLEST = 1e100, 1e-100
+_WHOLE = re.compile(r"([+-]?\d+)[.,]0{1,2}")
 _ORNAMENT = "$€£% \t"
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 _THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
@@ -131,8 +132,8 @@ class Words(NamedTuple):
     levels: tuple[str, ...]
 
 
-def to_words(column: Series) -> Words:
-    """Read a column as words, in order of appearance.
+def to_words(column: Series, missing: frozenset[str] = MISSING_WORDS) -> Words:
+    """Read a column as words, in order of appearance; those of `missing` say nothing.
 
     >>> import pandas as pd
     >>> to_words(pd.Series(["a ", None, "?", "b", "a"]))
@@ -148,9 +149,93 @@ def to_words(column: Series) -> Words:
     merged = np.full(len(uniques) + 1, -1)  # the last entry answers code -1
     for k, value in enumerate(uniques):
         word = _word(value)
-        if word.lower() not in _MISSING_WORDS:
+        if word.lower() not in missing:
             merged[k] = levels.setdefault(word, len(levels))
     return Words(merged[codes], tuple(levels))
+
+
+def to_levels(column: Series, missing: frozenset[str] = MISSING_WORDS) -> Words:
+    """Read a column as levels: as words, of which 1 and 1.0 are one where both occur.
+
+    Args:
+        column: a pandas Series.
+        missing: words, in lower case, that say nothing.
+
+    Example:
+        >>> import pandas as pd
+        >>> to_levels(pd.Series(["1", "1.0", "2.0", "-"]), frozenset([""]))
+        Words(codes=array([0, 0, 1, 2]), levels=('1', '2.0', '-'))
+    """
+    codes, words = to_words(column, missing)
+    known, levels = set(words), dict[str, int]()
+    merged = np.full(len(words) + 1, -1)
+    for k, word in enumerate(words):
+        short = _whole(word)
+        merged[k] = levels.setdefault(short if short in known else word, len(levels))
+    return Words(merged[codes], tuple(levels))
+
+
+def find_levels(words: tuple[str, ...], levels: tuple[str, ...]) -> list[int | None]:
+    """Find words among levels: as they are spelled, else as the same number.
+
+    >>> find_levels(("1.0", "007", "b", "2"), ("1", "007", "7", "a"))
+    [0, 1, None, None]
+    """
+    spelled = {level: k for k, level in enumerate(levels)}
+    values = _numbers(levels).tolist()
+    numbers = {value: k for k, value in enumerate(values) if values.count(value) == 1}
+    found = zip(words, _numbers(words).tolist(), strict=True)
+    return [spelled.get(word, numbers.get(number)) for word, number in found]
+
+
+def _whole(word: str) -> str:
+    """Write 1.0 as 1, as whole numbers are; pandas adds the 0 as soon as a cell is empty."""
+    match = _WHOLE.fullmatch(word)
+    return match[1] if match else word
+
+
+def _numbers(words: tuple[str, ...]) -> np.ndarray:
+    return parse_numbers(tuple(_whole(word) for word in words), ".")
+
+
+def blank_cells(frame: DataFrame, words: tuple[str, ...]) -> DataFrame:
+    """Return a table in which the cells that say one of these words are missing.
+
+    Args:
+        frame: a pandas DataFrame.
+        words: compared without case, and as numbers where they are some.
+
+    Example:
+        >>> import pandas as pd
+        >>> blank_cells(pd.DataFrame({"a": ["-200.0", "7", "X"]}), ("-200", "x"))["a"].tolist()
+        [nan, '7', nan]
+    """
+    if not words:
+        return frame
+    wanted = tuple(word.lower() for word in words)
+    blank = {name: column.mask(_says(column, wanted)) for name, column in frame.items()}
+    result = import_pandas().DataFrame(blank, index=frame.index)
+    result.attrs = frame.attrs
+    return result
+
+
+def _says(column: Series, words: tuple[str, ...]) -> np.ndarray:
+    if column.dtype.kind in "iuf":
+        return np.asarray(column.isin(_numbers(words)[~np.isnan(_numbers(words))]))
+    codes, levels = to_words(column, frozenset())
+    found = find_levels(tuple(level.lower() for level in levels), words)
+    return np.take([place is not None for place in found] + [False], codes)
+
+
+def to_truths(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Write words as truths are looked up: in lower case, 1.0 as 1.
+
+    >>> to_truths(("Yes", "1.0", "unknown"))
+    ('yes', '1', 'unknown')
+    """
+    whole = {0.0: "0", 1.0: "1"}
+    found = zip(words, _numbers(words).tolist(), strict=True)
+    return tuple(whole.get(number, word.lower()) for word, number in found)
 
 
 def _word(value: object) -> str:

@@ -1,0 +1,111 @@
+"""Tables that were read wrongly: cells, columns and targets, each with its whole kind."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxmlp.data import TablePreprocessor
+from jaxmlp.data.tables import infer_columns, read_target
+
+RNG = np.random.default_rng(2)
+N = 200
+FLAGS = RNG.integers(0, 2, N)
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda flag: f"{flag}",
+        lambda flag: f"{flag}.0",
+        lambda flag: f"{flag},00",
+        lambda flag: str(bool(flag)),
+        bool,
+        np.float64,
+        lambda flag: "yes" if flag else "NO",
+        lambda flag: "t" if flag else "f",
+    ],
+)
+def test_a_truth_is_found_however_it_is_spelled(spell):
+    for words in (("0", "1"), ("no", "yes"), ("False", "True"), (False, True), (0, 1)):
+        fitted = TablePreprocessor.fit({"flag": [words[flag] for flag in FLAGS]})
+        new = {"flag": [spell(flag) for flag in FLAGS]}
+        np.testing.assert_array_equal(fitted.transform(new)[:, 0], 2 * FLAGS - 1)
+        assert fitted.remarks(new) == ()
+
+
+@pytest.mark.parametrize("trained", [str, float, lambda k: f"{k}.0", lambda k: f"0{k}"])
+@pytest.mark.parametrize("asked", [int, float, str, lambda k: f"{k}.0", lambda k: f"{k},0"])
+def test_a_level_is_found_as_a_number(trained, asked):
+    codes = RNG.integers(1, 4, N)
+    kinds = {"grade": "category"}
+    fitted = TablePreprocessor.fit({"grade": [trained(k) for k in codes]}, columns=kinds)
+    new = {"grade": [asked(k) for k in codes]}
+    np.testing.assert_array_equal(fitted.transform(new).argmax(axis=1), codes - 1)
+    assert fitted.remarks(new) == ()
+
+
+def test_levels_are_first_what_they_are_spelled():
+    fitted = TablePreprocessor.fit({"code": ["007", "7", "8"] * 9}, columns={"code": "category"})
+    assert fitted.feature_names == ("code=007", "code=7", "code=8")
+    assert fitted.transform({"code": ["7", "007", "8.0", "7.00"]}).tolist() == [
+        [0, 1, 0],
+        [1, 0, 0],
+        [0, 0, 1],
+        [0, 0, 0],  # which of the two is not known
+    ]
+
+
+def test_a_level_spelled_in_two_ways_is_one():
+    mixed = ["1", "1.0", "2", "2.0", "3"] * 20
+    fitted = TablePreprocessor.fit({"grade": mixed}, columns={"grade": "category"})
+    assert fitted.feature_names == ("grade=1", "grade=2", "grade=3")
+    assert read_target(pd.Series(mixed, name="y")).class_names == ("1", "2", "3")
+    decimals = ["1.0", "1.1", "1.10"] * 20
+    assert read_target(pd.Series(decimals, name="y"), "classification").class_names == (
+        "1.0", "1.1", "1.10",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("0", "1", "unknown"), ("0", "1", "1.0"), ("0", "1", "0.0", "many"), ("no", "Yes", "1")],
+)
+@pytest.mark.parametrize("start", range(3))
+def test_whatever_words_the_training_rows_have(words, start):
+    """The words of few rows may be in the training part, or not."""
+    cells = pd.Series([words[k % 2 if k % 25 > 1 else -1 - k % 25] for k in range(N)])
+    columns = infer_columns(pd.DataFrame({"flag": cells}))
+    assert columns["flag"].kind == "boolean"
+    part = cells[: 5 * start + 2]
+    fitted = TablePreprocessor.fit({"flag": part}, columns=columns)
+    values = fitted.transform({"flag": list(words[:2])})[:, 0].tolist()
+    assert values == [-1, 1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "names", "left_out"),
+    [
+        (["None", "Insomnia", "Apnea"], ("Apnea", "Insomnia", "None"), 0),
+        (["+", "-"], ("+", "-"), 0),
+        (["NA", "EU", "N/A", ""], ("EU", "N/A", "NA"), 1),
+        (["yes", "no", None, float("nan")], ("no", "yes"), 2),
+        (["0", "1", "2", "NA", "?"], ("0", "1", "2"), 2),
+        (["1", "-"], ("-", "1"), 0),
+    ],
+)
+def test_among_classes_only_an_empty_cell_is_missing(cells, names, left_out):
+    target = read_target(pd.Series(cells * 20, name="y"))
+    assert set(target.class_names) == set(names)
+    assert len(target.rows) == 20 * (len(cells) - left_out)
+    for word in {"None", "-", "NA", "N/A"} & set(names):
+        assert f"{word!r} is a class: if it means nothing, add --missing {word}" in target.reason
+
+
+def test_what_means_missing_can_be_said():
+    table = pd.DataFrame({"x": [-200, 3, 4, 5], "f": [-200.0, 1.5, 2.5, 3.5], "w": [*"aX?b"]})
+    fitted = TablePreprocessor.fit(table, missing=("-200", "x"))
+    assert fitted == TablePreprocessor.from_dict(fitted.to_dict())
+    marks = [fitted.feature_names.index(f"{name} missing") for name in "xf"]
+    for asked in (table, table.astype(str), table[["w", "f", "x"]].astype(object)):
+        assert fitted.transform(asked)[:, marks].tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
+    assert "w=X" not in fitted.feature_names
