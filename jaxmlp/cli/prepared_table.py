@@ -23,7 +23,7 @@ from jaxmlp.data.tables import (
     split_rows,
     with_kinds,
 )
-from jaxmlp.data.tables.inference import NUMBERING, SHOWN_NAMES, unknown_column
+from jaxmlp.data.tables.inference import NUMBERING, ROW_NUMBERS, SHOWN_NAMES, unknown_column
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
 from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
 
@@ -137,11 +137,14 @@ def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -
     schema = with_kinds(schema, options.column_kinds)
     name = _target_name(frame, options.target or schema.target, path)
     target = read_target(frame[name], options.task or schema.task)
+    chosen = {key: column for key, column in schema.columns.items() if key != name}
+    if len(target.rows) < len(frame):  # with gaps, a row number looks like any number
+        known = infer_columns(frame.drop(columns=name), chosen)
+        chosen |= {key: column for key, column in known.items() if column.reason in ROW_NUMBERS}
     frame = frame.iloc[target.rows].reset_index(drop=True)
     for special in (options.group, options.time):
         if special is not None and special not in frame.columns:
             raise unknown_column(special, frame)
-    chosen = {key: column for key, column in schema.columns.items() if key != name}
     columns = _set_aside(infer_columns(frame.drop(columns=name), chosen), options)
     split = split_rows(
         target.y,

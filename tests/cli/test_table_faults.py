@@ -67,7 +67,7 @@ def test_a_flag_is_found_however_it_is_spelled(capsys):
 
 
 def test_missing_words_are_said_once_and_kept():
-    frame = table(level=["-200", "1.5", "None", "7"] * 30, y=["None", "+", "-", "nil"] * 30)
+    frame = table(level=["7", "-200", "1.5", "None"] * 30, y=["None", "+", "-", "nil"] * 30)
     frame.to_csv("a.csv", index=False)
     assert load_table("a.csv", TableOptions("y"), 0).target.class_names == ("+", "-", "None", "nil")
     train(None, "--missing", "-200,nil")
@@ -79,3 +79,15 @@ def test_missing_words_are_said_once_and_kept():
     assert "1.5 to 7" in prepared.columns["level"].reason
     assert prepared.preprocessing.missing == ("-200", "nil")
     assert run(["diagnose", "run", "--json"]) in (0, 1)
+
+
+@pytest.mark.parametrize("first", [1, 0, 1001])
+def test_a_row_number_is_one_although_rows_are_left_out(first):
+    frame = table(n=np.arange(first, first + N), rare=np.arange(N) // 2, user_id=np.arange(N) * 7)
+    frame.loc[[5, 30, 31], "y"] = ""
+    frame.loc[50, "y"] = "once"  # a class that is left out
+    frame.to_csv("a.csv", index=False)
+    columns = load_table("a.csv", TableOptions("y"), 0).columns
+    assert columns["n"].reason == "numbers the rows"
+    assert columns["user_id"].kind == "drop"
+    assert columns["rare"].kind == "number"

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from jaxmlp.data import TablePreprocessor
-from jaxmlp.data.tables import infer_columns, read_target
+from jaxmlp.data.tables import Column, infer_columns, read_target
+from jaxmlp.data.tables.dates import to_days
 
 RNG = np.random.default_rng(2)
 N = 200
@@ -109,3 +110,36 @@ def test_what_means_missing_can_be_said():
     for asked in (table, table.astype(str), table[["w", "f", "x"]].astype(object)):
         assert fitted.transform(asked)[:, marks].tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
     assert "w=X" not in fitted.feature_names
+
+
+def us_stamps(minutes, n=21_000):
+    stamps = pd.Timestamp("2024-02-01") + pd.to_timedelta(np.arange(n) * minutes, unit="min")
+    return stamps, stamps.strftime("%m/%d/%Y %H:%M")
+
+
+@pytest.mark.parametrize("minutes", [1, 3, 10, 15])
+def test_sorted_stamps_are_judged_by_all_of_them(minutes):
+    """The first thousand may all be of days that could be months."""
+    stamps, cells = us_stamps(minutes)
+    for chosen in ({}, {"when": Column("when", "date")}):
+        column = infer_columns(pd.DataFrame({"when": cells}), chosen)["when"]
+        assert (column.kind, column.style) == ("date", "mdy")
+        assert "read as m/d/y" in column.reason
+    days = to_days(pd.Series(cells), "mdy")
+    np.testing.assert_allclose(days, (stamps - pd.Timestamp(0)) / pd.Timedelta(days=1), rtol=1e-12)
+
+
+def test_a_reading_that_loses_values_says_so():
+    cells = [f"{k % 28 + 1}/{k % 12 + 1}/2020" for k in range(N)]
+    cells[7] = "tomorrow"
+    frame = pd.DataFrame({"when": cells})
+    for chosen in ({}, {"when": Column("when", "date")}):
+        assert "1 cell is no date" in infer_columns(frame, chosen)["when"].reason
+    half = ["04/05/2020", "13/05/2020", "05/14/2020", "no"] * 10
+    said = infer_columns(pd.DataFrame({"when": half}), {"when": Column("when", "date")})["when"]
+    assert "20 cells are no dates" in said.reason
+    numbers = pd.DataFrame({"n": ["1", "many", "3"] * 10})
+    assert (
+        "10 cells are no numbers"
+        in infer_columns(numbers, {"n": Column("n", "number")})["n"].reason
+    )

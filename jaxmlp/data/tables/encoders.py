@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from jaxtyping import Float64
 
+from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.inference import BOOLEANS, TRUTHS, boolean_levels
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.values import (
     Series,
     find_levels,
     shorten,
-    to_days,
     to_levels,
     to_numbers,
     to_truths,

@@ -7,13 +7,12 @@ from difflib import get_close_matches
 import numpy as np
 
 from jaxmlp.checks import unknown_name
+from jaxmlp.data.tables.dates import DATE_ORDERS, parse_days
 from jaxmlp.data.tables.schema import KINDS, Column
 from jaxmlp.data.tables.values import (
-    DATE_ORDERS,
     DataFrame,
     Series,
     Words,
-    parse_days,
     parse_numbers,
     plain_numbers,
     shorten,
@@ -30,7 +29,8 @@ BOOLEANS = (
 TRUTHS = {word: k == 1 for pair in BOOLEANS for k, word in enumerate(pair)}
 _TEXT_LEVELS, _TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
 _SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
-NUMBERING = "numbers the rows"
+NUMBERING, _NUMBERED = "numbers the rows", "a different number in every row"
+ROW_NUMBERS = (NUMBERING, _NUMBERED)
 SHOWN_NAMES = 20  # of columns, in a message
 _NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.IGNORECASE)
@@ -90,7 +90,7 @@ def infer_column(series: Series, chosen: Column | None = None) -> Column:
         return chosen
     typed = series.dtype.kind in "uifMm"
     if chosen is not None:
-        return chosen._replace(style=_style(None if typed else to_words(series), chosen.kind))
+        return _with_style(chosen, None if typed else to_words(series))
     if series.dtype.kind == "M":
         return _date(name, "ymd", int(series.nunique()), "dates")
     if typed:
@@ -122,10 +122,10 @@ def _infer_from_words(name: str, words: Words) -> Column:
     if share >= _NUMBER_SHARE:
         numbers = np.append(parse_numbers(words.levels, style), np.nan)[words.codes]
         return _numeric(name, numbers, style, bad=int(round((1 - share) * filled.sum())))
-    order, share = _date_order(words.levels, counts)
-    if share >= _NUMBER_SHARE:
+    order, bad = _date_order(words.levels, counts)
+    if bad <= (1 - _NUMBER_SHARE) * counts.sum():
         said = "dates" if order == "ymd" else f"dates, read as {'/'.join(order)}"
-        return _date(name, order, n_levels, said)
+        return _date(name, order, n_levels, said + _unread(bad, "date"))
     if n_levels > max(_TEXT_LEVELS, _TEXT_SHARE * filled.sum()):
         said = f"{n_levels:,} different texts in {int(filled.sum()):,} rows"
         if filled.all():
@@ -162,11 +162,17 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
         if len(numbers) >= _NUMBERED_ROWS and np.ptp(filled) == len(numbers) - 1:
             return Column(name, "drop", reason=NUMBERING)
         if len(numbers) >= _NUMBERED_ROWS and _IDENTIFIER.search(name):
-            return Column(name, "drop", reason="a different number in every row")
+            return Column(name, "drop", reason=_NUMBERED)
     said = f"{format_number(distinct[0], 6)} to {format_number(distinct[-1], 6)}"
     said += f", {len(distinct)} whole numbers" if whole and len(distinct) <= 30 else ""
-    said += f"; {bad} cells are no numbers" if bad else ""
-    return Column(name, "number", style, said)
+    return Column(name, "number", style, said + _unread(bad, "number"))
+
+
+def _unread(bad: int, what: str) -> str:
+    """Say how many cells a reading loses; none is chosen silently."""
+    if not bad:
+        return ""
+    return f"; {bad} cells are no {what}s" if bad > 1 else f"; 1 cell is no {what}"
 
 
 def _date(name: str, order: str, n_levels: int, said: str) -> Column:
@@ -175,21 +181,36 @@ def _date(name: str, order: str, n_levels: int, said: str) -> Column:
     return Column(name, "date", order, said)
 
 
-def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, float]:
-    sample = levels[:_SAMPLE]  # a million time stamps need not be read three times
-    order = max(DATE_ORDERS, key=lambda o: _share(parse_days(sample, o), counts[:_SAMPLE]))
-    if _share(parse_days(sample, order), counts[:_SAMPLE]) < _NUMBER_SHARE:
-        return order, 0.0
-    return order, _share(parse_days(levels, order), counts)
+def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, int]:
+    """Return the order in which most cells are dates, and how many are none then.
+
+    A spread sample rules out what is no date at all; the rest is judged by all values, for time
+    stamps in a file are sorted, and its first days are ambiguous.
+    """
+    if not levels:
+        return "ymd", 0
+    spread = np.unique(np.linspace(0, len(levels) - 1, _SAMPLE).astype(int))
+    sample = tuple(levels[k] for k in spread)
+    likely = [o for o in DATE_ORDERS if _share(parse_days(sample, o), counts[spread]) >= 0.5]
+    bad = {o: int(counts[np.isnan(parse_days(levels, o))].sum()) for o in likely}
+    order = min(likely, key=lambda o: bad[o], default="ymd")
+    return order, bad.get(order, int(counts.sum()))
 
 
-def _style(words: Words | None, kind: str) -> str:
+def _with_style(chosen: Column, words: Words | None) -> Column:
+    """Complete what the user said of a column; cells that it cannot be are told."""
     if words is None:
-        return "." if kind == "number" else "ymd"
+        return chosen._replace(style="." if chosen.kind == "number" else "ymd")
     counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
-    if kind == "date":
-        return _date_order(words.levels, counts)[0]
-    return max((".", ","), key=lambda s: _share(parse_numbers(words.levels, s), counts))
+    if chosen.kind == "date":
+        style, bad = _date_order(words.levels, counts)
+        said = "" if style == "ymd" else f", read as {'/'.join(style)}"
+    else:
+        shares = {s: _share(parse_numbers(words.levels, s), counts) for s in (".", ",")}
+        style = max(shares, key=lambda s: shares[s])
+        bad, said = round((1 - shares[style]) * counts.sum()), ""
+    said = f"{chosen.reason or 'as you said'}{said}{_unread(bad, chosen.kind)}"
+    return chosen._replace(style=style, reason=said)
 
 
 def _share(values: np.ndarray, counts: np.ndarray) -> float:

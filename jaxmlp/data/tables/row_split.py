@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmlp.data.splits import split_at_random
+from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.inference import infer_column
-from jaxmlp.data.tables.values import Series, Words, to_days, to_levels, to_numbers
+from jaxmlp.data.tables.values import Series, Words, to_levels, to_numbers
 
 _TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.15  # of all rows; of the rows that are left
 _MIN_ROWS = 10
