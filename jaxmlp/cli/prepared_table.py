@@ -1,8 +1,9 @@
 """A table as the data of a run: understood, split, encoded, and what is doubtful about it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -13,6 +14,7 @@ from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
     Column,
+    ReadingOptions,
     RowSplit,
     Schema,
     Target,
@@ -23,6 +25,7 @@ from jaxmlp.data.tables import (
     split_rows,
     with_kinds,
 )
+from jaxmlp.data.tables.column_lists import named_columns
 from jaxmlp.data.tables.inference import NUMBERING, ROW_NUMBERS, SHOWN_NAMES, unknown_column
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
 from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
@@ -46,6 +49,9 @@ class TableOptions:
         number: names of columns that are numbers, likewise.
         scaling: of numbers.
         missing: words that mean a missing cell, likewise.
+        header: whether a line of a text file may name the columns.
+        delimiter: between its cells; "" finds it out.
+        skip: lines above the table.
     """
 
     target: str | None = None
@@ -58,22 +64,24 @@ class TableOptions:
     number: str = ""
     scaling: str = "robust"
     missing: str = ""
+    header: bool = True
+    delimiter: str = ""
+    skip: int = 0
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """How a text file is read."""
+        return ReadingOptions(self.header, self.delimiter, self.skip)
 
     @property
     def missing_words(self) -> tuple[str, ...]:
         """The words of `missing`."""
-        return tuple(word.strip() for word in self.missing.split(",") if word.strip())
+        return tuple(named_columns(self.missing))
 
-    @property
-    def column_kinds(self) -> dict[str, str]:
-        """The kind of each column that the user named."""
+    def column_kinds(self, known: Collection[str]) -> dict[str, str]:
+        """The kind of each column that the user named, of a table with these columns."""
         lists = {"drop": self.drop, "category": self.category, "number": self.number}
-        return {
-            name.strip(): kind
-            for kind, names in lists.items()
-            for name in names.split(",")
-            if name.strip()
-        }
+        return {name: kind for kind, text in lists.items() for name in named_columns(text, known)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +93,8 @@ class PreparedTable(PreparedData):
         target: what is predicted.
         columns: what each column is.
         split: the rows of each part.
-        doubts: what may make the scores too good.
+        doubts: what may make the scores too good, or was read wrongly.
+        reading: how its file was read.
     """
 
     preprocessing: TablePreprocessor
@@ -93,6 +102,13 @@ class PreparedTable(PreparedData):
     columns: dict[str, Column]
     split: RowSplit
     doubts: tuple[Doubt, ...]
+    reading: ReadingOptions
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """How new data are read, where that cannot be found out."""
+        unusual = self.reading != ReadingOptions()
+        return {"reading": self.reading._asdict()} if unusual else {}
 
     @property
     def schema(self) -> Schema:
@@ -115,7 +131,7 @@ def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
         FileNotFoundError: if there is no such file or schema.
         ValueError: if something in it makes learning impossible; the message says what.
     """
-    frame = blank_cells(read_table(path), options.missing_words)
+    frame = blank_cells(read_table(path, options=options.reading), options.missing_words)
     return _encode(_understand(frame, path, options, seed), path, options, seed)
 
 
@@ -134,7 +150,7 @@ class _UnderstoodTable(NamedTuple):
 
 def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -> _UnderstoodTable:
     schema = Schema() if options.schema is None else read_schema(options.schema)
-    schema = with_kinds(schema, options.column_kinds)
+    schema = with_kinds(schema, options.column_kinds(frame.columns))
     name = _target_name(frame, options.target or schema.target, path)
     target = read_target(frame[name], options.task or schema.task)
     chosen = {key: column for key, column in schema.columns.items() if key != name}
@@ -214,6 +230,7 @@ def _encode(table: _UnderstoodTable, path: str, options: TableOptions, seed: int
         columns=table.columns,
         split=split,
         doubts=_doubts(table, preprocessor, seed),
+        reading=options.reading,
     )
 
 
@@ -223,6 +240,7 @@ def _doubts(
     target, train = table.target, table.split.train
     numbering = [column.name for column in table.columns.values() if column.reason == NUMBERING]
     return (
+        *(_as_doubt(note) for note in table.frame.attrs.get("notes", ())),
         *leaking_columns(
             preprocessor, table.features.iloc[train], target, target.y[train], seed=seed
         ),
@@ -230,6 +248,12 @@ def _doubts(
         *imbalance(target),
         *time_order(table.columns, table.split),
     )
+
+
+def _as_doubt(note: str) -> Doubt:
+    """A note on how the file was read."""
+    evidence, _, remedy = note.partition(". ")
+    return Doubt("reading", f"{evidence}.", remedy) if remedy else Doubt("reading", note, "")
 
 
 def show_table(console: Console, prepared: PreparedTable) -> None:

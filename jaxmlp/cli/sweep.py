@@ -232,7 +232,7 @@ def _best_model(prepared: PreparedData, result: SweepResult) -> Model:
     return Model(
         best.config, best.params, best.state, prepared.loss, prepared.preprocessing,
         prepared.feature_names, prepared.train.class_names, metrics,
-        target_transform=prepared.target_transform,
+        target_transform=prepared.target_transform, extra=prepared.extra,
     )  # fmt: skip
 
 

@@ -35,6 +35,9 @@ def train(
     category: arguments.Category = "",
     number: arguments.Number = "",
     missing: arguments.Missing = "",
+    no_header: arguments.NoHeader = False,
+    delimiter: arguments.Delimiter = "",
+    skip: arguments.Skip = 0,
     schema: arguments.SchemaFile = None,
     group: arguments.Group = None,
     time: arguments.Time = None,
@@ -81,7 +84,7 @@ def train(
     )  # fmt: skip
     table = TableOptions(
         target, task, schema, group, time, drop, category, number, scaling,
-        missing,
+        missing, not no_header, delimiter, skip,
     )  # fmt: skip
     is_table = is_table_file(data)
     if not is_table and table != TableOptions():

@@ -1,5 +1,7 @@
 """Tables that a command read wrongly, or refused; each as a user meets it."""
 
+import gzip
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.formatting import format_exactly
+from jaxmlp.models import load
 
 QUICK = ["--epochs", "2", "--layers", "8", "--quiet", "--out", "run", "--force"]
 N = 120
@@ -91,3 +95,115 @@ def test_a_row_number_is_one_although_rows_are_left_out(first):
     assert columns["n"].reason == "numbers the rows"
     assert columns["user_id"].kind == "drop"
     assert columns["rare"].kind == "number"
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_without_a_header(place, capsys):
+    frame = table(w=["?", "1.5", "2", "4"] * 30)
+    frame = frame[["w", "x", "y"]] if place == "last" else frame[["y", "w", "x"]]
+    frame.to_csv("a.csv", index=False, header=False)
+    target = f"x{2 * (place == 'last')}"
+    first = frame.iloc[0, list(frame.columns).index("y")]
+    doubts = load_table("a.csv", TableOptions(first), 0).doubts
+    assert doubts[0].title == "reading"
+    assert "add --no-header" in doubts[0].remedy
+    train(None, "--no-header", target=target)
+    assert load_table("a.csv", TableOptions(target, header=False), 0).split.test.size == N // 5
+    lines, said = predicted("a.csv", capsys)
+    assert len(lines) == N
+    assert "no-header" not in said
+    assert run(["diagnose", "run", "--json"]) in (0, 1)
+    assert len(predicted("a.csv", capsys, "--no-header")[0]) == N
+    assert run(["predict", "run", "a.csv", "--header"]) == 2
+
+
+def test_lines_above_and_a_delimiter(capsys):
+    frame = table()
+    text = "Report: May\n" + frame.to_csv(index=False, sep=":")
+    Path("a.csv").write_text(text)
+    train(None, "--skip", "1", "--delimiter", ":")
+    assert len(predicted("a.csv", capsys)[0]) == N
+    frame.to_csv("plain.csv", index=False)
+    assert run(["predict", "run", "plain.csv"]) == 2
+    assert len(predicted("plain.csv", capsys, "--delimiter", ",", "--skip", "0")[0]) == N
+
+
+def test_predictions_of_one_column(capsys):
+    train(table())
+    Path("new.csv").write_text("x\n1\n\n-1")
+    assert len(predicted("new.csv", capsys)[0]) == 3
+    assert run(["predict", "run", "new.csv", "--out", "p.csv"]) == 0
+    assert "wrote 3 predictions to p.csv" in capsys.readouterr().err
+
+
+def test_notes_are_shown_once_a_column(capsys):
+    columns = {name: [*"ab"] * 60 for name in ("total day", "total night", "total")}
+    train(table(**columns))
+    new = pd.DataFrame({**columns, "x": [0.5] * N}).assign(**dict.fromkeys(columns, "new"))
+    pd.concat([new] * 150).to_csv("new.csv", index=False)  # more than a block
+    _, said = predicted("new.csv", capsys)
+    notes = [line for line in said.splitlines() if line.startswith("note: total")]
+    assert sorted(note.split(":")[1].strip() for note in notes) == sorted(columns)
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.tsv", "p.csv.gz", "p.csv.xz", "p.parquet", "p"])
+def test_predictions_are_written_as_their_name_says(name, capsys):
+    frame = table(y=["two\nlines", "one"] * 60)
+    train(frame)
+    assert run(["predict", "run", "a.csv", "--proba", "--out", name]) == 0
+    assert f"wrote {N} predictions to {name}" in capsys.readouterr().err
+    if name == "p.parquet":
+        read = pd.read_parquet(name)
+        assert read["p_one"].dtype == np.float32
+    else:
+        read = pd.read_csv(name, sep="\t" if name == "p.tsv" else ",")
+    assert set(read["prediction"]) <= {"two\nlines", "one"}
+    assert read["row"].tolist() == list(range(N))
+    np.testing.assert_allclose(read["p_one"] + read["p_two\nlines"], 1, rtol=1e-5)
+    assert run(["predict", "run", "a.csv", "--out", "p.xlsx"]) == 2
+    assert not Path("p.xlsx").exists()
+
+
+def test_a_column_whose_name_holds_a_comma(capsys):
+    frame = table(**{"b, c": np.arange(N) % 7, "d": np.arange(N) % 5})
+    frame.to_csv("a.csv", index=False)
+    for said, dropped in (
+        ("b, c", {"b, c"}), ('"b, c",d', {"b, c", "d"}), ("d", {"d"}),
+    ):  # fmt: skip
+        columns = load_table("a.csv", TableOptions("y", drop=said), 0).columns
+        assert {name for name, column in columns.items() if column.kind == "drop"} == dropped
+    leak = frame.assign(**{"b, c": (frame["y"] == "up") * 2.5})
+    leak.to_csv("a.csv", index=False)
+    doubts = load_table("a.csv", TableOptions("y", drop="x"), 0).doubts
+    assert any("--drop '\"b, c\"'" in doubt.remedy for doubt in doubts)
+
+
+def test_ids_are_carried_along(capsys):
+    frame = table(id=[f"007{k}" for k in range(N)])
+    train(frame)
+    lines, _ = predicted("a.csv", capsys, "--keep", "id")
+    assert [line.split(",")[1] for line in lines] == frame["id"].tolist()
+    assert run(["predict", "run", "a.csv", "--keep", "ids"]) == 2
+    assert "Did you mean 'id'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "gz"])
+def test_data_from_the_standard_input(form, capsys, monkeypatch):
+    frame = table()
+    train(frame)
+    content = frame.to_csv(index=False).encode()
+    content = {"csv": content, "parquet": frame.to_parquet(), "gz": gzip.compress(content)}[form]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert predicted("-", capsys)[0] == predicted("a.csv", capsys)[0]
+
+
+def test_predictions_keep_what_32_bits_hold(capsys):
+    target = 1_234_500 + np.arange(77)
+    train(pd.DataFrame({"x": np.arange(77) * 7 % 31, "y": target}), "--task", "regression")
+    model = load("run/model.safetensors")
+    for shown in (target.astype(np.float32), model.predict(pd.read_csv("a.csv")[["x"]])):
+        written = [format_exactly(value) for value in shown]
+        assert not any("e" in text for text in written)
+        np.testing.assert_array_equal(np.float32(written), shown)
+    lines, _ = predicted("a.csv", capsys)
+    assert [line.split(",")[1] for line in lines] == written

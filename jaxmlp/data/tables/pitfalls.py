@@ -1,9 +1,11 @@
 """What makes a score too good to be true: columns that give the target away, rows seen before."""
 
+import shlex
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.tables.column_lists import list_option
 from jaxmlp.data.tables.encoders import NumberEncoder
 from jaxmlp.data.tables.preprocessor import TablePreprocessor
 from jaxmlp.data.tables.row_split import RowSplit
@@ -63,7 +65,8 @@ def leaking_columns(
                 Doubt(
                     "leaking column",
                     f"{encoder.name} alone predicts {target.name} ({measure} {score:.2f}).",
-                    f"If it is not known when you predict, leave it out: --drop {encoder.name}",
+                    f"If it is not known when you predict, leave it out: "
+                    f"{list_option('--drop', [encoder.name])}",
                 )
             )
     if target.task == "regression":
@@ -111,7 +114,8 @@ def _exact_sum(
         Doubt(
             "leaking columns",
             f"{' and '.join(parts)} add up to {name}.",
-            f"If they are not known when you predict, leave them out: --drop {','.join(parts)}",
+            f"If they are not known when you predict, leave them out: "
+            f"{list_option('--drop', parts)}",
         )
     ]
 
@@ -165,6 +169,6 @@ def time_order(columns: dict[str, Column], parts: RowSplit) -> list[Doubt]:
         Doubt(
             "time order",
             f"{dates[0]} is a date, but the rows are split at random.",
-            f"To see how well the future is predicted, split by it: --time {dates[0]}",
+            f"To see how well the future is predicted, split by it: --time {shlex.quote(dates[0])}",
         )
     ]
