@@ -26,7 +26,13 @@ from jaxmlp.data.tables import (
     with_kinds,
 )
 from jaxmlp.data.tables.column_lists import named_columns
-from jaxmlp.data.tables.inference import NUMBERING, ROW_NUMBERS, SHOWN_NAMES, unknown_column
+from jaxmlp.data.tables.inference import (
+    NUMBERING,
+    ROW_NUMBERS,
+    SHOWN_NAMES,
+    decimal_sign,
+    unknown_column,
+)
 from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
 from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
 
@@ -152,7 +158,7 @@ def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -
     schema = Schema() if options.schema is None else read_schema(options.schema)
     schema = with_kinds(schema, options.column_kinds(frame.columns))
     name = _target_name(frame, options.target or schema.target, path)
-    target = read_target(frame[name], options.task or schema.task)
+    target = read_target(frame[name], options.task or schema.task, decimal=decimal_sign(frame))
     chosen = {key: column for key, column in schema.columns.items() if key != name}
     if len(target.rows) < len(frame):  # with gaps, a row number looks like any number
         known = infer_columns(frame.drop(columns=name), chosen)

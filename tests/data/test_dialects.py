@@ -154,6 +154,16 @@ def test_row_names_of_r(tmp_path):
     assert frame.to_dict("list") == {"row names": ["1", "2"], "x": ["1.5", "2"], "y": ["a", "b"]}
 
 
+def test_a_comma_too_many_is_no_row_name(tmp_path):
+    frame = read(tmp_path, "id,name\n" + "".join(f"{k},Lee, Ann\n" for k in range(9)))
+    assert "row names" not in frame.columns
+    text = "id,name\n1,\"Lee, Ann (called 'An')\"\n2,\"Ray, Bo (called 'B')\"\n"
+    assert read(tmp_path, text)["name"].tolist() == [
+        "Lee, Ann (called 'An')",
+        "Ray, Bo (called 'B')",
+    ]
+
+
 def test_escaped_quotes(tmp_path):
     frame = read(tmp_path, 'text,y\n"says \\"hi, you\\"",1\n"plain, too",2\n')
     assert frame["text"].tolist() == ['says "hi, you"', "plain, too"]

@@ -7,6 +7,8 @@ import pytest
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import Column, infer_columns, read_target
 from jaxmlp.data.tables.dates import to_days
+from jaxmlp.data.tables.inference import decimal_sign
+from jaxmlp.data.tables.values import to_numbers
 
 RNG = np.random.default_rng(2)
 N = 200
@@ -143,3 +145,93 @@ def test_a_reading_that_loses_values_says_so():
         "10 cells are no numbers"
         in infer_columns(numbers, {"n": Column("n", "number")})["n"].reason
     )
+
+
+@pytest.mark.parametrize(
+    ("cells", "style", "value"),
+    [
+        (["1.500", "900", "750"], ",", 1500.0),
+        (["1.500", "9.5", "750"], ".", 1.5),
+        (["0.500", "1.500", "2.250"], ".", 0.5),
+        (["1.234.500", "900", "1.500"], ",", 1234500.0),
+        (["900", "750", "1"], ",", 900.0),
+    ],
+)
+def test_one_decimal_sign_for_a_table(cells, style, value):
+    """1.500 beside 900 may be 1500 where other columns have decimal commas."""
+    frame = pd.DataFrame({"price": ["1,5", "22,75", "3,125"] * 30, "n": cells * 30})
+    columns = infer_columns(frame)
+    assert columns["price"].style == ","
+    column = infer_columns(frame, {"n": Column("n", "number")})["n"]
+    assert (column.style, columns["n"].style) == (style, style)
+    assert to_numbers(frame["n"], style)[0] == value
+    target = read_target(frame["n"], "regression", decimal=decimal_sign(frame))
+    assert target.y[0] == value
+    assert infer_columns(frame[["n"]])["n"].style == ("," if cells[0].count(".") > 1 else ".")
+
+
+def test_a_group_of_thousands_does_not_begin_with_0():
+    column = infer_columns(pd.DataFrame({"x": ["0,500", "1,250", "0,750"] * 9}))["x"]
+    assert (column.style, column.reason.partition(",")[0]) == (",", "0.5 to 1.25")
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("-$5", -5), ("$-5.5", -5.5), ("- $5", np.nan), ("(5)", -5), ("($1,234.50)", -1234.5),
+        ("5k", 5000), ("1.5K", 1500), ("2M", 2e6), ("1 234.5", 1234.5),
+        ("1\u202f234\u202f567", 1234567),
+        ("1'234.5", 1234.5), ("\u22125", -5), ("€5", 5), ("5 €", 5), ("5 %", 5), ("k", np.nan),
+        ("(a)", np.nan), ("12 34", np.nan), ("1 2345", np.nan), ("5kg", np.nan),
+    ],
+)  # fmt: skip
+def test_numbers_as_people_write_them(cell, value):
+    np.testing.assert_equal(to_numbers(pd.Series([cell]))[0], value)
+    if "." in cell and "," not in cell:
+        np.testing.assert_equal(to_numbers(pd.Series([cell.replace(".", ",")]), ",")[0], value)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%b %d, %Y", "%B %d %Y", "%d-%b-%y", "%d %B %Y", "%A, %d %b %Y", "%Y%m%d", "%d%b/%Y"],
+)
+def test_dates_as_people_write_them(form):
+    days = pd.date_range("2019-11-25", periods=90)
+    cells = days.strftime(form)
+    column = infer_columns(pd.DataFrame({"day": cells}))["day"]
+    assert (column.kind, column.style) == ("date", "ymd")
+    expected = (days - pd.Timestamp(0)) / pd.Timedelta(days=1)
+    np.testing.assert_array_equal(to_days(pd.Series(cells)), expected)
+
+
+@pytest.mark.parametrize(
+    ("form", "freq", "origin"),
+    [
+        ("%m/%d/%Y %I:%M %p", "37min", 0), ("%d.%m.%Y, %H:%M", "11h", 0), ("%Y-%m", "MS", 0),
+        ("%b %Y", "MS", 0), ("%I:%M %p", "17min", 1), ("%H:%M:%S", "1234s", 1),
+    ],
+)  # fmt: skip
+def test_times_as_people_write_them(form, freq, origin):
+    stamps = pd.date_range("2019-11-25" if freq != "MS" else "2019-11-01", periods=60, freq=freq)
+    cells = stamps.strftime(form)
+    column = infer_columns(pd.DataFrame({"when": cells}))["when"]
+    assert column.kind == "date"
+    expected = (stamps - pd.Timestamp(0)) / pd.Timedelta(days=1)
+    read = to_days(pd.Series(cells), column.style)
+    np.testing.assert_allclose(read, expected % 1 if origin else expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        ([20200101 + k for k in range(25)], "date"),
+        ([str(20200101 + k) for k in range(25)], "date"),
+        ([20200101 + 7 * k for k in range(25)], "number"),  # days to 169
+        ([f"{k}-{k + 1}" for k in range(2000, 2020)], "category"),
+        (["25:10", "30:99", "77:12"] * 9, "category"),
+        (["May", "June", "July"] * 9, "category"),
+        (["1.5 m", "2 m", "3 m"] * 9, "category"),
+    ],
+)
+def test_what_is_a_date_and_what_is_not(cells, kind):
+    assert infer_columns(pd.DataFrame({"c": cells}))["c"].kind == kind

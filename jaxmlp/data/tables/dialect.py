@@ -21,6 +21,7 @@ _EXCEL_HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _NUMBER_SHARE = 0.9  # of the filled cells below a name that are numbers, for a column of numbers
 _SHORT, _SINGLE = 0.8, 0.3  # how well a line fits that is shorter than the heading; of one cell
 _WIDENED = 0.9  # how well a heading fits that leaves a column out
+_ROW_NAMES = "row names"
 _YEARS = range(1900, 2101)
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -104,12 +105,19 @@ def find_dialect(name: str, sample: bytes, cut: bool, options: ReadingOptions) -
         raise ValueError(f"{name} is empty{' below the lines skipped' if options.skip else ''}.")
     split = _split(text, delimiter)
     first, *rows = split.rows
-    first = _widened([cell.strip() for cell in first], rows)
+    first = _widened([cell.strip() for cell in first], rows, _may_name_rows(text, split.delimiter))
     headed = options.header and not _all_numbers(first, rows)
     names = unique_names(first) if headed else [f"x{k}" for k in range(len(first))]
     if len(names) == 1:  # blank lines are empty cells then, but not those above the heading
         skip += next(k for k, line in enumerate(lines[skip:]) if line.strip())
-    notes = (_no_heading(name, first),) if headed and _looks_like_data(first, rows) else ()
+    notes: tuple[str, ...] = ()
+    if headed and _looks_like_data(first, rows):
+        notes += (_no_heading(name, first),)
+    if len(first) > len(split.rows[0]) and first[0] == _ROW_NAMES:
+        notes += (
+            f"The lines of {name} have one cell more than the heading; the first is taken for the "
+            "name of the row, as R writes it.",
+        )
     return Dialect(
         encoding, split.delimiter, tuple(names), headed, skip, split.quote, split.escape, notes
     )
@@ -155,7 +163,7 @@ def is_western(parts: Any) -> bool:
 def _split(text: str, delimiter: str) -> _Split:
     """Cut the text into cells in the way that makes the most lines as long as the first."""
     quotes: list[tuple[str, str | None]] = [('"', None)]
-    if re.search(r"(^|[,;\t|\s])'[^'\n]*'([,;\t|\s]|$)", text, re.MULTILINE):
+    if '"' not in text and re.search(r"(^|[,;\t|])'[^'\n]*'([,;\t|]|$)", text, re.MULTILINE):
         quotes.append(("'", None))
     if '\\"' in text:
         quotes.append(('"', "\\"))
@@ -165,7 +173,9 @@ def _split(text: str, delimiter: str) -> _Split:
         rows = _cells(text, sign, quote, escape)
         if not rows:
             continue
-        score = _score(rows) + (1e-2 if quote == "'" and not _hold(rows, "'") else 0.0)
+        score = _score(rows, _may_name_rows(text, sign)) + (
+            1e-2 if quote == "'" and not _hold(rows, "'") else 0.0
+        )
         if score > best.score:
             best = _Split(rows, sign, quote, escape, score)
     if not delimiter and best.score < 2:  # not all lines agree
@@ -207,16 +217,24 @@ def _hold(rows: list[list[str]], quote: str) -> bool:
     return any(cell.startswith(quote) and cell.endswith(quote) for row in rows for cell in row)
 
 
-def _widened(first: list[str], rows: list[list[str]]) -> list[str]:
+def _may_name_rows(text: str, delimiter: str) -> bool:
+    """Whether R may have written it, which quotes the heading or separates by spaces."""
+    return delimiter == "whitespace" or text.lstrip().startswith('"')
+
+
+def _widened(first: list[str], rows: list[list[str]], may_name_rows: bool) -> list[str]:
     """Name a column that the heading leaves out: behind a last delimiter, or R's row names."""
     if not rows or any(len(row) != len(first) + 1 for row in rows):
         return first
-    return ["row names", *first] if any(row[-1].strip() for row in rows) else [*first, ""]
+    if not any(row[-1].strip() for row in rows):
+        return [*first, ""]
+    distinct = len({row[0] for row in rows}) == len(rows)
+    return [_ROW_NAMES, *first] if may_name_rows and distinct else first
 
 
-def _score(rows: list[list[str]]) -> float:
+def _score(rows: list[list[str]], may_name_rows: bool) -> float:
     """How well lines agree with the first; longer ones cannot be, shorter ones end early."""
-    width = len(_widened(rows[0], rows[1:]))
+    width = len(_widened(rows[0], rows[1:], may_name_rows))
     lengths = np.array([width, *map(len, rows[1:])])
     fits = np.where(lengths == width, 1.0, np.where(lengths > width, 0.0, _SHORT))
     fits[(lengths == 1) & (width > 1)] = _SINGLE if (lengths[1:] == width).any() else 0.0
@@ -228,7 +246,7 @@ def _is_spaced(rows: list[list[str]]) -> bool:
     """Whether spaces separate: all lines are as long, and a column holds numbers."""
     if len(rows) < 2:
         return False
-    width = len(_widened(rows[0], rows[1:]))
+    width = len(_widened(rows[0], rows[1:], True))
     even = all(len(row) == width for row in rows[1:])
     return even and width > 1 and any(_of_numbers(rows[1:], k) for k in range(width))
 

@@ -117,7 +117,11 @@ def _by_group(words: Words, name: str, seed: int, test: float, validation: float
 
 def _by_time(column: Series, test: float, validation: float) -> RowSplit:
     kind = infer_column(column)
-    times = to_days(column, kind.style) if kind.kind == "date" else to_numbers(column)
+    times = (
+        to_days(column, kind.style)
+        if kind.kind == "date"
+        else to_numbers(column, kind.style or ".")
+    )
     if np.isnan(times).any():
         bad = int(np.isnan(times).sum())
         raise ValueError(

@@ -50,7 +50,7 @@ class Target(NamedTuple):
         return "classification" if self.class_names is not None else "regression"
 
 
-def read_target(column: Series, task: str | None = None) -> Target:
+def read_target(column: Series, task: str | None = None, *, decimal: str = ".") -> Target:
     """Read a target column, and say what it is.
 
     Text, truths and up to 20 different whole numbers are classes; other numbers are amounts, or
@@ -61,6 +61,7 @@ def read_target(column: Series, task: str | None = None) -> Target:
     Args:
         column: a pandas Series, named.
         task: "classification" or "regression" where it is known.
+        decimal: sign of the table's numbers, for those that could be read in two ways.
 
     Returns:
         The target.
@@ -77,12 +78,12 @@ def read_target(column: Series, task: str | None = None) -> Target:
     """
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    seen = infer_column(column)
+    seen = infer_column(column, decimal=decimal)
     numeric = seen.kind == "number" or seen.reason == NUMBERING
     if task is None:
         task = "regression" if numeric and not _few_whole(column, seen.style) else "classification"
     if task == "regression":
-        return _numbers(column, seen.style or ".")
+        return _numbers(column, seen.style if numeric and seen.style else ".")
     return _classes(column)
 
 

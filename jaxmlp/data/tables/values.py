@@ -29,8 +29,14 @@ MISSING_WORDS = frozenset(
 _LARGEST, _SMALLEST = 1e100, 1e-100
 _WHOLE = re.compile(r"([+-]?\d+)[.,]0{1,2}")
 _ORNAMENT = "$€£% \t"
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
-_THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
+# A 0 groups no thousands: 0,500 is a half.
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+_THOUSANDS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")
+_THOUSANDS_SPACE = re.compile(r"[+-]?[1-9]\d{0,2}([ \xa0\u2009\u202f'’]\d{3})+([.,]\d*)?")
+_IN_BRACKETS = re.compile(r"\(([$€£]?\s*\d[^()]*)\)")  # as accountants write what is negative
+_CURRENCY = re.compile(r"([+-]?)[$€£]\s*(?=[\d.,])")
+_FACTORS = {"k": "e3", "K": "e3", "M": "e6"}
+_COUNTED = re.compile(r"[+-]?[\d.,]*\d ?[kKM]")
 
 
 def import_pandas() -> ModuleType:
@@ -257,10 +263,10 @@ def to_numbers(column: Series, style: str = ".") -> Float64[np.ndarray, " rows"]
 
     Example:
         >>> import pandas as pd
-        >>> to_numbers(pd.Series(["1,200", "$3.5", "12%", "?", "many", "1e999"])).tolist()
-        [1200.0, 3.5, 12.0, nan, nan, nan]
-        >>> to_numbers(pd.Series(["1.200", "3,5"]), ",").tolist()
-        [1200.0, 3.5]
+        >>> to_numbers(pd.Series(["1,200", "-$3.5", "12%", "(5)", "5k", "?", "many"])).tolist()
+        [1200.0, -3.5, 12.0, -5.0, 5000.0, nan, nan]
+        >>> to_numbers(pd.Series(["1.200", "3,5", "1 234,5"]), ",").tolist()
+        [1200.0, 3.5, 1234.5]
     """
     if column.dtype.kind in "biuf":
         numbers = column.to_numpy(np.float64, na_value=np.nan)
@@ -290,9 +296,23 @@ def _numbers_of_words(column: Series, style: str) -> Float64[np.ndarray, " rows"
 
 def parse_numbers(levels: tuple[str, ...], style: str) -> Float64[np.ndarray, " levels"]:
     """Read words as numbers; NaN for those that are none."""
-    texts = [_plain_number(word.strip(_ORNAMENT), style) for word in levels]
+    texts = [_plain_number(_undecorated(word), style) for word in levels]
     numbers = import_pandas().to_numeric(np.array(texts, object), errors="coerce")
     return np.asarray(numbers, np.float64)
+
+
+def _undecorated(word: str) -> str:
+    """Take away currency, percent, brackets, spaces between thousands and k for a thousand."""
+    word = word.strip(_ORNAMENT)
+    if not word.strip("0123456789.,"):
+        return word  # as most are
+    word = _IN_BRACKETS.sub(r"-\1", word.replace("\u2212", "-"))
+    word = _CURRENCY.sub(r"\1", word).strip(_ORNAMENT)
+    if _THOUSANDS_SPACE.fullmatch(word):
+        word = re.sub(r"[^\d.,+-]", "", word)
+    if _COUNTED.fullmatch(word):
+        word = word[:-1].rstrip() + _FACTORS[word[-1]]
+    return word
 
 
 def _plain_number(word: str, style: str) -> str:
