@@ -1,7 +1,7 @@
 """A table as the data of a run: understood, split, encoded, and what is doubtful about it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxmlp.cli.prepared_data import PreparedData
+from jaxmlp.cli.prepared_data import PreparedData, load_data_set
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
     Column,
@@ -19,6 +19,7 @@ from jaxmlp.data.tables import (
     Schema,
     Target,
     infer_columns,
+    is_table_file,
     read_schema,
     read_table,
     read_target,
@@ -33,7 +34,14 @@ from jaxmlp.data.tables.inference import (
     decimal_sign,
     unknown_column,
 )
-from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
+from jaxmlp.data.tables.pitfalls import (
+    Doubt,
+    imbalance,
+    leaking_columns,
+    repeated_rows,
+    sentinels,
+    time_order,
+)
 from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
 
 _SHOWN_COLUMNS = 60
@@ -73,6 +81,10 @@ class TableOptions:
     header: bool = True
     delimiter: str = ""
     skip: int = 0
+
+    def to_dict(self) -> dict[str, object]:
+        """Return JSON-ready values."""
+        return {**asdict(self), "schema": None if self.schema is None else str(self.schema)}
 
     @property
     def reading(self) -> ReadingOptions:
@@ -120,6 +132,15 @@ class PreparedTable(PreparedData):
     def schema(self) -> Schema:
         """What was inferred and chosen, for a file."""
         return Schema(self.columns, self.target.name, self.target.task)
+
+
+def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int) -> PreparedData:
+    """Load a table, or a data set by name; see `load_table` and `load_data_set`."""
+    if is_table_file(data):
+        return load_table(data, options, seed)
+    if options != TableOptions():
+        raise ValueError(f"--target and its like go with a table, but {data} is none.")
+    return load_data_set(data, data_dir, seed)
 
 
 def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
@@ -184,6 +205,11 @@ def _target_name(frame: DataFrame, name: str | None, path: str) -> str:
         raise ValueError(
             f"say which column of {path} to predict: --target NAME. It has "
             f"{', '.join(map(shorten, names))}{', ...' if len(frame.columns) > len(names) else ''}."
+        )
+    if name not in frame.columns and len(frame.columns) == 1:
+        raise ValueError(
+            f"{path} is read as a single column, {shorten(frame.columns[0])!r}; say what stands "
+            "between its cells: --delimiter."
         )
     if name not in frame.columns:
         raise unknown_column(name, frame)
@@ -251,6 +277,7 @@ def _doubts(
             preprocessor, table.features.iloc[train], target, target.y[train], seed=seed
         ),
         *repeated_rows(table.frame.drop(columns=numbering), table.split),
+        *sentinels(table.columns, table.features),
         *imbalance(target),
         *time_order(table.columns, table.split),
     )

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -207,3 +209,60 @@ def test_predictions_keep_what_32_bits_hold(capsys):
         np.testing.assert_array_equal(np.float32(written), shown)
     lines, _ = predicted("a.csv", capsys)
     assert [line.split(",")[1] for line in lines] == written
+
+
+@pytest.mark.parametrize("goal", ["y", "x"])
+def test_a_sweep_of_a_table_is_a_run(goal, capsys):
+    frame = table(n=np.arange(N), day=pd.date_range("2024-01-01", periods=N), z=[*"abc"] * 40)
+    frame.to_csv("a.csv", index=False)
+    Path("s.json").write_text('{"columns": {"n": "drop"}}')
+    said = ["--target", goal, "--drop", "z", "--schema", "s.json", "--time", "day"]
+    fast = ["--seeds", "1", "--epochs", "2", "--layers", "8", "--out", "run"]
+    assert run(["sweep", "a.csv", *said, *fast, "-g", "learning_rate=0.01,0.02"]) == 0
+    described = json.loads(Path("run/run.json").read_text())
+    assert described["options"]["learning_rate"] in (0.01, 0.02)
+    assert described["table"]["time"] == "day"
+    kinds = json.loads(Path("run/schema.json").read_text())["columns"]
+    assert {name for name, column in kinds.items() if column["kind"] == "drop"} == {"n", "z", "day"}
+    assert run(["diagnose", "run", "--json"]) in (0, 1)
+    assert len(predicted("a.csv", capsys)[0]) == N
+
+
+def test_a_sweep_by_name_can_be_diagnosed():
+    fast = ["--seeds", "1", "--epochs", "1", "--layers", "8", "--out", "run"]
+    assert (
+        run(["sweep", "digits", *fast, "-g", "dropout_rate=0,0.1", "-g", "hidden_layer_sizes=8"])
+        == 0
+    )
+    assert json.loads(Path("run/run.json").read_text())["options"]["layers"] == [8]
+    assert run(["diagnose", "run", "--json"]) in (0, 1)
+    assert run(["sweep", "digits", "--target", "y", *fast]) == 2
+
+
+def test_an_unknown_delimiter_is_asked_for(capsys):
+    Path("a.csv").write_text("a~y\n" + "b~1\nc~2\n" * 20)
+    train(None, code=2)
+    assert "read as a single column, 'a~y'; say what stands" in capsys.readouterr().err
+    train(None, "--delimiter", "~")
+
+
+def test_a_number_that_may_mean_missing_is_doubted(capsys):
+    frame = table(co=[*np.linspace(0.1, 12, N - 9).round(2), *[-200] * 9])
+    frame.to_csv("a.csv", index=False)
+    doubts = load_table("a.csv", TableOptions("y"), 0).doubts
+    assert any(doubt.remedy.endswith("--missing -200") for doubt in doubts)
+    columns = load_table("a.csv", TableOptions("y", missing="-200"), 0).columns
+    assert columns["co"].reason == "0.1 to 12"
+
+
+def test_nothing_but_our_words_reaches_the_terminal(tmp_path):
+    """scikit-learn warns of few members, classes that a sample lacks, and the like."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"x": rng.normal(size=90), "k": range(90), "y": rng.integers(0, 25, 90).astype(str)}
+    )
+    frame["y"] = "c" + frame["y"]
+    frame.to_csv("a.csv", index=False)
+    command = [sys.executable, "-m", "jaxmlp", "train", "a.csv", "--target", "y", *QUICK]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Warning" not in result.stderr

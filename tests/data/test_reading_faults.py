@@ -8,6 +8,7 @@ from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import Column, infer_columns, read_target
 from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.inference import decimal_sign
+from jaxmlp.data.tables.pitfalls import sentinels
 from jaxmlp.data.tables.values import to_numbers
 
 RNG = np.random.default_rng(2)
@@ -235,3 +236,50 @@ def test_times_as_people_write_them(form, freq, origin):
 )
 def test_what_is_a_date_and_what_is_not(cells, kind):
     assert infer_columns(pd.DataFrame({"c": cells}))["c"].kind == kind
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "said"),
+    [
+        (RNG.integers(0, 21, 400), "amounts", "21 whole numbers: if they are classes"),
+        (RNG.integers(1, 12, 400), "amounts", "11 whole numbers: if they are classes, add --task"),
+        ([*RNG.integers(3, 9, 400), 1, 2, 9], "amounts", "9 whole numbers"),
+        (RNG.integers(1, 6, 400), "classes", "if they are a scale, add --task regression"),
+        ([*RNG.integers(0, 2, 400), 5], "classes", "class 5 left out"),
+        (["Yes", "yes", "NO", "No"] * 50, "classes", "'NO' and 'No' differ in case only"),
+        (["<1.0", "2.5", "3.5", "4.5"] * 50, "classes", "'<1.0' is a bound"),
+        (["<1.0", *(f"{k / 7:.2f}" for k in range(60))], "amounts", "'<1.0' is no number"),
+        (["09:45", "10:15", "11:30"] * 50, "classes", "'09:45' is a time of day"),
+    ],
+)
+def test_what_a_target_may_be_is_said(cells, kind, said):
+    target = read_target(pd.Series(cells, name="y"))
+    assert target.kind == kind
+    assert said in target.reason
+
+
+def test_a_target_of_times_says_so():
+    times = [f"{k // 60:02}:{k % 60:02}" for k in range(300)]
+    with pytest.raises(ValueError, match="'00:00' is a time of day: to predict amounts, write"):
+        read_target(pd.Series(times, name="y"))
+
+
+@pytest.mark.parametrize(
+    ("value", "others", "doubted"),
+    [
+        (-200, RNG.gamma(2, 2, 400), True),
+        (-200, RNG.normal(1000, 150, 400), True),
+        (999, RNG.integers(20, 70, 400), True),
+        (-1, RNG.integers(0, 70, 400), False),
+        (99, RNG.integers(20, 90, 400), False),
+        (-99, RNG.normal(0, 1, 400), True),
+        (30, np.tile([0, 1, 2, 3], 100), False),
+    ],
+)
+def test_a_number_that_may_mean_missing(value, others, doubted):
+    frame = pd.DataFrame({"v": [*others, *[value] * 20], "w": [*others, *[value] * 20]}).round(3)
+    found = sentinels(infer_columns(frame), frame)
+    assert len(found) == doubted
+    if doubted:
+        assert found[0].remedy.endswith(f"--missing {value}")
+        assert "1 more column" in found[0].evidence
