@@ -34,9 +34,25 @@ Task = Annotated[
     str | None,
     option(_TABLES, "classification or regression; inferred from the target.", default=False),
 ]
-Drop = Annotated[str, option(_TABLES, "Columns to leave out, such as a,b.")]
+Drop = Annotated[
+    str, option(_TABLES, "Columns to leave out, such as a,b; quoted where a name holds a comma.")
+]
 Category = Annotated[str, option(_TABLES, "Columns that are categories.")]
 Number = Annotated[str, option(_TABLES, "Columns that are numbers.")]
+Missing = Annotated[
+    str,
+    option(_TABLES, "Words that mean a missing cell, such as -999,unknown, too."),
+]
+NoHeader = Annotated[
+    bool, option(_TABLES, "The first line is data; columns are x0, x1, ...", "--no-header")
+]
+Delimiter = Annotated[
+    str,
+    option(
+        _TABLES, "Between cells: a character, tab or whitespace; default: found out.", default=False
+    ),
+]
+Skip = Annotated[int, option(_TABLES, "Lines above the table.")]
 SchemaFile = Annotated[
     Path | None,
     option(

@@ -84,6 +84,9 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     )  # fmt: skip
 
 
+_KEPT = ("scaling", "missing", "header", "delimiter", "skip")  # what the schema does not say
+
+
 def _load(options: Options, run: Path, data_dir: Path | None) -> PreparedData:
     """Load the data of a run again; of a table, as its columns were understood then."""
     if not is_table_file(options.data):
@@ -92,8 +95,8 @@ def _load(options: Options, run: Path, data_dir: Path | None) -> PreparedData:
     if run.is_dir():
         said = json.loads((run / "run.json").read_text(encoding="utf-8")).get("table", {})
         kept = {name: said.get(name) for name in ("group", "time")}
-        scaling = said.get("scaling", table.scaling)
-        table = TableOptions(schema=run / "schema.json", scaling=scaling, **kept)
+        kept |= {name: said[name] for name in _KEPT if name in said}
+        table = TableOptions(schema=run / "schema.json", **kept)
     return load_table(options.data, table, options.seed)
 
 

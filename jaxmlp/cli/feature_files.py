@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmlp.cli.prepared_data import DATA_SETS, find_data_dir
 from jaxmlp.data import load_digits, load_idx
-from jaxmlp.data.tables import is_table_file, read_table_blocks
+from jaxmlp.data.tables import ReadingOptions, is_table_file, read_table_blocks
 from jaxmlp.data.tables.reading import BLOCK_ROWS
 
 
@@ -19,14 +19,22 @@ class FileRows(NamedTuple):
         table: a DataFrame with the file's column names, or an array, (rows, features).
         first_row: number of the first one in the file, from 0.
         done: share of the file that has been read up to here, in [0, 1].
+        notes: what was doubtful about the file, in sentences.
     """
 
     table: Any
     first_row: int
     done: float
+    notes: tuple[str, ...] = ()
 
 
-def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> Iterator[FileRows]:
+def read_blocks(
+    data: str,
+    data_dir: Path | None,
+    *,
+    of_words: bool = False,
+    options: ReadingOptions | None = None,
+) -> Iterator[FileRows]:
     """Read a file or a data set by name.
 
     Args:
@@ -34,6 +42,7 @@ def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> 
             set (its test part).
         data_dir: for MNIST and Fashion-MNIST.
         of_words: whether the columns are of all kinds, so that cells stay the text they are.
+        options: what is known of how a CSV is written.
 
     Yields:
         Blocks of at most `BLOCK_ROWS` rows.
@@ -56,9 +65,10 @@ def read_blocks(data: str, data_dir: Path | None, *, of_words: bool = False) -> 
     name = path.name.lower()
     if is_table_file(name):
         row = 0
-        for table in read_table_blocks(path, BLOCK_ROWS, numbers=not of_words):
+        for table in read_table_blocks(path, BLOCK_ROWS, numbers=not of_words, options=options):
             by_place = not (of_words or table.attrs["headed"])
-            yield FileRows(table.to_numpy() if by_place else table, row, table.attrs["done"])
+            rows = table.to_numpy() if by_place else table
+            yield FileRows(rows, row, table.attrs["done"], table.attrs["notes"])
             row += len(table)
     elif name.endswith((".npy", ".npz")):
         yield from _array_blocks(_read_numpy(path))

@@ -1,6 +1,7 @@
 """The command `jaxmlp`: its sub-commands, and how it fails."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
@@ -63,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None, command: typer.Typer = _app) -> int:
     """Run a command line and return its exit code; bad input is one sentence, not a traceback."""
     try:
-        command(arguments, prog_name="jaxmlp" if command is _app else None)
+        with warnings.catch_warnings():  # of scikit-learn's, in its words, a user can do nothing
+            warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+            command(arguments, prog_name="jaxmlp" if command is _app else None)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -1,10 +1,8 @@
 """`jaxmlp predict`."""
 
-import csv
-import io
-import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.feature_files import FileRows, read_blocks
+from jaxmlp.cli.predictions_file import Predictions, check_name, write_file, write_to_terminal
+from jaxmlp.cli.standard_input import as_file
 from jaxmlp.data import TablePreprocessor
+from jaxmlp.data.tables import ReadingOptions
+from jaxmlp.data.tables.column_lists import named_columns
+from jaxmlp.data.tables.inference import unknown_column
 from jaxmlp.data.tables.reading import BLOCK_ROWS
-from jaxmlp.files import atomic_writer
-from jaxmlp.formatting import format_exactly
 from jaxmlp.models import Model, class_probabilities, infer_blocks, load, prepare, top_k
 from jaxmlp.models.inference import OUTPUTS
 
@@ -29,13 +30,20 @@ def predict(
     data: Annotated[
         str,
         typer.Argument(
-            help="A .csv, .npy or .npz file of features, or digits, mnist, fashion-mnist."
+            help="A .csv, .parquet, .npy or .npz file of features; - for the standard input; or "
+            "digits, mnist, fashion-mnist."
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="CSV file to write; default: the terminal.", show_default=False),
+        typer.Option(
+            help="File to write: .csv, .csv.gz or .parquet; default: the terminal.",
+            show_default=False,
+        ),
     ] = None,
+    keep: Annotated[
+        str, typer.Option(help="Columns of the data to write beside the predictions, such as id.")
+    ] = "",
     proba: Annotated[
         bool, typer.Option("--proba", help="Add the probability of each class.")
     ] = False,
@@ -45,6 +53,24 @@ def predict(
     output: Annotated[
         str, typer.Option(help="probabilities, logits or embeddings (of the last hidden layer).")
     ] = "probabilities",
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            help="Whether the first line names the columns; default: as in training.",
+            show_default=False,
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            help="Between cells: a character, tab or whitespace; default: as in training.",
+            show_default=False,
+        ),
+    ] = None,
+    skip: Annotated[
+        int | None,
+        typer.Option(help="Lines above the table; default: as in training.", show_default=False),
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR"),
@@ -59,39 +85,67 @@ def predict(
     """  # fmt: skip
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
-    with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
+    if out is not None:
+        check_name(out)
+    # the model may be one in float64; one in float32 stays that
+    with jax.enable_x64(True), as_file(data) as path:
         model = load(run)
         if top and (model.class_names is None or not 1 <= top <= len(model.class_names)):
             classes = len(model.class_names or ())
             raise ValueError(f"--top is {top}, but the model knows {classes} classes.")
         of_words = isinstance(model.preprocessing, TablePreprocessor)
-        blocks = _with_progress(read_blocks(data, data_dir, of_words=of_words))
-        parts = _predict_parts(model, blocks, data, output)
-        lines = (_csv_lines(model, row, part, proba, top, output) for row, part in parts)
+        options = _reading_options(model, header, delimiter, skip)
+        blocks = _with_progress(read_blocks(path, data_dir, of_words=of_words, options=options))
+        parts = (
+            Predictions(
+                block.first_row, _kept(block, keep) + _columns(model, part, proba, top, output)
+            )
+            for block, part in _predict_parts(model, blocks, path, output)
+        )
         if out is None:
-            _write_to_terminal(lines)
+            write_to_terminal(parts)
             return
-        with atomic_writer(out) as file:
-            n_lines = sum(file.write(text.encode()) and text.count("\n") for text in lines)
-    print(f"wrote {n_lines - 1} predictions to {out}", file=sys.stderr)
+        print(f"wrote {write_file(parts, out)} predictions to {out}", file=sys.stderr)
+
+
+def _reading_options(
+    model: Model, header: bool | None, delimiter: str | None, skip: int | None
+) -> ReadingOptions:
+    """Read the data as the training data were read, unless the user says otherwise."""
+    options = ReadingOptions(**model.extra.get("reading", {}))
+    return ReadingOptions(
+        options.header if header is None else header,
+        options.delimiter if delimiter is None else delimiter,
+        options.skip if skip is None else skip,
+    )
 
 
 def _predict_parts(
     model: Model, blocks: Iterator[FileRows], data: str, output: str
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (number of the first row, outputs) of each block."""
-    said: set[str] = set()
-
-    def notify(note: str) -> None:
-        kind = note.split()[0]  # once each, however many blocks it is true of
-        if kind not in said:
-            print(f"note: {note}", file=sys.stderr)
-            said.add(kind)
-
+) -> Iterator[tuple[FileRows, np.ndarray]]:
+    """Yield (block, outputs)."""
+    notify = _notify_once(getattr(model.preprocessing, "column_names", ()))
     for block in blocks:
+        for note in block.notes:
+            notify(note)
         x = prepare(model, block.table, what=data, first_row=block.first_row, notify=notify)
         part = infer_blocks(model, [x], output=output, block_rows=BLOCK_ROWS)
-        yield block.first_row, np.concatenate(list(part))
+        yield block, np.concatenate(list(part))
+
+
+def _notify_once(columns: tuple[str, ...]) -> Callable[[str], None]:
+    """Make what prints notes: each kind once a column, however many blocks it is true of."""
+    said: set[tuple[str, str]] = set()
+
+    def notify(note: str) -> None:
+        # a column's name may begin with another's
+        column = max((c for c in columns if note.startswith(f"{c}: ")), key=len, default="")
+        kind = re.sub(r"-?\d[\d.,e+-]*|'.*'( and|$)?", "", note.removeprefix(f"{column}: "))
+        if (column, kind) not in said:
+            print(f"note: {note}", file=sys.stderr)
+            said.add((column, kind))
+
+    return notify
 
 
 def _with_progress(blocks: Iterator[FileRows]) -> Iterator[FileRows]:
@@ -113,50 +167,34 @@ def _with_progress(blocks: Iterator[FileRows]) -> Iterator[FileRows]:
             bar.update(task, completed=block.done, rows=block.first_row + len(block.table))
 
 
-def _write_to_terminal(lines: Iterator[str]) -> None:
-    try:
-        for text in lines:
-            sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _csv_lines(
-    model: Model, first_row: int, outputs: np.ndarray, proba: bool, top: int, output: str
-) -> str:
-    """Format a part of the predictions; the first one has the heading above it."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    heading, columns = _columns(model, outputs, proba, top, output)
-    if first_row == 0:
-        writer.writerow(["row", *heading])
-    writer.writerows([first_row + i, *row] for i, row in enumerate(zip(*columns, strict=True)))
-    return text.getvalue()
+def _kept(block: FileRows, keep: str) -> list[tuple[str, np.ndarray]]:
+    """Return the columns of the data that stand beside the predictions."""
+    if not keep:
+        return []
+    if not hasattr(block.table, "columns"):
+        raise ValueError("--keep names columns, but the data have no names.")
+    names = named_columns(keep, block.table.columns)
+    for name in names:
+        if name not in block.table.columns:
+            raise unknown_column(name, block.table)
+    return [(name, block.table[name].astype(str).to_numpy(object)) for name in names]
 
 
 def _columns(
     model: Model, outputs: np.ndarray, proba: bool, top: int, output: str
-) -> tuple[list[str], list[list[str]]]:
+) -> list[tuple[str, np.ndarray]]:
     """Headings and columns: classes with their probabilities if wanted, or plain numbers."""
-    names = model.class_names
-    if output != "probabilities" or names is None:
+    if output != "probabilities" or model.class_names is None:
         kind = {"logits": "logit", "embeddings": "h", "probabilities": "prediction"}[output]
-        width = outputs.shape[1]
-        plain = [f"{kind}_{k}" for k in range(width)]
-        return ([kind] if width == 1 and names is None else plain), _short(outputs)
+        alone = outputs.shape[1] == 1 and model.class_names is None
+        return [(kind if alone else f"{kind}_{k}", column) for k, column in enumerate(outputs.T)]
+    names = np.array(model.class_names, object)
     p = class_probabilities(outputs)
     classes, shares = top_k(p, max(1, top))
-    heading, columns = ["prediction"], [[names[k] for k in classes[:, 0]]]
+    columns = [("prediction", names[classes[:, 0]])]
     if top:
-        heading, columns = [], []
+        columns = []
         for rank in range(top):
-            heading += [f"prediction_{rank + 1}", f"probability_{rank + 1}"]
-            columns += [[names[k] for k in classes[:, rank]], *_short(shares[:, rank : rank + 1])]
-    if proba:
-        return heading + [f"p_{name}" for name in names], columns + _short(p)
-    return heading, columns
-
-
-def _short(values: np.ndarray) -> list[list[str]]:
-    return [[format_exactly(value) for value in column] for column in values.T]
+            columns.append((f"prediction_{rank + 1}", names[classes[:, rank]]))
+            columns.append((f"probability_{rank + 1}", shares[:, rank]))
+    return columns + [(f"p_{name}", p[:, k]) for k, name in enumerate(names)] * proba

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.data import (
@@ -45,6 +46,11 @@ class PreparedData:
     loss: str = "softmax_cross_entropy"
     target_transform: Standardizer | None = None
     target_name: str = "class"
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What else a model keeps of its data."""
+        return {}
 
 
 def load_data_set(name: str, data_dir: Path | None, seed: int) -> PreparedData:

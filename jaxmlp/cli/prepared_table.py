@@ -1,31 +1,48 @@
 """A table as the data of a run: understood, split, encoded, and what is doubtful about it."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jaxmlp.cli.prepared_data import PreparedData
+from jaxmlp.cli.prepared_data import PreparedData, load_data_set
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
     Column,
+    ReadingOptions,
     RowSplit,
     Schema,
     Target,
     infer_columns,
+    is_table_file,
     read_schema,
     read_table,
     read_target,
     split_rows,
     with_kinds,
 )
-from jaxmlp.data.tables.inference import NUMBERING, SHOWN_NAMES, unknown_column
-from jaxmlp.data.tables.pitfalls import Doubt, imbalance, leaking_columns, repeated_rows, time_order
-from jaxmlp.data.tables.values import DataFrame, shorten
+from jaxmlp.data.tables.column_lists import named_columns
+from jaxmlp.data.tables.inference import (
+    NUMBERING,
+    ROW_NUMBERS,
+    SHOWN_NAMES,
+    decimal_sign,
+    unknown_column,
+)
+from jaxmlp.data.tables.pitfalls import (
+    Doubt,
+    imbalance,
+    leaking_columns,
+    repeated_rows,
+    sentinels,
+    time_order,
+)
+from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
 
 _SHOWN_COLUMNS = 60
 _LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
@@ -45,6 +62,10 @@ class TableOptions:
         category: names of columns that are categories, likewise.
         number: names of columns that are numbers, likewise.
         scaling: of numbers.
+        missing: words that mean a missing cell, likewise.
+        header: whether a line of a text file may name the columns.
+        delimiter: between its cells; "" finds it out.
+        skip: lines above the table.
     """
 
     target: str | None = None
@@ -56,17 +77,29 @@ class TableOptions:
     category: str = ""
     number: str = ""
     scaling: str = "robust"
+    missing: str = ""
+    header: bool = True
+    delimiter: str = ""
+    skip: int = 0
+
+    def to_dict(self) -> dict[str, object]:
+        """Return JSON-ready values."""
+        return {**asdict(self), "schema": None if self.schema is None else str(self.schema)}
 
     @property
-    def column_kinds(self) -> dict[str, str]:
-        """The kind of each column that the user named."""
+    def reading(self) -> ReadingOptions:
+        """How a text file is read."""
+        return ReadingOptions(self.header, self.delimiter, self.skip)
+
+    @property
+    def missing_words(self) -> tuple[str, ...]:
+        """The words of `missing`."""
+        return tuple(named_columns(self.missing))
+
+    def column_kinds(self, known: Collection[str]) -> dict[str, str]:
+        """The kind of each column that the user named, of a table with these columns."""
         lists = {"drop": self.drop, "category": self.category, "number": self.number}
-        return {
-            name.strip(): kind
-            for kind, names in lists.items()
-            for name in names.split(",")
-            if name.strip()
-        }
+        return {name: kind for kind, text in lists.items() for name in named_columns(text, known)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +111,8 @@ class PreparedTable(PreparedData):
         target: what is predicted.
         columns: what each column is.
         split: the rows of each part.
-        doubts: what may make the scores too good.
+        doubts: what may make the scores too good, or was read wrongly.
+        reading: how its file was read.
     """
 
     preprocessing: TablePreprocessor
@@ -86,11 +120,27 @@ class PreparedTable(PreparedData):
     columns: dict[str, Column]
     split: RowSplit
     doubts: tuple[Doubt, ...]
+    reading: ReadingOptions
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """How new data are read, where that cannot be found out."""
+        unusual = self.reading != ReadingOptions()
+        return {"reading": self.reading._asdict()} if unusual else {}
 
     @property
     def schema(self) -> Schema:
         """What was inferred and chosen, for a file."""
         return Schema(self.columns, self.target.name, self.target.task)
+
+
+def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int) -> PreparedData:
+    """Load a table, or a data set by name; see `load_table` and `load_data_set`."""
+    if is_table_file(data):
+        return load_table(data, options, seed)
+    if options != TableOptions():
+        raise ValueError(f"--target and its like go with a table, but {data} is none.")
+    return load_data_set(data, data_dir, seed)
 
 
 def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
@@ -108,8 +158,8 @@ def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
         FileNotFoundError: if there is no such file or schema.
         ValueError: if something in it makes learning impossible; the message says what.
     """
-    table = _understand(read_table(path), path, options, seed)
-    return _encode(table, path, options.scaling, seed)
+    frame = blank_cells(read_table(path, options=options.reading), options.missing_words)
+    return _encode(_understand(frame, path, options, seed), path, options, seed)
 
 
 class _UnderstoodTable(NamedTuple):
@@ -127,14 +177,17 @@ class _UnderstoodTable(NamedTuple):
 
 def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -> _UnderstoodTable:
     schema = Schema() if options.schema is None else read_schema(options.schema)
-    schema = with_kinds(schema, options.column_kinds)
+    schema = with_kinds(schema, options.column_kinds(frame.columns))
     name = _target_name(frame, options.target or schema.target, path)
-    target = read_target(frame[name], options.task or schema.task)
+    target = read_target(frame[name], options.task or schema.task, decimal=decimal_sign(frame))
+    chosen = {key: column for key, column in schema.columns.items() if key != name}
+    if len(target.rows) < len(frame):  # with gaps, a row number looks like any number
+        known = infer_columns(frame.drop(columns=name), chosen)
+        chosen |= {key: column for key, column in known.items() if column.reason in ROW_NUMBERS}
     frame = frame.iloc[target.rows].reset_index(drop=True)
     for special in (options.group, options.time):
         if special is not None and special not in frame.columns:
             raise unknown_column(special, frame)
-    chosen = {key: column for key, column in schema.columns.items() if key != name}
     columns = _set_aside(infer_columns(frame.drop(columns=name), chosen), options)
     split = split_rows(
         target.y,
@@ -153,6 +206,11 @@ def _target_name(frame: DataFrame, name: str | None, path: str) -> str:
             f"say which column of {path} to predict: --target NAME. It has "
             f"{', '.join(map(shorten, names))}{', ...' if len(frame.columns) > len(names) else ''}."
         )
+    if name not in frame.columns and len(frame.columns) == 1:
+        raise ValueError(
+            f"{path} is read as a single column, {shorten(frame.columns[0])!r}; say what stands "
+            "between its cells: --delimiter."
+        )
     if name not in frame.columns:
         raise unknown_column(name, frame)
     if len(frame.columns) < 2:
@@ -170,12 +228,13 @@ def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, C
     return columns
 
 
-def _encode(table: _UnderstoodTable, path: str, scaling: str, seed: int) -> PreparedTable:
+def _encode(table: _UnderstoodTable, path: str, options: TableOptions, seed: int) -> PreparedTable:
     target, split = table.target, table.split
     features = table.features
     preprocessor = TablePreprocessor.fit(
-        features.iloc[split.train], columns=table.columns, scaling=scaling
-    )
+        features.iloc[split.train], columns=table.columns, scaling=options.scaling,
+        missing=options.missing_words,
+    )  # fmt: skip
     y, transform = target.y, None
     if target.kind == "amounts":
         transform = Standardizer.fit(target.y[split.train][:, None])
@@ -203,6 +262,7 @@ def _encode(table: _UnderstoodTable, path: str, scaling: str, seed: int) -> Prep
         columns=table.columns,
         split=split,
         doubts=_doubts(table, preprocessor, seed),
+        reading=options.reading,
     )
 
 
@@ -212,13 +272,21 @@ def _doubts(
     target, train = table.target, table.split.train
     numbering = [column.name for column in table.columns.values() if column.reason == NUMBERING]
     return (
+        *(_as_doubt(note) for note in table.frame.attrs.get("notes", ())),
         *leaking_columns(
             preprocessor, table.features.iloc[train], target, target.y[train], seed=seed
         ),
         *repeated_rows(table.frame.drop(columns=numbering), table.split),
+        *sentinels(table.columns, table.features),
         *imbalance(target),
         *time_order(table.columns, table.split),
     )
+
+
+def _as_doubt(note: str) -> Doubt:
+    """A note on how the file was read."""
+    evidence, _, remedy = note.partition(". ")
+    return Doubt("reading", f"{evidence}.", remedy) if remedy else Doubt("reading", note, "")
 
 
 def show_table(console: Console, prepared: PreparedTable) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,9 +16,9 @@ from rich.table import Table
 import jaxmlp
 from jaxmlp.cli import arguments
 from jaxmlp.cli.arguments import option
-from jaxmlp.cli.options import parse_layers
-from jaxmlp.cli.prepared_data import PreparedData, load_data_set
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.options import Options, parse_layers
+from jaxmlp.cli.prepared_data import PreparedData
+from jaxmlp.cli.prepared_table import PreparedTable, TableOptions, load_data
 from jaxmlp.cli.run_folder import (
     choose_folder,
     environment,
@@ -24,7 +26,6 @@ from jaxmlp.cli.run_folder import (
     write_json,
 )
 from jaxmlp.cli.units import sweep_in_units
-from jaxmlp.data.tables import is_table_file
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.models import Model, save
 from jaxmlp.models.model_file import MODEL_FILE
@@ -40,7 +41,7 @@ _SHOWN = 10
 
 def sweep(
     data: Annotated[
-        str, typer.Argument(help="digits, mnist, fashion-mnist; or a table's file.")
+        str, typer.Argument(help="digits, mnist, fashion-mnist; or a table's file, as for train.")
     ] = "digits",
     grid: Annotated[
         list[str] | None,
@@ -70,6 +71,18 @@ def sweep(
         ),
     ] = None,
     target: arguments.Target = None,
+    task: arguments.Task = None,
+    drop: arguments.Drop = "",
+    category: arguments.Category = "",
+    number: arguments.Number = "",
+    missing: arguments.Missing = "",
+    no_header: arguments.NoHeader = False,
+    delimiter: arguments.Delimiter = "",
+    skip: arguments.Skip = 0,
+    schema: arguments.SchemaFile = None,
+    group: arguments.Group = None,
+    time: arguments.Time = None,
+    scaling: arguments.Scaling = "robust",
     data_dir: arguments.DataDir = None,
     layers: arguments.Layers = "128",
     activation: arguments.ActivationName = "relu",
@@ -96,7 +109,11 @@ def sweep(
     factory = get_optimizer_factory(optimizer)
     folder = choose_folder(out, "sweep", force)
     _spread_over_cores()
-    prepared = _load(data, target, data_dir, seed)
+    table = TableOptions(
+        target, task, schema, group, time, drop, category, number, scaling,
+        missing, not no_header, delimiter, skip,
+    )  # fmt: skip
+    prepared = load_data(data, data_dir, table, seed)
     console = Console(highlight=False)
     names = prepared.train.class_names
     config = jaxmlp.MLPConfig(
@@ -115,9 +132,15 @@ def sweep(
     if folds:
         summary = result.summary()
         console.print("cross-validated networks have seen parts of the data only, none is kept")
-        _write(folder, result, None, {"summary": json.loads(summary.to_json(orient="records"))})
+        _write(folder, result, {"summary": json.loads(summary.to_json(orient="records"))})
     else:
-        _write(folder, result, _best_model(prepared, result), {})
+        options = Options(
+            data, parse_layers(layers), activation, optimizer=optimizer, batch_size=batch_size,
+            epochs=epochs, patience=patience, seed=seed,
+        )  # fmt: skip
+        options = _with_setting(options, result.best.setting)
+        said: dict[str, object] = {"options": asdict(options), "table": table.to_dict()}
+        _write(folder, result, {}, _BestRun(_best_model(prepared, result), said, prepared))
     written = "table of all networks" if folds else "table of all networks, best model"
     Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
 
@@ -159,12 +182,6 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _load(data: str, target: str | None, data_dir: Path | None, seed: int) -> PreparedData:
-    if is_table_file(data):
-        return load_table(data, TableOptions(target=target), seed)
-    return load_data_set(data, data_dir, seed)
 
 
 def _run(
@@ -226,27 +243,48 @@ def _mean_and_deviation(row: Any, name: str) -> str:
     return f"{text} ± {spread}" if np.isfinite(std) else text
 
 
+def _with_setting(options: Options, setting: Mapping[str, Any]) -> Options:
+    """The options with which train would make this network, as far as it has them."""
+    names = {"dropout_rate": "dropout", "hidden_layer_sizes": "layers", "weight_init": "init"}
+    given = {names.get(name, name): value for name, value in setting.items()}
+    known = {field.name for field in fields(Options)} - {"seed"}
+    return replace(options, **{name: value for name, value in given.items() if name in known})
+
+
 def _best_model(prepared: PreparedData, result: SweepResult) -> Model:
     best = result.best
     metrics = {name: value for name, value in best.metrics.items() if np.isfinite(value)}
     return Model(
         best.config, best.params, best.state, prepared.loss, prepared.preprocessing,
         prepared.feature_names, prepared.train.class_names, metrics,
-        target_transform=prepared.target_transform,
+        target_transform=prepared.target_transform, extra=prepared.extra,
     )  # fmt: skip
 
 
-def _write(folder: Path, result: SweepResult, model: Model | None, more: dict[str, object]) -> None:
+class _BestRun(NamedTuple):
+    """What `diagnose` and `predict` need of the best network."""
+
+    model: Model
+    said: dict[str, object]
+    data: PreparedData
+
+
+def _write(
+    folder: Path, result: SweepResult, more: dict[str, object], best: _BestRun | None = None
+) -> None:
     """Write the table, the best model and what they were made with."""
     direction = "largest" if higher_is_better(result.best_metric) else "smallest"
-    best = {name: str(value) for name, value in result.best.setting.items()}
+    setting = {name: str(value) for name, value in result.best.setting.items()}
     description = {
         "executor": result.executor, "programs": result.n_programs, "members": len(result),
-        "best": {"setting": best, "by": f"{direction} {result.best_metric}"}, **more,
+        "best": {"setting": setting, "by": f"{direction} {result.best_metric}"}, **more,
         **environment(),
     }  # fmt: skip
     with whole_folder(folder) as temporary:
         result.table.to_csv(temporary / "sweep.csv", index=False)
         write_json(temporary / "sweep.json", description)
-        if model is not None:
-            save(temporary / MODEL_FILE, model)
+        if best is not None:
+            save(temporary / MODEL_FILE, best.model)
+            write_json(temporary / "run.json", {**best.said, **environment()})
+            if isinstance(best.data, PreparedTable):
+                write_json(temporary / "schema.json", best.data.schema.to_dict())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +11,7 @@ import typer
 
 from jaxmlp.cli import arguments
 from jaxmlp.cli.options import Options, check_options, parse_layers, table_defaults
-from jaxmlp.cli.prepared_data import PreparedData, load_data_set
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import TableOptions, load_data
 from jaxmlp.cli.run_folder import choose_folder
 from jaxmlp.cli.training_run import run_training
 from jaxmlp.data.tables import is_table_file
@@ -34,6 +33,10 @@ def train(
     drop: arguments.Drop = "",
     category: arguments.Category = "",
     number: arguments.Number = "",
+    missing: arguments.Missing = "",
+    no_header: arguments.NoHeader = False,
+    delimiter: arguments.Delimiter = "",
+    skip: arguments.Skip = 0,
     schema: arguments.SchemaFile = None,
     group: arguments.Group = None,
     time: arguments.Time = None,
@@ -78,21 +81,20 @@ def train(
         data, parse_layers(layers), activation, init, batch_norm, dropout, optimizer, learning_rate,
         schedule, batch_size, epochs, l2, label_smoothing, clip, patience, gradient, dtype, seed,
     )  # fmt: skip
-    table = TableOptions(target, task, schema, group, time, drop, category, number, scaling)
+    table = TableOptions(
+        target, task, schema, group, time, drop, category, number, scaling,
+        missing, not no_header, delimiter, skip,
+    )  # fmt: skip
     is_table = is_table_file(data)
-    if not is_table and table != TableOptions():
-        raise ValueError(f"--target and its like go with a table, but {data} is none.")
     check_options(options)
     folder = choose_folder(out, Path(data).name.split(".")[0] if is_table else data, force)
     settings = None
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
+        prepared = load_data(data, data_dir, table, seed)
         if is_table:
-            prepared: PreparedData = load_table(data, table, seed)
             suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
             options = replace(options, **_unsaid(context, suitable))
-            settings = {**asdict(table), "schema": None if schema is None else str(schema)}
-        else:
-            prepared = load_data_set(data, data_dir, seed)
+            settings = table.to_dict()
         code = run_training(options, prepared, folder, quiet, settings)
     raise typer.Exit(code)
 

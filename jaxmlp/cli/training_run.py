@@ -209,6 +209,7 @@ def measure_model(
     model = Model(
         config, result.params, result.state, data.loss, data.preprocessing,
         data.feature_names, data.train.class_names, target_transform=data.target_transform,
+        extra=data.extra,
     )  # fmt: skip
     y, groups, start = data.test.y, [], 0
     if data.target_transform is not None:

@@ -72,7 +72,7 @@ def test_targets(cells, kind, names):
 
 
 def test_rows_without_a_target_and_rare_classes_are_left_out():
-    target = read_target(pd.Series(["a"] * 5 + ["?"] + ["b"] * 5 + ["c"], name="y"))
+    target = read_target(pd.Series(["a"] * 5 + [" "] + ["b"] * 5 + ["c"], name="y"))
     assert target.rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]
     assert "class c left out" in target.reason
     assert "1 row without a target is left out" in target.reason

@@ -12,9 +12,18 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from jaxtyping import Float64
 
-from jaxmlp.data.tables.inference import BOOLEANS, boolean_levels
+from jaxmlp.data.tables.dates import to_days
+from jaxmlp.data.tables.inference import BOOLEANS, TRUTHS, boolean_levels
 from jaxmlp.data.tables.schema import Column
-from jaxmlp.data.tables.values import Series, shorten, to_days, to_numbers, to_words
+from jaxmlp.data.tables.values import (
+    Series,
+    find_levels,
+    shorten,
+    to_levels,
+    to_numbers,
+    to_truths,
+    to_words,
+)
 
 _Features = Float64[np.ndarray, "rows features"]
 
@@ -160,7 +169,7 @@ class _CategoryEncoder(_Record):
     @classmethod
     def fit(cls, column: Column, series: Series, max_levels: int, min_count: int) -> Self:
         """Choose the levels: the most frequent ones; the others, if any, are the pool."""
-        codes, words = to_words(series)
+        codes, words = to_levels(series)
         counts = np.bincount(codes[codes >= 0], minlength=len(words))
         order = np.argsort(-counts, kind="stable")
         kept = [words[k] for k in order[:max_levels] if counts[k] >= min_count]
@@ -182,10 +191,13 @@ class _CategoryEncoder(_Record):
     def encode(self, column: Series) -> _Features:
         """Look the levels up."""
         codes, words = to_words(column)
-        index = {level: k for k, level in enumerate(self.levels)}
+        special = {level: k for k, level in enumerate(self.levels) if level in (_RARE, _MISSING)}
         table = np.zeros((len(words) + 1, len(self.levels)))
-        places = [index.get(word, index.get(_RARE)) for word in words] + [index.get(_MISSING)]
-        for row, place in enumerate(places):
+        places = [
+            special.get(_RARE) if place is None else place
+            for place in find_levels(words, self.levels)
+        ]
+        for row, place in enumerate([*places, special.get(_MISSING)]):
             if place is not None:
                 table[row, place] = 1.0
         if len(self.levels) == 2:
@@ -195,7 +207,8 @@ class _CategoryEncoder(_Record):
     def remarks(self, column: Series) -> list[str]:
         """Levels that training never saw, unless they join a pool; missing cells likewise."""
         codes, words = to_words(column)
-        unseen = [word for word in words if word not in self.levels]
+        places = find_levels(words, self.levels)
+        unseen = [word for word, place in zip(words, places, strict=True) if place is None]
         said = []
         if unseen and _RARE not in self.levels:
             more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
@@ -215,11 +228,16 @@ class _BooleanEncoder(_Record):
 
     @classmethod
     def fit(cls, column: Column, series: Series) -> Self:
-        """Find out which pair of words it is."""
-        words = to_words(series).levels
-        levels = boolean_levels(words) or tuple(sorted({word.lower() for word in words}))
-        if len(levels) < 2:  # the rows that were inferred from had both
-            levels = next((pair for pair in BOOLEANS if set(levels) <= set(pair)), levels)
+        """Find out which pair of words it is; other words beside truths are missing."""
+        words = tuple(sorted(set(to_truths(to_words(series).levels))))
+        truths = tuple(word for word in words if word in TRUTHS)
+        numbers = not {"0", "1"}.isdisjoint(truths)
+        if len(truths) == len(words) or numbers or (truths and len(words) > 2):
+            # the rows that were inferred from had both words of a pair
+            overlapping = (pair for pair in BOOLEANS if not truths or set(truths) & set(pair))
+            levels: tuple[str, ...] = boolean_levels(truths) or next(overlapping)
+        else:
+            levels = words
         if len(levels) != 2:
             raise ValueError(
                 f"column {column.name!r} is said to be boolean, but has {len(levels)} different "
@@ -235,13 +253,19 @@ class _BooleanEncoder(_Record):
     def encode(self, column: Series) -> _Features:
         """Look the word up."""
         codes, words = to_words(column)
+        return np.take(np.array([*self._values(words), 0.0]), codes)[:, None]
+
+    def _values(self, words: tuple[str, ...]) -> list[float]:
+        """Each word's number: of a pair of truths, other words for the same stand for it."""
         value = dict(zip(self.levels, (-1.0, 1.0), strict=True))
-        found = np.array([value.get(word.lower(), 0.0) for word in words] + [0.0])
-        return np.take(found, codes)[:, None]
+        if self.levels in BOOLEANS:
+            value = {word: 1.0 if true else -1.0 for word, true in TRUTHS.items()}
+        return [value.get(word, 0.0) for word in to_truths(words)]
 
     def remarks(self, column: Series) -> list[str]:
         """Words that are neither."""
-        odd = [word for word in to_words(column).levels if word.lower() not in self.levels]
+        words = to_words(column).levels
+        odd = [word for word, value in zip(words, self._values(words), strict=True) if not value]
         return (
             [f"{self.name}: {shorten(odd[0])!r} is neither of {', '.join(self.levels)}"]
             if odd

@@ -7,17 +7,17 @@ from difflib import get_close_matches
 import numpy as np
 
 from jaxmlp.checks import unknown_name
+from jaxmlp.data.tables.dates import COMPACT, DATE_ORDERS, parse_days
 from jaxmlp.data.tables.schema import KINDS, Column
 from jaxmlp.data.tables.values import (
-    DATE_ORDERS,
     DataFrame,
     Series,
     Words,
-    parse_days,
     parse_numbers,
     plain_numbers,
     shorten,
     to_numbers,
+    to_truths,
     to_words,
 )
 from jaxmlp.formatting import format_number
@@ -26,11 +26,15 @@ _NUMBER_SHARE = 0.9  # of the filled cells that must be numbers (or dates) for t
 BOOLEANS = (
     ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"),
 )  # fmt: skip
+TRUTHS = {word: k == 1 for pair in BOOLEANS for k, word in enumerate(pair)}
 _TEXT_LEVELS, _TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
 _SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
-NUMBERING = "numbers the rows"
+_DECIMAL_SAMPLE = 200  # cells of a column that tell its decimal sign
+NUMBERING, _NUMBERED = "numbers the rows", "a different number in every row"
+ROW_NUMBERS = (NUMBERING, _NUMBERED)
 SHOWN_NAMES = 20  # of columns, in a message
 _NUMBERED_ROWS = 20  # so many rows must count 1, 2, 3, ... to be called a row number
+_COMPACT_DATES = 5  # different ones, at least
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.IGNORECASE)
 
 
@@ -61,11 +65,30 @@ def infer_columns(
             raise unknown_column(name, frame)
         if chosen[name].kind not in KINDS:
             raise unknown_name(f"kind of column {name!r}", chosen[name].kind, KINDS)
-    columns = {}
-    for name in frame.columns:
-        inferred = infer_column(frame[name], chosen.get(name))
-        columns[name] = inferred
-    return columns
+    decimal = decimal_sign(frame)
+    return {name: infer_column(frame[name], chosen.get(name), decimal) for name in frame.columns}
+
+
+def decimal_sign(frame: DataFrame) -> str:
+    """Return "," if some column must be read so, else "."; it decides where both would do.
+
+    >>> import pandas as pd
+    >>> decimal_sign(pd.DataFrame({"a": ["1,5", "2,25"], "b": ["1.500", "900"]}))
+    ','
+    """
+    for _, column in frame.items():
+        if column.dtype.kind not in "biufMm" and len(column):
+            words = to_words(column.iloc[_spread(len(column), _DECIMAL_SAMPLE)]).levels
+            if any("," in word for word in words):
+                point, comma = (~np.isnan(parse_numbers(words, style)) for style in (".", ","))
+                if comma.mean() >= _NUMBER_SHARE and comma.sum() > point.sum():
+                    return ","
+    return "."
+
+
+def _spread(n: int, size: int) -> np.ndarray:
+    """Places of a sample of n rows, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, size).astype(int))
 
 
 def unknown_column(name: str, frame: DataFrame) -> ValueError:
@@ -81,30 +104,37 @@ def unknown_column(name: str, frame: DataFrame) -> ValueError:
     return unknown_name("column", shorten(name, 40), known)
 
 
-def infer_column(series: Series, chosen: Column | None = None) -> Column:
-    """Say what one column is; of a chosen one only the style is inferred, if it has none."""
+def infer_column(series: Series, chosen: Column | None = None, decimal: str = ".") -> Column:
+    """Say what one column is; of a chosen one only the style is inferred, if it has none.
+
+    Args:
+        series: a pandas Series.
+        chosen: what is known of it.
+        decimal: sign of the table's numbers, for those that could be read in two ways.
+    """
     name = str(series.name)
     if chosen is not None and (chosen.style or chosen.kind not in ("number", "date")):
         return chosen
     typed = series.dtype.kind in "uifMm"
     if chosen is not None:
-        return chosen._replace(style=_style(None if typed else to_words(series), chosen.kind))
+        return _with_style(chosen, None if typed else to_words(series), decimal)
     if series.dtype.kind == "M":
         return _date(name, "ymd", int(series.nunique()), "dates")
     if typed:
         return _numeric(name, to_numbers(series), ".", bad=0)
-    if series.dtype.kind != "b" and _mostly_plain(series[:_SAMPLE]) and _mostly_plain(series):
+    plain = series.dtype.kind != "b" and decimal == "."
+    if plain and _mostly_plain(series[:_SAMPLE]) and _mostly_plain(series):
         numbers = to_numbers(series)  # no need to look at every different word
         words = int((to_words(series[np.isnan(numbers)]).codes >= 0).sum())
         return _numeric(name, numbers, ".", bad=words)
-    return _infer_from_words(name, to_words(series))
+    return _infer_from_words(name, to_words(series), decimal)
 
 
 def _mostly_plain(series: Series) -> bool:
     return bool(np.mean(~np.isnan(plain_numbers(series))) >= _NUMBER_SHARE)
 
 
-def _infer_from_words(name: str, words: Words) -> Column:
+def _infer_from_words(name: str, words: Words, decimal: str) -> Column:
     n_levels, filled = len(words.levels), words.codes >= 0
     if not n_levels:
         return Column(name, "drop", reason="empty")
@@ -113,17 +143,14 @@ def _infer_from_words(name: str, words: Words) -> Column:
     if boolean_levels(words.levels) is not None:
         return Column(name, "boolean", reason=" or ".join(sorted(words.levels)))
     counts = np.bincount(words.codes[filled], minlength=n_levels)
-    style, share = max(
-        ((s, _share(parse_numbers(words.levels, s), counts)) for s in (".", ",")),
-        key=lambda pair: pair[1],
-    )
+    style, share = _number_style(words.levels, counts, decimal)
     if share >= _NUMBER_SHARE:
         numbers = np.append(parse_numbers(words.levels, style), np.nan)[words.codes]
         return _numeric(name, numbers, style, bad=int(round((1 - share) * filled.sum())))
-    order, share = _date_order(words.levels, counts)
-    if share >= _NUMBER_SHARE:
+    order, bad = _date_order(words.levels, counts)
+    if bad <= (1 - _NUMBER_SHARE) * counts.sum():
         said = "dates" if order == "ymd" else f"dates, read as {'/'.join(order)}"
-        return _date(name, order, n_levels, said)
+        return _date(name, order, n_levels, said + _unread(bad, "date"))
     if n_levels > max(_TEXT_LEVELS, _TEXT_SHARE * filled.sum()):
         said = f"{n_levels:,} different texts in {int(filled.sum()):,} rows"
         if filled.all():
@@ -135,13 +162,15 @@ def _infer_from_words(name: str, words: Words) -> Column:
 
 
 def boolean_levels(levels: tuple[str, ...]) -> tuple[str, str] | None:
-    """Return (false, true) in lower case if the words are such a pair.
+    """Return (false, true) in lower case if the words are truths, such a pair among them.
 
-    >>> boolean_levels(("Yes", "no"))
-    ('no', 'yes')
+    >>> boolean_levels(("Yes", "no")), boolean_levels(("0", "1", "1.0", "true"))
+    (('no', 'yes'), ('0', '1'))
     """
-    small = {word.lower() for word in levels}
-    return next((pair for pair in BOOLEANS if small == set(pair)), None)
+    said = set(to_truths(levels))
+    if not said <= TRUTHS.keys():
+        return None
+    return next((pair for pair in BOOLEANS if said >= set(pair)), None)
 
 
 def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
@@ -154,15 +183,31 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
     if np.array_equal(distinct, [0, 1]):
         return Column(name, "boolean", reason="0 or 1")
     whole = bool(np.all(filled == np.round(filled)))
+    if whole and _are_compact_dates(distinct):
+        return _date(name, "ymd", len(distinct), "dates" + _unread(bad, "date"))
     if whole and len(distinct) == len(numbers):
         if len(numbers) >= _NUMBERED_ROWS and np.ptp(filled) == len(numbers) - 1:
             return Column(name, "drop", reason=NUMBERING)
         if len(numbers) >= _NUMBERED_ROWS and _IDENTIFIER.search(name):
-            return Column(name, "drop", reason="a different number in every row")
+            return Column(name, "drop", reason=_NUMBERED)
     said = f"{format_number(distinct[0], 6)} to {format_number(distinct[-1], 6)}"
     said += f", {len(distinct)} whole numbers" if whole and len(distinct) <= 30 else ""
-    said += f"; {bad} cells are no numbers" if bad else ""
-    return Column(name, "number", style, said)
+    return Column(name, "number", style, said + _unread(bad, "number"))
+
+
+def _are_compact_dates(numbers: np.ndarray) -> bool:
+    """Whether whole numbers are dates such as 20240131; chance makes one in 30 such."""
+    low, high = COMPACT
+    if len(numbers) < _COMPACT_DATES or not low <= numbers[0] <= numbers[-1] <= high:
+        return False
+    return not np.isnan(parse_days(tuple(f"{n:.0f}" for n in numbers), "ymd")).any()
+
+
+def _unread(bad: int, what: str) -> str:
+    """Say how many cells a reading loses; none is chosen silently."""
+    if not bad:
+        return ""
+    return f"; {bad} cells are no {what}s" if bad > 1 else f"; 1 cell is no {what}"
 
 
 def _date(name: str, order: str, n_levels: int, said: str) -> Column:
@@ -171,21 +216,42 @@ def _date(name: str, order: str, n_levels: int, said: str) -> Column:
     return Column(name, "date", order, said)
 
 
-def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, float]:
-    sample = levels[:_SAMPLE]  # a million time stamps need not be read three times
-    order = max(DATE_ORDERS, key=lambda o: _share(parse_days(sample, o), counts[:_SAMPLE]))
-    if _share(parse_days(sample, order), counts[:_SAMPLE]) < _NUMBER_SHARE:
-        return order, 0.0
-    return order, _share(parse_days(levels, order), counts)
+def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, int]:
+    """Return the order in which most cells are dates, and how many are none then.
+
+    A spread sample rules out what is no date at all; the rest is judged by all values, for time
+    stamps in a file are sorted, and its first days are ambiguous.
+    """
+    if not levels:
+        return "ymd", 0
+    spread = _spread(len(levels), _SAMPLE)
+    sample = tuple(levels[k] for k in spread)
+    likely = [o for o in DATE_ORDERS if _share(parse_days(sample, o), counts[spread]) >= 0.5]
+    bad = {o: int(counts[np.isnan(parse_days(levels, o))].sum()) for o in likely}
+    order = min(likely, key=lambda o: bad[o], default="ymd")
+    return order, bad.get(order, int(counts.sum()))
 
 
-def _style(words: Words | None, kind: str) -> str:
+def _number_style(levels: tuple[str, ...], counts: np.ndarray, decimal: str) -> tuple[str, float]:
+    """Return the decimal sign that reads the most cells, and their share."""
+    signs = (decimal, "," if decimal == "." else ".")
+    shares = [_share(parse_numbers(levels, sign), counts) for sign in signs]
+    return signs[int(np.argmax(shares))], max(shares)
+
+
+def _with_style(chosen: Column, words: Words | None, decimal: str) -> Column:
+    """Complete what the user said of a column; cells that it cannot be are told."""
     if words is None:
-        return "." if kind == "number" else "ymd"
+        return chosen._replace(style="." if chosen.kind == "number" else "ymd")
     counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
-    if kind == "date":
-        return _date_order(words.levels, counts)[0]
-    return max((".", ","), key=lambda s: _share(parse_numbers(words.levels, s), counts))
+    if chosen.kind == "date":
+        style, bad = _date_order(words.levels, counts)
+        said = "" if style == "ymd" else f", read as {'/'.join(style)}"
+    else:
+        style, share = _number_style(words.levels, counts, decimal)
+        bad, said = round((1 - share) * counts.sum()), ""
+    said = f"{chosen.reason or 'as you said'}{said}{_unread(bad, chosen.kind)}"
+    return chosen._replace(style=style, reason=said)
 
 
 def _share(values: np.ndarray, counts: np.ndarray) -> float:

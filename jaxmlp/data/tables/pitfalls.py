@@ -1,15 +1,18 @@
 """What makes a score too good to be true: columns that give the target away, rows seen before."""
 
+import shlex
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.tables.column_lists import list_option
 from jaxmlp.data.tables.encoders import NumberEncoder
 from jaxmlp.data.tables.preprocessor import TablePreprocessor
 from jaxmlp.data.tables.row_split import RowSplit
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.target import Target
 from jaxmlp.data.tables.values import DataFrame, import_pandas, to_numbers
+from jaxmlp.formatting import format_number
 
 
 class Doubt(NamedTuple):
@@ -24,6 +27,9 @@ _SAMPLE_ROWS, _MIN_HALF = 4000, 20
 _LEAK = {"classification": 0.97, "regression": 0.9}  # balanced accuracy; R2
 _EXACT = 0.9999  # R2 of a linear sum
 _MAJORITY = 0.8
+_SENTINEL_ROWS, _SENTINEL_SHARE, _SENTINEL_OTHERS = 5, 0.002, 10
+_USUAL_SENTINELS = (-9, -99, -999, -9999, -99999, -200)  # where nothing else is negative
+_USUAL_GAP = 0.05
 
 
 def leaking_columns(
@@ -63,7 +69,8 @@ def leaking_columns(
                 Doubt(
                     "leaking column",
                     f"{encoder.name} alone predicts {target.name} ({measure} {score:.2f}).",
-                    f"If it is not known when you predict, leave it out: --drop {encoder.name}",
+                    f"If it is not known when you predict, leave it out: "
+                    f"{list_option('--drop', [encoder.name])}",
                 )
             )
     if target.task == "regression":
@@ -111,7 +118,8 @@ def _exact_sum(
         Doubt(
             "leaking columns",
             f"{' and '.join(parts)} add up to {name}.",
-            f"If they are not known when you predict, leave them out: --drop {','.join(parts)}",
+            f"If they are not known when you predict, leave them out: "
+            f"{list_option('--drop', parts)}",
         )
     ]
 
@@ -136,6 +144,54 @@ def repeated_rows(frame: DataFrame, parts: RowSplit) -> list[Doubt]:
             "Drop the repetitions; or, if rows belong together, split by what they share: --group",
         )
     ]
+
+
+def sentinels(columns: dict[str, Column], frame: DataFrame) -> list[Doubt]:
+    """Find numbers far outside of all others that occur often: they may mean a missing cell.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"a": [-200] * 5 + list(range(30))})
+    >>> sentinels({"a": Column("a", "number", ".")}, frame)[0].evidence
+    '-200 is far from all other numbers of a, but 5 rows have it.'
+    """
+    found: dict[float, list[tuple[str, int]]] = {}
+    for column in columns.values():
+        if column.kind == "number":
+            values, counts = _counts(to_numbers(frame[column.name], column.style or "."))
+            for value, count in _far_and_often(values, counts):
+                found.setdefault(value, []).append((column.name, count))
+    said = []
+    for value, places in found.items():
+        (name, count), shown = places[0], format_number(value, 6, thousands=False)
+        more = f" (and of {len(places) - 1} more columns)" if len(places) > 1 else ""
+        said.append(
+            Doubt(
+                "missing or not",
+                f"{shown} is far from all other numbers of {name}{more}, but {count:,} rows "
+                "have it.",
+                f"If it means a missing cell, say so: --missing {shown}",
+            )
+        )
+    return said
+
+
+def _counts(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
+    return values, counts
+
+
+def _far_and_often(values: np.ndarray, counts: np.ndarray) -> list[tuple[float, int]]:
+    """The smallest and the largest value, if each is as far from the others as they are wide."""
+    if len(values) <= _SENTINEL_OTHERS:
+        return []
+    found = []
+    for end, near, far in ((0, 1, -1), (-1, -2, 0)):
+        gap, width = abs(values[end] - values[near]), abs(values[near] - values[far])
+        often = counts[end] >= max(_SENTINEL_ROWS, _SENTINEL_SHARE * counts.sum())
+        odd = values[end] < 0 <= values[1] and values[end] in _USUAL_SENTINELS
+        if often and (gap > width or (end == 0 and odd and gap > _USUAL_GAP * width)):
+            found.append((float(values[end]), int(counts[end])))
+    return found
 
 
 def imbalance(target: Target) -> list[Doubt]:
@@ -165,6 +221,6 @@ def time_order(columns: dict[str, Column], parts: RowSplit) -> list[Doubt]:
         Doubt(
             "time order",
             f"{dates[0]} is a date, but the rows are split at random.",
-            f"To see how well the future is predicted, split by it: --time {dates[0]}",
+            f"To see how well the future is predicted, split by it: --time {shlex.quote(dates[0])}",
         )
     ]

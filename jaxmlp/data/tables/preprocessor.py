@@ -12,7 +12,7 @@ from jaxmlp.data.preprocessing import register_preprocessing
 from jaxmlp.data.tables.encoders import SCALINGS, Encoder, fit_encoder, read_encoder
 from jaxmlp.data.tables.inference import infer_columns
 from jaxmlp.data.tables.schema import Column
-from jaxmlp.data.tables.values import DataFrame, to_frame
+from jaxmlp.data.tables.values import DataFrame, blank_cells, to_frame
 
 _MAX_LEVELS = 64  # of a category; the others are pooled
 _BLOCK_ROWS = 1 << 16  # encoded in float64 at a time
@@ -32,10 +32,12 @@ class TablePreprocessor:
     Attributes:
         names: of the columns of the training table, in its order, dropped ones included.
         encoders: one record for each column that is used.
+        missing: words that mean a missing cell, besides the usual ones.
     """
 
     names: tuple[str, ...]
     encoders: tuple[Encoder, ...]
+    missing: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -45,6 +47,7 @@ class TablePreprocessor:
         columns: Mapping[str, Column | str] | None = None,
         scaling: str = "robust",
         max_levels: int = _MAX_LEVELS,
+        missing: tuple[str, ...] = (),
     ) -> Self:
         """Infer what the columns are, and measure what their encoding needs.
 
@@ -55,6 +58,7 @@ class TablePreprocessor:
                 "category", "boolean", "date", "text", "drop"); the rest is inferred.
             scaling: of numbers: "robust", "standard" or "quantile".
             max_levels: of a category; the most frequent ones are kept.
+            missing: words that mean a missing cell, such as "-999", besides the usual ones.
 
         Returns:
             The preprocessor.
@@ -76,7 +80,7 @@ class TablePreprocessor:
         """
         if scaling not in SCALINGS:
             raise unknown_name("scaling", scaling, SCALINGS)
-        frame = to_frame(table)
+        frame = blank_cells(to_frame(table), missing)
         if not len(frame) or not len(frame.columns):
             raise ValueError(
                 f"the table has {len(frame)} rows and {len(frame.columns)} columns of features; "
@@ -103,7 +107,7 @@ class TablePreprocessor:
             reasons = "; ".join(f"{c.name}: {c.reason}" for c in list(known.values())[:5])
             reasons = " ".join(reasons.split())  # names may hold line breaks
             raise ValueError(f"no column is of use as a feature ({reasons}).")
-        return cls(tuple(frame.columns), encoders)
+        return cls(tuple(frame.columns), encoders, missing)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -153,7 +157,7 @@ class TablePreprocessor:
                 f"with; it has {', '.join(map(str, frame.columns[:8]))}"
                 f"{', ...' if len(frame.columns) > 8 else ''}."
             )
-        return frame[list(self.column_names)]
+        return blank_cells(frame[list(self.column_names)], self.missing)
 
     def remarks(self, table: Any) -> tuple[str, ...]:
         """Say what new rows hold that the training rows did not: columns, levels, missing cells.
@@ -182,6 +186,7 @@ class TablePreprocessor:
         return {
             "names": list(self.names),
             "encoders": [encoder.to_dict() for encoder in self.encoders],
+            "missing": list(self.missing),
         }
 
     @classmethod
@@ -197,6 +202,7 @@ class TablePreprocessor:
         """
         try:
             names, encoders = fields["names"], fields["encoders"]
-            return cls(tuple(names), tuple(read_encoder(dict(entry)) for entry in encoders))
+            read = tuple(read_encoder(dict(entry)) for entry in encoders)
+            return cls(tuple(names), read, tuple(fields.get("missing", ())))
         except (KeyError, TypeError) as error:
             raise ValueError(f"the fields of the preprocessing are incomplete: {error}.") from error

@@ -5,7 +5,6 @@ so it means the same in every block of a file that is read piece by piece.
 """
 
 import bz2
-import codecs
 import csv
 import gzip
 import io
@@ -15,37 +14,16 @@ import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
+from jaxmlp.data.tables.dialect import Dialect, ReadingOptions, find_dialect, is_western
 from jaxmlp.data.tables.values import DataFrame, import_pandas, unique_names
 
-_DELIMITERS = (",", ";", "\t", "|")
-_SAMPLE_BYTES, _SAMPLE_LINES = 1 << 18, 100
+_SAMPLE_BYTES, _SAMPLE_LINES = 1 << 18, 3  # a sample grows until it has so many lines
 BLOCK_ROWS = 8192
 _TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
-
-
-class _Dialect(NamedTuple):
-    """How a CSV file is written.
-
-    Attributes:
-        encoding: of its characters.
-        delimiter: between cells.
-        names: of the columns.
-        headed: whether the first line names them.
-    """
-
-    encoding: str
-    delimiter: str
-    names: tuple[str, ...]
-    headed: bool
 
 
 def is_table_file(name: str) -> bool:
@@ -61,7 +39,9 @@ def is_table_file(name: str) -> bool:
     )
 
 
-def read_table(path: str | Path, *, numbers: bool = False) -> DataFrame:
+def read_table(
+    path: str | Path, *, numbers: bool = False, options: ReadingOptions | None = None
+) -> DataFrame:
     """Read a whole file.
 
     Args:
@@ -69,6 +49,7 @@ def read_table(path: str | Path, *, numbers: bool = False) -> DataFrame:
             are found out.
         numbers: whether columns of a CSV in which every cell is a number or empty become numbers,
             many times faster than through text; an empty cell among them is NaN.
+        options: what is known of how a CSV is written.
 
     Returns:
         A pandas DataFrame with unique names. Parquet brings the types of its columns.
@@ -88,12 +69,16 @@ def read_table(path: str | Path, *, numbers: bool = False) -> DataFrame:
         [{'name': 'Doe; Jane', 'age': '30'}]
         [{'name': 'Doe; Jane', 'age': 30}]
     """
-    blocks = list(read_table_blocks(path, None, numbers=numbers))
+    blocks = list(read_table_blocks(path, None, numbers=numbers, options=options))
     return blocks[0] if len(blocks) == 1 else import_pandas().concat(blocks, ignore_index=True)
 
 
 def read_table_blocks(
-    path: str | Path, rows: int | None = BLOCK_ROWS, *, numbers: bool = False
+    path: str | Path,
+    rows: int | None = BLOCK_ROWS,
+    *,
+    numbers: bool = False,
+    options: ReadingOptions | None = None,
 ) -> Iterator[DataFrame]:
     """Read a file piece by piece; see `read_table`.
 
@@ -101,10 +86,12 @@ def read_table_blocks(
         path: the file.
         rows: of a block, at most; None reads all in one.
         numbers: as for `read_table`; each block decides for itself.
+        options: as for `read_table`.
 
     Yields:
-        pandas DataFrames, whose attrs["done"] is the share of the file read so far, in [0, 1], and
-            attrs["headed"] says whether the file names its columns.
+        pandas DataFrames, whose attrs["done"] is the share of the file read so far, in [0, 1],
+            attrs["headed"] says whether the file names its columns, and attrs["notes"] are
+            sentences about what was doubtful.
 
     Raises:
         As `read_table`; what is wrong far into the file is found when it is reached.
@@ -119,22 +106,50 @@ def read_table_blocks(
     if path.suffix.lower() in _PARQUET_SUFFIXES:
         yield from _parquet_blocks(path, rows)
     else:
-        yield from _csv_blocks(path, rows, numbers)
+        yield from _csv_blocks(path, rows, numbers, options or ReadingOptions())
 
 
-def _csv_blocks(path: Path, rows: int | None, numbers: bool) -> Iterator[DataFrame]:
+def _csv_blocks(
+    path: Path, rows: int | None, numbers: bool, options: ReadingOptions
+) -> Iterator[DataFrame]:
+    sample, cut = _sample(path)
+    dialect, n_blocks = find_dialect(str(path), sample, cut, options), 0
+    try:
+        for block in _parse(path, dialect, rows, numbers):
+            yield block
+            n_blocks += 1
+    except UnicodeDecodeError:  # a letter that is not UTF-8, behind the sample
+        dialect = _other_encoding(path, dialect)
+        yield from islice(_parse(path, dialect, rows, numbers), n_blocks, None)
+
+
+def _other_encoding(path: Path, dialect: Dialect) -> Dialect:
+    """Choose another encoding by the whole file."""
+    with path.open("rb") as raw, _unpacked(raw, path) as file:
+        western = is_western(iter(lambda: file.read(_SAMPLE_BYTES), b""))
+    said = f"{path} is not wholly UTF-8: "
+    said += "read as Windows-1252." if western else "letters that cannot be read are replaced."
+    encoding = "cp1252" if western else "utf-8-replace"
+    return dialect._replace(encoding=encoding, notes=(*dialect.notes, said))
+
+
+def _parse(path: Path, dialect: Dialect, rows: int | None, numbers: bool) -> Iterator[DataFrame]:
     pd = import_pandas()
     as_text = {"dtype": str, "keep_default_na": False, "na_filter": False}
-    dialect = _find_dialect(path)
+    one_column = len(dialect.names) == 1
     # The engine in C warns of, and then cuts, lines that are longer than the heading.
     try:
         with warnings.catch_warnings(), path.open("rb") as raw, _open(raw, path, dialect) as file:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             size = path.stat().st_size
+            for _ in range(dialect.skip):
+                file.readline()
             reader = pd.read_csv(
-                file, sep=dialect.delimiter, names=list(dialect.names),
-                header=0 if dialect.headed else None, skip_blank_lines=True, index_col=False,
-                skipinitialspace=True, chunksize=rows, iterator=True,
+                _BlankEndsCut(file) if one_column else file,
+                sep=r"\s+" if dialect.delimiter == "whitespace" else dialect.delimiter,
+                quotechar=dialect.quote, escapechar=dialect.escape, names=list(dialect.names),
+                header=0 if dialect.headed else None, skip_blank_lines=not one_column,
+                index_col=False, skipinitialspace=True, chunksize=rows, iterator=True,
                 **({"low_memory": False} if numbers else as_text),
             )  # fmt: skip
             with reader:
@@ -147,7 +162,11 @@ def _csv_blocks(path: Path, rows: int | None, numbers: bool) -> Iterator[DataFra
                         raise ValueError(f"{path} has a heading, but no rows.")
                     if not numbers:
                         block = block.fillna("")  # lines that are shorter than the heading
-                    block.attrs |= {"done": min(1.0, raw.tell() / size), "headed": dialect.headed}
+                    block.attrs |= {
+                        "done": min(1.0, raw.tell() / size),
+                        "headed": dialect.headed,
+                        "notes": dialect.notes,
+                    }
                     yield block
                     if rows is None:
                         return
@@ -155,6 +174,28 @@ def _csv_blocks(path: Path, rows: int | None, numbers: bool) -> Iterator[DataFra
         raise ValueError(f"{path} cannot be read as a table: {_reason(error)}.") from error
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is truncated or damaged; fetch it again.") from error
+
+
+class _BlankEndsCut:
+    """A text file without the blank lines at its end; of one column, others are empty cells."""
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        """Read nothing yet."""
+        self._file, self._held = file, ""
+
+    def read(self, size: int) -> str:
+        """Return text; line ends are held back until something follows them."""
+        while part := self._file.read(size):
+            text = self._held + part
+            shown = text.rstrip("\r\n")
+            self._held = text[len(shown) :]
+            if shown:
+                return shown
+        return ""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield text; pandas takes only what can be iterated for a file."""
+        return iter(lambda: self.read(_SAMPLE_BYTES), "")
 
 
 def _reason(error: Exception) -> str:
@@ -166,31 +207,16 @@ def _reason(error: Exception) -> str:
     return text.rstrip(".")
 
 
-def _find_dialect(path: Path) -> _Dialect:
-    """Find out how a CSV file is written, from its beginning.
-
-    Raises:
-        ValueError: if it is empty, compressed otherwise than its name says, or not text.
-    """
-    sample, cut = _sample(path)
-    encoding = _encoding(path, sample, cut)
-    text = sample.decode(encoding, "replace")
-    if not text.strip():
-        raise ValueError(f"{path} is empty.")
-    if cut:
-        text = text[: text.rfind("\n") + 1] or text  # the last line may be half a one
-    delimiter, heading = _delimiter(text)
-    if all(_is_number(name) for name in heading):
-        names = tuple(f"x{k}" for k in range(len(heading)))
-        return _Dialect(encoding, delimiter, names, headed=False)
-    return _Dialect(encoding, delimiter, tuple(unique_names(heading)), headed=True)
-
-
 def _sample(path: Path) -> tuple[bytes, bool]:
+    """Read the beginning, some whole lines of it; and say whether there is more."""
     try:
         with _OPENERS.get(_compression(path), open)(path, "rb") as file:
             sample = file.read(_SAMPLE_BYTES)
-            return sample, len(sample) == _SAMPLE_BYTES
+            cut = len(sample) == _SAMPLE_BYTES
+            while cut and sample.count(b"\n") < _SAMPLE_LINES:
+                more = file.read(len(sample))
+                cut, sample = len(more) == len(sample), sample + more
+            return sample, cut
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(f"{path} is truncated or damaged; fetch it again.") from error
     except OSError as error:
@@ -204,56 +230,16 @@ def _compression(path: Path) -> str:
     return suffix if suffix in _OPENERS else ""
 
 
-def _open(raw: BinaryIO, path: Path, dialect: _Dialect) -> io.TextIOWrapper:
-    """Open as text; a few broken characters in a long file do no harm."""
+def _unpacked(raw: BinaryIO, path: Path) -> Any:
     suffix = _compression(path)
-    plain = _OPENERS[suffix](raw, "rb") if suffix else raw
-    return io.TextIOWrapper(plain, encoding=dialect.encoding, errors="replace", newline="")
+    return _OPENERS[suffix](raw, "rb") if suffix else raw
 
 
-def _encoding(path: Path, sample: bytes, cut: bool) -> str:
-    for mark, encoding in _MARKS:
-        if sample.startswith(mark):
-            return encoding
-    if b"\0" in sample:
-        raise ValueError(f"{path} holds binary data, not text; export it as CSV.")
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample, final=not cut)
-    except UnicodeDecodeError:
-        return "cp1252"  # what spreadsheets write in the West
-    return "utf-8"
-
-
-def _delimiter(text: str) -> tuple[str, list[str]]:
-    """Return the delimiter that makes the most lines equally long, and the first line's cells."""
-    best: tuple[float, str, list[str]] = (-1.0, ",", text.strip().splitlines()[:1])
-    for delimiter in _DELIMITERS:
-        lines = csv.reader(
-            io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
-        )
-        try:
-            rows = [row for row in islice(lines, _SAMPLE_LINES) if row]
-        except csv.Error:
-            continue
-        if not rows:
-            continue
-        if all(len(row) == len(rows[0]) + 1 and not row[-1] for row in rows[1:]) and rows[1:]:
-            rows[0].append("")  # every line but the heading ends in a delimiter
-        width = len(rows[0])
-        equal = sum(len(row) == width for row in rows) / len(rows)
-        score = equal * min(width, 2) + 1e-3 * min(width, 100)
-        if score > best[0]:
-            best = score, delimiter, rows[0]
-    _, delimiter, heading = best
-    return delimiter, [name.strip() for name in heading]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _open(raw: BinaryIO, path: Path, dialect: Dialect) -> io.TextIOWrapper:
+    """Open as text; only UTF-8 is doubted, of others a few broken characters do no harm."""
+    errors = "strict" if dialect.encoding == "utf-8" else "replace"
+    encoding = dialect.encoding.removesuffix("-replace")
+    return io.TextIOWrapper(_unpacked(raw, path), encoding=encoding, errors=errors, newline="")
 
 
 def _parquet_blocks(path: Path, rows: int | None) -> Iterator[DataFrame]:
@@ -274,7 +260,7 @@ def _parquet_blocks(path: Path, rows: int | None) -> Iterator[DataFrame]:
                 frame = batch.to_pandas()
                 frame.columns = unique_names([str(name).strip() for name in frame.columns])
                 read += len(frame)
-                frame.attrs |= {"done": read / total, "headed": True}
+                frame.attrs |= {"done": read / total, "headed": True, "notes": ()}
                 yield frame
     except pa.ArrowException as error:
         raise ValueError(f"{path} is no Parquet file, or a damaged one.") from error

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmlp.data.splits import split_at_random
+from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.inference import infer_column
-from jaxmlp.data.tables.values import Series, Words, to_days, to_numbers, to_words
+from jaxmlp.data.tables.values import Series, Words, to_levels, to_numbers
 
 _TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.15  # of all rows; of the rows that are left
 _MIN_ROWS = 10
@@ -72,7 +73,7 @@ def split_rows(
     if time is not None:
         return _by_time(time, test_share, validation_share)
     if group is not None:
-        return _by_group(to_words(group), str(group.name), seed, test_share, validation_share)
+        return _by_group(to_levels(group), str(group.name), seed, test_share, validation_share)
     rows = np.arange(len(y))
     rest, test = _halves(rows, y, stratify, test_share, seed)
     train, validation = _halves(rest, y, stratify, validation_share, seed)
@@ -116,7 +117,11 @@ def _by_group(words: Words, name: str, seed: int, test: float, validation: float
 
 def _by_time(column: Series, test: float, validation: float) -> RowSplit:
     kind = infer_column(column)
-    times = to_days(column, kind.style) if kind.kind == "date" else to_numbers(column)
+    times = (
+        to_days(column, kind.style)
+        if kind.kind == "date"
+        else to_numbers(column, kind.style or ".")
+    )
     if np.isnan(times).any():
         bad = int(np.isnan(times).sum())
         raise ValueError(

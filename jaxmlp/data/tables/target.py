@@ -1,5 +1,7 @@
 """What is to be predicted: classes, amounts or counts; inferred and said."""
 
+import re
+import shlex
 from typing import NamedTuple
 
 import numpy as np
@@ -7,10 +9,23 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.inference import NUMBERING, infer_column
 from jaxmlp.data.tables.schema import TASKS
-from jaxmlp.data.tables.values import Series, Words, shorten, to_numbers, to_words
+from jaxmlp.data.tables.values import (
+    MISSING_WORDS,
+    Series,
+    Words,
+    parse_numbers,
+    shorten,
+    to_levels,
+    to_numbers,
+    to_words,
+)
 from jaxmlp.formatting import format_number
 
-_MAX_WHOLE_CLASSES = 20  # different whole numbers that may still be classes
+_MAX_WHOLE_CLASSES = 10  # different whole numbers that may still be classes
+_FEW_CLASSES = 3  # so many in order are rather classes than a scale
+_FEW_AMOUNTS = 21  # grades from 0 to 20; more different whole numbers may be counts
+_BOUND = re.compile(r"[<>≤≥]=?\s*[\d.,]+")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 _MIN_CLASS_ROWS = 3  # one for each of training, validation and test
 _LIMIT = 1e30  # of an amount, and 1 over that of its range
 _COUNT_START, _COUNT_LIMIT = 10, 100_000  # counts begin near 0 and are not astronomical
@@ -41,16 +56,19 @@ class Target(NamedTuple):
         return "classification" if self.class_names is not None else "regression"
 
 
-def read_target(column: Series, task: str | None = None) -> Target:
+def read_target(column: Series, task: str | None = None, *, decimal: str = ".") -> Target:
     """Read a target column, and say what it is.
 
-    Text, truths and up to 20 different whole numbers are classes; other numbers are amounts, or
-    counts if they are whole and begin near 0. Rows without a target are left out, and so are
-    classes of fewer than 3 rows, which cannot be in training, validation and test.
+    Text, truths and up to 10 different whole numbers are classes; other numbers are amounts, or
+    counts if they are whole, of more than 21 different values and begin near 0. Rows without a
+    target are left out, and so are classes of fewer than 3 rows, which cannot be in training,
+    validation and test. Among words only an empty cell is no target: "None" and "-" are names of
+    classes; among numbers they are none.
 
     Args:
         column: a pandas Series, named.
         task: "classification" or "regression" where it is known.
+        decimal: sign of the table's numbers, for those that could be read in two ways.
 
     Returns:
         The target.
@@ -67,12 +85,12 @@ def read_target(column: Series, task: str | None = None) -> Target:
     """
     if task is not None and task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    seen = infer_column(column)
+    seen = infer_column(column, decimal=decimal)
     numeric = seen.kind == "number" or seen.reason == NUMBERING
     if task is None:
         task = "regression" if numeric and not _few_whole(column, seen.style) else "classification"
     if task == "regression":
-        return _numbers(column, seen.style or ".")
+        return _numbers(column, seen.style if numeric and seen.style else ".")
     return _classes(column)
 
 
@@ -81,7 +99,11 @@ def _few_whole(column: Series, style: str) -> bool:
     filled = numbers[~np.isnan(numbers)]
     distinct = np.unique(filled)
     few = len(distinct) <= min(_MAX_WHOLE_CLASSES, max(2, len(filled) // 10))
-    return few and bool(np.all(distinct == np.round(distinct)))
+    if not few or not np.all(distinct == np.round(distinct)):
+        return False
+    # classes of few rows would be left out; on a scale they count like the others
+    scale = len(distinct) > _FEW_CLASSES and set(np.diff(distinct)) == {1.0}
+    return not scale or bool(min(np.bincount(np.searchsorted(distinct, filled))) >= _MIN_CLASS_ROWS)
 
 
 def _numbers(column: Series, style: str) -> Target:
@@ -103,13 +125,18 @@ def _numbers(column: Series, style: str) -> Target:
     counts = bool(
         np.all(y == np.round(y)) and 0 <= y.min() <= _COUNT_START and y.max() <= _COUNT_LIMIT
     )
-    kind = "counts" if counts and len(np.unique(y)) > _MAX_WHOLE_CLASSES else "amounts"
+    n_distinct = len(np.unique(y))
+    kind = "counts" if counts and n_distinct > _FEW_AMOUNTS else "amounts"
     said = f"{kind} from {low} to {high}" + _left_out(len(numbers) - len(y))
+    odd = to_words(column[np.isnan(numbers)]).levels
+    said += f"; {shorten(odd[0])!r} is no number" if odd else ""
+    if n_distinct <= _FEW_AMOUNTS and np.all(y == np.round(y)):
+        said += f"; {n_distinct} whole numbers: if they are classes, add --task classification"
     return Target(name, kind, y, rows, None, said)
 
 
 def _classes(column: Series) -> Target:
-    name, words = str(column.name), to_words(column)
+    name, words = str(column.name), _class_words(column)
     counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
     _refuse_classes(name, words, counts)
     kept = [k for k in range(len(words.levels)) if counts[k] >= _MIN_CLASS_ROWS]
@@ -125,7 +152,47 @@ def _classes(column: Series) -> Target:
     if rare:
         more = f" and {len(rare) - 1} more" if len(rare) > 1 else ""
         said += f"; class {shorten(rare[0])}{more} left out, with fewer than {_MIN_CLASS_ROWS} rows"
+    said += "".join(f"; {hint}" for hint in _hints(names))
     return Target(name, "classes", y[rows], rows, names, said)
+
+
+def _hints(names: tuple[str, ...]) -> list[str]:
+    """Say what may be meant otherwise than as classes, and how to say so."""
+    hints = [
+        f"{name!r} is a class: if it means nothing, add --missing {shlex.quote(name)}"
+        for name in names
+        if name.lower() in MISSING_WORDS
+    ]
+    written: dict[str, str] = {}
+    for name in names:
+        other = written.setdefault(name.casefold(), name)
+        if other != name:
+            hints.append(f"{other!r} and {name!r} differ in case only: write them alike")
+            break
+    numbers = parse_numbers(names, ".")
+    if len(names) > _FEW_CLASSES and np.all(np.diff(numbers) == 1):
+        hints.append("numbers in order: if they are a scale, add --task regression")
+    return [*hints, *_number_hints(names)]
+
+
+def _number_hints(names: tuple[str, ...]) -> list[str]:
+    """Say which words are almost numbers."""
+    bound = next((name for name in names if _BOUND.fullmatch(name)), None)
+    if bound is not None:
+        return [f"{shorten(bound)!r} is a bound: to predict amounts, write it as a number"]
+    if all(map(_CLOCK.fullmatch, names)):
+        return [f"{shorten(names[0])!r} is a time of day: to predict amounts, write it in hours"]
+    return []
+
+
+def _class_words(column: Series) -> Words:
+    """Read the classes; what means missing elsewhere is a class, unless the others are numbers."""
+    words = to_levels(column, frozenset([""]))
+    numbers = parse_numbers(words.levels, ".")
+    others = {word.lower() for word, n in zip(words.levels, numbers, strict=True) if np.isnan(n)}
+    if (~np.isnan(numbers)).sum() >= 2 and others <= MISSING_WORDS:
+        return to_levels(column)
+    return words
 
 
 def _refuse_classes(name: str, words: Words, counts: np.ndarray) -> None:
@@ -137,9 +204,10 @@ def _refuse_classes(name: str, words: Words, counts: np.ndarray) -> None:
             "classes."
         )
     if (counts >= _MIN_CLASS_ROWS).sum() < 2:
+        hints = "".join(f" ({hint})" for hint in _number_hints(words.levels))
         raise ValueError(
             f"the target {name!r} has {len(counts)} different values in {counts.sum()} rows; at "
-            f"least two of them must be in {_MIN_CLASS_ROWS} rows or more."
+            f"least two of them must be in {_MIN_CLASS_ROWS} rows or more{hints}."
         )
 
 

@@ -1,4 +1,4 @@
-"""What the cells of a column say: words, numbers, dates; and which of them say nothing.
+"""What the cells of a column say, as words or numbers; and which of them say nothing.
 
 A CSV file is read as text and its meaning is decided by the column's kind, so that "007" stays a
 code where it is a category, and a block of rows means what the whole file means.
@@ -22,19 +22,21 @@ else:  # pandas is optional, and takes long to import
 
 # Compared without case. "unknown" and its like are words: a level of a category, and in a column
 # of numbers no number, which is missing too.
-_MISSING_WORDS = frozenset(
+MISSING_WORDS = frozenset(
     ("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "nat", "<na>", "-", "--", ".")
 )
 # Squares, ranges and quotients of numbers between these are finite; what is smaller counts as 0.
 _LARGEST, _SMALLEST = 1e100, 1e-100
+_WHOLE = re.compile(r"([+-]?\d+)[.,]0{1,2}")
 _ORNAMENT = "$€£% \t"
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
-_THOUSANDS_COMMA = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")
-_DATE = re.compile(
-    r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"
-    r"(?:[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s*(Z|[+-]\d{2}:?\d{2})?)?"
-)
-DATE_ORDERS = ("ymd", "dmy", "mdy")
+# A 0 groups no thousands: 0,500 is a half.
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+_THOUSANDS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")
+_THOUSANDS_SPACE = re.compile(r"[+-]?[1-9]\d{0,2}([ \xa0\u2009\u202f'’]\d{3})+([.,]\d*)?")
+_IN_BRACKETS = re.compile(r"\(([$€£]?\s*\d[^()]*)\)")  # as accountants write what is negative
+_CURRENCY = re.compile(r"([+-]?)[$€£]\s*(?=[\d.,])")
+_FACTORS = {"k": "e3", "K": "e3", "M": "e6"}
+_COUNTED = re.compile(r"[+-]?[\d.,]*\d ?[kKM]")
 
 
 def import_pandas() -> ModuleType:
@@ -131,8 +133,8 @@ class Words(NamedTuple):
     levels: tuple[str, ...]
 
 
-def to_words(column: Series) -> Words:
-    """Read a column as words, in order of appearance.
+def to_words(column: Series, missing: frozenset[str] = MISSING_WORDS) -> Words:
+    """Read a column as words, in order of appearance; those of `missing` say nothing.
 
     >>> import pandas as pd
     >>> to_words(pd.Series(["a ", None, "?", "b", "a"]))
@@ -148,9 +150,93 @@ def to_words(column: Series) -> Words:
     merged = np.full(len(uniques) + 1, -1)  # the last entry answers code -1
     for k, value in enumerate(uniques):
         word = _word(value)
-        if word.lower() not in _MISSING_WORDS:
+        if word.lower() not in missing:
             merged[k] = levels.setdefault(word, len(levels))
     return Words(merged[codes], tuple(levels))
+
+
+def to_levels(column: Series, missing: frozenset[str] = MISSING_WORDS) -> Words:
+    """Read a column as levels: as words, of which 1 and 1.0 are one where both occur.
+
+    Args:
+        column: a pandas Series.
+        missing: words, in lower case, that say nothing.
+
+    Example:
+        >>> import pandas as pd
+        >>> to_levels(pd.Series(["1", "1.0", "2.0", "-"]), frozenset([""]))
+        Words(codes=array([0, 0, 1, 2]), levels=('1', '2.0', '-'))
+    """
+    codes, words = to_words(column, missing)
+    known, levels = set(words), dict[str, int]()
+    merged = np.full(len(words) + 1, -1)
+    for k, word in enumerate(words):
+        short = _whole(word)
+        merged[k] = levels.setdefault(short if short in known else word, len(levels))
+    return Words(merged[codes], tuple(levels))
+
+
+def find_levels(words: tuple[str, ...], levels: tuple[str, ...]) -> list[int | None]:
+    """Find words among levels: as they are spelled, else as the same number.
+
+    >>> find_levels(("1.0", "007", "b", "2"), ("1", "007", "7", "a"))
+    [0, 1, None, None]
+    """
+    spelled = {level: k for k, level in enumerate(levels)}
+    values = _numbers(levels).tolist()
+    numbers = {value: k for k, value in enumerate(values) if values.count(value) == 1}
+    found = zip(words, _numbers(words).tolist(), strict=True)
+    return [spelled.get(word, numbers.get(number)) for word, number in found]
+
+
+def _whole(word: str) -> str:
+    """Write 1.0 as 1, as whole numbers are; pandas adds the 0 as soon as a cell is empty."""
+    match = _WHOLE.fullmatch(word)
+    return match[1] if match else word
+
+
+def _numbers(words: tuple[str, ...]) -> np.ndarray:
+    return parse_numbers(tuple(_whole(word) for word in words), ".")
+
+
+def blank_cells(frame: DataFrame, words: tuple[str, ...]) -> DataFrame:
+    """Return a table in which the cells that say one of these words are missing.
+
+    Args:
+        frame: a pandas DataFrame.
+        words: compared without case, and as numbers where they are some.
+
+    Example:
+        >>> import pandas as pd
+        >>> blank_cells(pd.DataFrame({"a": ["-200.0", "7", "X"]}), ("-200", "x"))["a"].tolist()
+        [nan, '7', nan]
+    """
+    if not words:
+        return frame
+    wanted = tuple(word.lower() for word in words)
+    blank = {name: column.mask(_says(column, wanted)) for name, column in frame.items()}
+    result = import_pandas().DataFrame(blank, index=frame.index)
+    result.attrs = frame.attrs
+    return result
+
+
+def _says(column: Series, words: tuple[str, ...]) -> np.ndarray:
+    if column.dtype.kind in "iuf":
+        return np.asarray(column.isin(_numbers(words)[~np.isnan(_numbers(words))]))
+    codes, levels = to_words(column, frozenset())
+    found = find_levels(tuple(level.lower() for level in levels), words)
+    return np.take([place is not None for place in found] + [False], codes)
+
+
+def to_truths(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Write words as truths are looked up: in lower case, 1.0 as 1.
+
+    >>> to_truths(("Yes", "1.0", "unknown"))
+    ('yes', '1', 'unknown')
+    """
+    whole = {0.0: "0", 1.0: "1"}
+    found = zip(words, _numbers(words).tolist(), strict=True)
+    return tuple(whole.get(number, word.lower()) for word, number in found)
 
 
 def _word(value: object) -> str:
@@ -177,10 +263,10 @@ def to_numbers(column: Series, style: str = ".") -> Float64[np.ndarray, " rows"]
 
     Example:
         >>> import pandas as pd
-        >>> to_numbers(pd.Series(["1,200", "$3.5", "12%", "?", "many", "1e999"])).tolist()
-        [1200.0, 3.5, 12.0, nan, nan, nan]
-        >>> to_numbers(pd.Series(["1.200", "3,5"]), ",").tolist()
-        [1200.0, 3.5]
+        >>> to_numbers(pd.Series(["1,200", "-$3.5", "12%", "(5)", "5k", "?", "many"])).tolist()
+        [1200.0, -3.5, 12.0, -5.0, 5000.0, nan, nan]
+        >>> to_numbers(pd.Series(["1.200", "3,5", "1 234,5"]), ",").tolist()
+        [1200.0, 3.5, 1234.5]
     """
     if column.dtype.kind in "biuf":
         numbers = column.to_numpy(np.float64, na_value=np.nan)
@@ -210,9 +296,23 @@ def _numbers_of_words(column: Series, style: str) -> Float64[np.ndarray, " rows"
 
 def parse_numbers(levels: tuple[str, ...], style: str) -> Float64[np.ndarray, " levels"]:
     """Read words as numbers; NaN for those that are none."""
-    texts = [_plain_number(word.strip(_ORNAMENT), style) for word in levels]
+    texts = [_plain_number(_undecorated(word), style) for word in levels]
     numbers = import_pandas().to_numeric(np.array(texts, object), errors="coerce")
     return np.asarray(numbers, np.float64)
+
+
+def _undecorated(word: str) -> str:
+    """Take away currency, percent, brackets, spaces between thousands and k for a thousand."""
+    word = word.strip(_ORNAMENT)
+    if not word.strip("0123456789.,"):
+        return word  # as most are
+    word = _IN_BRACKETS.sub(r"-\1", word.replace("\u2212", "-"))
+    word = _CURRENCY.sub(r"\1", word).strip(_ORNAMENT)
+    if _THOUSANDS_SPACE.fullmatch(word):
+        word = re.sub(r"[^\d.,+-]", "", word)
+    if _COUNTED.fullmatch(word):
+        word = word[:-1].rstrip() + _FACTORS[word[-1]]
+    return word
 
 
 def _plain_number(word: str, style: str) -> str:
@@ -223,60 +323,3 @@ def _plain_number(word: str, style: str) -> str:
     if _THOUSANDS_COMMA.fullmatch(word):
         return word.replace(".", "").replace(",", ".")
     return word.replace(",", ".") if "." not in word else "no number"
-
-
-def to_days(column: Series, order: str = "ymd") -> Float64[np.ndarray, " rows"]:
-    """Read a column as dates: days since 1970-01-01 (UTC), NaN where there is none.
-
-    Args:
-        column: a pandas Series of dates or text.
-        order: of day, month and year: "ymd" (ISO 8601), "dmy" or "mdy".
-
-    Returns:
-        (rows,), float64, with the time of day as a fraction.
-
-    Example:
-        >>> import pandas as pd
-        >>> to_days(pd.Series(["1970-01-02 06:00", "?", "1971-02-30"])).tolist()
-        [1.25, nan, nan]
-        >>> to_days(pd.Series(["02.01.1970"]), "dmy").tolist()
-        [1.0]
-    """
-    pd = import_pandas()
-    if column.dtype.kind == "M":
-        stamps = pd.to_datetime(column, utc=True, errors="coerce")
-        return _days(stamps.to_numpy("datetime64[us]"))
-    codes, levels = to_words(column)
-    return np.take(np.append(parse_days(levels, order), np.nan), codes)
-
-
-def parse_days(levels: tuple[str, ...], order: str) -> Float64[np.ndarray, " levels"]:
-    """Read words as dates; NaN for those that are none."""
-    if not levels:
-        return np.empty(0)
-    texts = [_iso_date(word, order) for word in levels]
-    stamps = import_pandas().to_datetime(
-        np.array(texts, object), utc=True, format="ISO8601", errors="coerce"
-    )
-    return _days(stamps.to_numpy("datetime64[us]"))
-
-
-def _iso_date(word: str, order: str) -> str | None:
-    match = _DATE.fullmatch(word)
-    if match is None:
-        return None
-    first, _, second, third, clock, zone = match.groups()
-    year, month, day = (
-        dict(zip(order, (first, second, third), strict=True))[part] for part in "ymd"
-    )
-    if len(year) != 4:
-        return None
-    if clock is None:
-        return f"{year}-{month:0>2}-{day:0>2}"
-    hours, _, rest = clock.partition(":")
-    return f"{year}-{month:0>2}-{day:0>2}T{hours:0>2}:{rest}{zone or ''}"
-
-
-def _days(stamps: np.ndarray) -> Float64[np.ndarray, " rows"]:
-    microseconds = stamps.astype(np.int64)
-    return np.where(np.isnat(stamps), np.nan, microseconds / 86_400e6)

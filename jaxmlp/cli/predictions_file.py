@@ -1,0 +1,119 @@
+"""Predictions as they are written: CSV, compressed or not, to a file or the terminal; Parquet."""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from jaxmlp.files import atomic_writer
+from jaxmlp.formatting import format_exactly
+
+_PARQUET = (".parquet", ".pq")
+_PACKERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_DELIMITERS = {".tsv": "\t", ".tab": "\t", "": ",", ".csv": ",", ".txt": ","}
+
+
+class Predictions(NamedTuple):
+    """Predictions for consecutive rows.
+
+    Attributes:
+        first_row: number of the first one in the data, from 0.
+        columns: (heading, values) of each; texts or numbers, (rows,).
+    """
+
+    first_row: int
+    columns: list[tuple[str, np.ndarray]]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.columns[0][1])
+
+
+def check_name(out: Path) -> None:
+    """Refuse a file in a form that is not written.
+
+    >>> check_name(Path("p.xlsx"))
+    Traceback (most recent call last):
+    ValueError: p.xlsx cannot be written; give a .csv, .tsv or .parquet file (or .csv.gz).
+    """
+    if out.suffix.lower() not in _PARQUET and _stem(out).suffix.lower() not in _DELIMITERS:
+        raise ValueError(
+            f"{out} cannot be written; give a .csv, .tsv or .parquet file (or .csv.gz)."
+        )
+
+
+def write_file(parts: Iterator[Predictions], out: Path) -> int:
+    """Write predictions as the file's name says; return how many they are."""
+    with atomic_writer(out) as file:
+        if out.suffix.lower() in _PARQUET:
+            return _write_parquet(parts, file)
+        pack = _PACKERS.get(out.suffix.lower())
+        stream = pack(file, "wb") if pack else file
+        n_rows = 0
+        for part in parts:
+            stream.write(_csv(part, _DELIMITERS[_stem(out).suffix.lower()]).encode())
+            n_rows += part.n_rows
+        if pack:
+            stream.close()
+    return n_rows
+
+
+def write_to_terminal(parts: Iterator[Predictions]) -> None:
+    """Write predictions as CSV to the standard output."""
+    try:
+        for part in parts:
+            sys.stdout.write(_csv(part, ","))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stem(out: Path) -> Path:
+    return out.with_suffix("") if out.suffix.lower() in _PACKERS else out
+
+
+def _csv(part: Predictions, delimiter: str) -> str:
+    """Format a part; the first one has the heading above it."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    if part.first_row == 0:
+        writer.writerow(["row", *(heading for heading, _ in part.columns)])
+    columns = [
+        [format_exactly(value) for value in values] if values.dtype.kind == "f" else values
+        for _, values in part.columns
+    ]
+    writer.writerows([part.first_row + i, *row] for i, row in enumerate(zip(*columns, strict=True)))
+    return text.getvalue()
+
+
+def _write_parquet(parts: Iterator[Predictions], file: BinaryIO) -> int:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ImportError(
+            "Parquet files need pyarrow, which is not installed. Install it with: "
+            "pip install 'jaxmlp[parquet]'"
+        ) from error
+    n_rows, writer = 0, None
+    for part in parts:
+        rows = np.arange(part.first_row, part.first_row + part.n_rows)
+        columns = [("row", rows), *part.columns]
+        table = pa.Table.from_arrays(
+            [pa.array(values) for _, values in columns], [heading for heading, _ in columns]
+        )
+        writer = writer or pq.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+        n_rows += part.n_rows
+    if writer is not None:
+        writer.close()
+    return n_rows
