@@ -30,7 +30,8 @@ y, labels = X[:, 0], np.arange(80) % 3
 options = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
 for more in (
     {}, {"solver": "sgd", "learning_rate": "adaptive"}, {"solver": "lbfgs"},
-    {"solver": "sgd", "learning_rate": "invscaling"}, {"early_stopping": True}, {"n_ensemble": 2}, {"batch_norm": True},
+    {"solver": "sgd", "learning_rate": "invscaling"}, {"early_stopping": True},
+    {"n_ensemble": 2}, {"batch_norm": True},
     {"dropout": 0.2, "learning_rate": "cosine"}, {"dtype": "float64"}, {"clip_norm": 1.0},
 ):
     model = MLPClassifier(**options, **more).fit(X, labels, np.arange(1, 81.0))

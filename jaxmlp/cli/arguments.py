@@ -119,3 +119,7 @@ Force = Annotated[bool, option(OUTPUT, "Replace an existing --out.", "--force")]
 Quiet = Annotated[
     bool, option(OUTPUT, "Print the test accuracy and the folder only.", "--quiet", "-q")
 ]
+AsJson = Annotated[
+    bool,
+    option(OUTPUT, "Print JSON, for programs, and nothing else.", "--json", default=False),
+]

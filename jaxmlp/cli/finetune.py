@@ -1,5 +1,6 @@
 """`jaxmlp finetune`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.labelled import load_labelled
 from jaxmlp.cli.options import parse_layers
-from jaxmlp.cli.run_folder import choose_folder, environment, write_run
+from jaxmlp.cli.run_folder import choose_folder, environment, read_run, write_run
 from jaxmlp.cli.training_run import METRIC_NAMES, conclude
 from jaxmlp.data import DataSplit
 from jaxmlp.diagnostics.doctor import diagnose
@@ -27,7 +28,7 @@ from jaxmlp.finetuning import finetune as finetune_model
 from jaxmlp.losses import get_loss
 from jaxmlp.models import Model, calibrate, infer, load, reliability
 from jaxmlp.report.calibration import reliability_diagram
-from jaxmlp.report.outcome import measure_outcome
+from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import RunRecord
 
 _MODES = "; ".join(f"{name}: {says}" for name, says in MODES.items())
@@ -122,6 +123,7 @@ def finetune(
     out: arguments.Out = None,
     force: arguments.Force = False,
     quiet: arguments.Quiet = False,
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Teach a trained network a new task, in one of the lecture's three ways.
 
@@ -140,7 +142,12 @@ def finetune(
     _check_options(options)
     folder = choose_folder(out, f"{Path(data).stem}-{mode}", force)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
-        code = _run_finetuning(options, data_dir, folder, quiet)
+        console = Console(quiet=quiet or as_json, highlight=False)
+        code, outcome = _run_finetuning(options, data_dir, folder, console)
+    if as_json:
+        print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
+    else:
+        conclude(outcome, folder)
     raise typer.Exit(code)
 
 
@@ -159,10 +166,9 @@ def _check_options(options: _FinetuneOptions) -> None:
 
 
 def _run_finetuning(
-    options: _FinetuneOptions, data_dir: Path | None, folder: Path, quiet: bool
-) -> int:
-    """Load, train, test and write; return the exit code."""
-    console = Console(quiet=quiet, highlight=False)
+    options: _FinetuneOptions, data_dir: Path | None, folder: Path, console: Console
+) -> tuple[int, Outcome]:
+    """Load, train, test and write; return the exit code, and what the test showed."""
     old = load(Path(options.run))
     if get_loss(old.loss).task != "classification" or old.config.layer_sizes[-1] == 1:
         raise ValueError(
@@ -190,8 +196,7 @@ def _run_finetuning(
         tuned = replace(tuned, model=model)
     run = _record(console, options, tuned, parts)
     write_run(folder, run, pictures=pictures)
-    conclude(run.outcome, folder)
-    return 130 if result.status is training.FitStatus.INTERRUPTED else 0
+    return 130 if result.status is training.FitStatus.INTERRUPTED else 0, run.outcome
 
 
 def _epochs(options: _FinetuneOptions, n_rows: int) -> int:

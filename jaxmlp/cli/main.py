@@ -15,6 +15,7 @@ from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.export import export
 from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
+from jaxmlp.cli.runs import runs
 from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
@@ -31,6 +32,7 @@ _app.command()(train)
 _app.command()(sweep)
 _app.command()(predict)
 _app.command()(finetune)
+_app.command()(runs)
 _app.command()(diagnose)
 _app.command()(verify)
 _app.command()(export)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import numpy as np
@@ -67,8 +68,13 @@ def write_run(
             figure.savefig(temporary / name, dpi=150)
         intervals = {name: [score.low, score.high] for name, score in outcome.scores.items()}
         measured = {"metrics": dict(model.metrics), "intervals": intervals}
-        status = {"status": result.status.name.lower()}
-        write_json(temporary / "run.json", {**run.settings, **measured, **status})
+        ended = {
+            "status": result.status.name.lower(),
+            "epochs": result.history.n_epochs,
+            "epoch": result.epoch,
+            "layer_sizes": list(model.config.layer_sizes),
+        }
+        write_json(temporary / "run.json", {**run.settings, **measured, **ended})
         if schema is not None:
             write_json(temporary / "schema.json", schema)
         (temporary / "report.html").write_text(run_report(run), encoding="utf-8")
@@ -106,6 +112,23 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         _move(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read what a run folder says about its run.
+
+    Raises:
+        FileNotFoundError: if it is no such folder.
+        ValueError: if its run.json is damaged.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no run.json; is it a folder that train wrote?")
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}.") from error
+    return found
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

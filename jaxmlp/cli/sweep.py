@@ -93,6 +93,7 @@ def sweep(
     seed: arguments.Seed = 0,
     out: arguments.Out = None,
     force: arguments.Force = False,
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Train many networks in one program, and keep the best.
 
@@ -114,7 +115,7 @@ def sweep(
         missing, not no_header, delimiter, skip,
     )  # fmt: skip
     prepared = load_data(data, data_dir, table, seed)
-    console = Console(highlight=False)
+    console = Console(quiet=as_json, highlight=False)
     names = prepared.train.class_names
     config = jaxmlp.MLPConfig(
         (prepared.train.x.shape[1], *parse_layers(layers), len(names) if names else 1), activation
@@ -141,6 +142,10 @@ def sweep(
         options = _with_setting(options, result.best.setting)
         said: dict[str, object] = {"options": asdict(options), "table": table.to_dict()}
         _write(folder, result, {}, _BestRun(_best_model(prepared, result), said, prepared))
+    if as_json:
+        records = json.loads(result.summary().to_json(orient="records"))
+        print(json.dumps({"folder": str(folder), "summary": records}, ensure_ascii=False))
+        return
     written = "table of all networks" if folds else "table of all networks, best model"
     Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
 

@@ -1,20 +1,26 @@
 """`jaxmlp train`: its options."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
 import typer
+from rich.console import Console
 
 from jaxmlp.cli import arguments
 from jaxmlp.cli.options import Options, check_options, parse_layers, table_defaults
+from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import TableOptions, load_data
-from jaxmlp.cli.run_folder import choose_folder
-from jaxmlp.cli.training_run import run_training
+from jaxmlp.cli.repeats import repeat_training, show_summary, summarize
+from jaxmlp.cli.run_folder import choose_folder, read_run
+from jaxmlp.cli.training_run import conclude, run_training
 from jaxmlp.data.tables import is_table_file
+from jaxmlp.files import write_atomically
 
 _DEFAULTS = Options()
 
@@ -59,9 +65,16 @@ def train(
     gradient: arguments.GradientName = _DEFAULTS.gradient,
     dtype: arguments.Dtype = _DEFAULTS.dtype,
     seed: arguments.Seed = 0,
+    seeds: Annotated[
+        int,
+        arguments.option(
+            arguments.TRAINING, "Splits and trainings, of seeds from --seed on, to average over."
+        ),
+    ] = 1,
     out: arguments.Out = None,
     force: arguments.Force = False,
     quiet: arguments.Quiet = False,
+    as_json: arguments.AsJson = False,
 ) -> None:
     """Train a network, prove its gradient first, and keep what it learnt.
 
@@ -72,6 +85,10 @@ def train(
     A table needs the column to predict; what it understood of the others is printed first:
 
         jaxmlp train data.csv --target y
+
+    How much of the result is luck, five splits and trainings tell:
+
+        jaxmlp train data.csv --target y --seeds 5
 
     A larger set, from its files:
 
@@ -88,6 +105,8 @@ def train(
     is_table = is_table_file(data)
     check_options(options)
     folder = choose_folder(out, Path(data).name.split(".")[0] if is_table else data, force)
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; give at least 1.")
     settings = None
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         prepared = load_data(data, data_dir, table, seed)
@@ -95,8 +114,35 @@ def train(
             suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
             options = replace(options, **_unsaid(context, suitable))
             settings = table.to_dict()
-        code = run_training(options, prepared, folder, quiet, settings)
+        console = Console(quiet=quiet or as_json, highlight=False)
+        code, outcome = run_training(options, prepared, folder, console, settings)
+        if not as_json:
+            conclude(outcome, folder)
+        if seeds > 1 and not code:
+            load = partial(load_data, data, data_dir, table)
+            _repeat(console, options, load, seeds, folder)
+    if as_json:
+        print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
     raise typer.Exit(code)
+
+
+def _repeat(
+    console: Console,
+    options: Options,
+    load: Callable[[int], PreparedData],
+    seeds: int,
+    folder: Path,
+) -> None:
+    """Train with further seeds, and add what they reached to the run."""
+    run = read_run(folder)
+    further = range(options.seed + 1, options.seed + seeds)
+    metrics = [run["metrics"], *repeat_training(console, options, load, further)]
+    summary = summarize(metrics)
+    content = {**run, "seeds": {"metrics": metrics, "summary": summary}}
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / "run.json", text.encode())
+    console.print()
+    show_summary(console, summary, seeds)
 
 
 def _unsaid(context: typer.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,19 +34,18 @@ def run_training(
     options: Options,
     data: PreparedData,
     folder: Path,
-    quiet: bool,
+    console: Console,
     table_settings: Mapping[str, object] | None = None,
-) -> int:
-    """Prove, train, test and write; return the exit code.
+) -> tuple[int, Outcome]:
+    """Prove, train, test and write; return the exit code, and what the test showed.
 
     Args:
         options: of the run.
         data: its data.
         folder: where to write.
-        quiet: print the score and the folder only.
+        console: where to print; a quiet one shows nothing.
         table_settings: what the user said about a table, JSON-ready.
     """
-    console = Console(quiet=quiet, highlight=False)
     config = make_config(options, data.train.x.shape[1], n_outputs(data))
     batch_size = min(options.batch_size or len(data.train.x), len(data.train.x))
     n_steps = options.epochs * -(-len(data.train.x) // batch_size)
@@ -80,8 +79,7 @@ def run_training(
     )  # fmt: skip
     schema = data.schema.to_dict() if isinstance(data, PreparedTable) else None
     write_run(folder, run, schema=schema)
-    conclude(outcome, folder)
-    return 130 if result.status is training.FitStatus.INTERRUPTED else 0
+    return 130 if result.status is training.FitStatus.INTERRUPTED else 0, outcome
 
 
 def n_outputs(data: PreparedData) -> int:

@@ -1,0 +1,73 @@
+"""`jaxmlp train --seeds N`: how much of a result is the luck of the split and of the start."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from jaxmlp.cli.options import Options, make_config, make_optimizer
+from jaxmlp.cli.prepared_data import PreparedData
+from jaxmlp.cli.training_run import fit_network, measure_model, n_outputs
+from jaxmlp.formatting import format_number, format_share
+from jaxmlp.report.scores import SCORE_NAMES
+
+
+def repeat_training(
+    console: Console, options: Options, load: Callable[[int], PreparedData], seeds: range
+) -> list[dict[str, float]]:
+    """Split, train and test anew with each seed, and nothing more.
+
+    Args:
+        console: for the progress.
+        options: of the run.
+        load: seed -> data, split by it.
+        seeds: of the repetitions.
+
+    Returns:
+        What each reached on its test part, {name: value}.
+    """
+    found = []
+    quiet = console.quiet or not console.is_terminal
+    for seed in track(seeds, "further seeds", console=console, transient=True, disable=quiet):
+        data, own = load(seed), replace(options, seed=seed)
+        config = make_config(own, data.train.x.shape[1], n_outputs(data))
+        batch_size = min(own.batch_size or len(data.train.x), len(data.train.x))
+        optimizer = make_optimizer(own, own.epochs * -(-len(data.train.x) // batch_size))
+        result = fit_network(own, data, config, optimizer, batch_size, (), observed=False)
+        model, _ = measure_model(data, config, result, importance=False)
+        found.append(dict(model.metrics))
+    return found
+
+
+def summarize(metrics: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Return mean, deviation and extremes of each metric.
+
+    >>> summarize([{"loss": 1.0}, {"loss": 2.0}])["loss"]["mean"]
+    1.5
+    """
+    summary = {}
+    for name in metrics[0]:
+        values = np.array([found[name] for found in metrics if name in found])
+        summary[name] = {
+            "mean": float(values.mean()),
+            "deviation": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
+            "least": float(values.min()),
+            "most": float(values.max()),
+        }
+    return summary
+
+
+def show_summary(console: Console, summary: Mapping[str, Mapping[str, float]], n: int) -> None:
+    """Print how the scores vary."""
+    console.print(f"over {n} seeds, each with its own split and initial weights")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("score", "mean", "deviation", "least", "most"):
+        table.add_column(heading, justify="left" if heading == "score" else "right")
+    for name, found in summary.items():
+        write = format_share if name.endswith("accuracy") else format_number
+        short = name.removeprefix("test_").replace("_", " ")
+        table.add_row(SCORE_NAMES.get(short, short), *(write(value) for value in found.values()))
+    console.print(table)

@@ -1,0 +1,123 @@
+"""Several seeds, JSON for programs, and a folder of runs as a table."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxmlp.cli.main import run
+
+SMALL = ["--epochs", "2", "--layers", "8"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three runs on a table of amounts, the second with another rate, the third by three seeds."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("work")
+    size = rng.normal(50, 10, 150)
+    table = pd.DataFrame({"size": size, "kind": rng.choice(["a", "b"], 150), "price": 3e4 * size})
+    table.to_csv(path / "houses.csv", index=False)
+    common = ["train", str(path / "houses.csv"), "--target", "price", *SMALL, "--quiet"]
+    with jax.numpy_dtype_promotion("standard"):  # optax's schedules count on it
+        for k, more in enumerate(([], ["--learning-rate", "0.1"], ["--seeds", "3"]), 1):
+            assert run([*common, *more, "--out", str(path / "runs" / f"houses-{k}")]) == 0
+    return path
+
+
+def test_seeds(folder):
+    found = json.loads((folder / "runs" / "houses-3" / "run.json").read_text())
+    alone = json.loads((folder / "runs" / "houses-1" / "run.json").read_text())
+    metrics, summary = found["seeds"]["metrics"], found["seeds"]["summary"]["test_rmse"]
+    values = [m["test_rmse"] for m in metrics]
+    assert values[0] == alone["metrics"]["test_rmse"]
+    assert len(set(values)) == 3
+    assert summary["mean"] == pytest.approx(np.mean(values))
+    assert summary["deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert (summary["least"], summary["most"]) == (min(values), max(values))
+
+
+def test_each_seed_is_a_run_of_its_own(folder, tmp_path):
+    with jax.numpy_dtype_promotion("standard"):
+        assert not run(["train", str(folder / "houses.csv"), "--target", "price", *SMALL, "--quiet",
+                        "--seed", "2", "--out", str(tmp_path / "run")])  # fmt: skip
+    alone = json.loads((tmp_path / "run" / "run.json").read_text())["metrics"]["test_rmse"]
+    found = json.loads((folder / "runs" / "houses-3" / "run.json").read_text())
+    assert found["seeds"]["metrics"][2]["test_rmse"] == pytest.approx(alone, rel=1e-5)
+
+
+def test_json_is_all_that_train_prints(folder, tmp_path, capsys):
+    with jax.numpy_dtype_promotion("standard"):
+        assert not run(["train", str(folder / "houses.csv"), "--target", "price", *SMALL,
+                        "--json", "--out", str(tmp_path / "run")])  # fmt: skip
+    found = json.loads(capsys.readouterr().out)
+    assert found["folder"] == str(tmp_path / "run")
+    assert found["metrics"].keys() >= {"test_rmse", "test_r2"}
+    assert found["layer_sizes"][1:] == [8, 1]
+
+
+def test_json_is_all_that_sweep_prints(folder, tmp_path, capsys):
+    assert not run(["sweep", str(folder / "houses.csv"), "--target", "price", "--layers", "8",
+                    "--epochs", "2", "--json", "-g", "learning_rate=1e-3,1e-2",
+                    "--out", str(tmp_path / "sweep")])  # fmt: skip
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["summary"]) == 2
+
+
+def test_the_table(folder, capsys):
+    assert run(["runs", str(folder / "runs"), "--sort", "test_rmse", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    errors = [row["test_rmse"] for row in rows]
+    assert len(rows) == 3
+    assert errors == sorted(errors)
+    assert {row["data"] for row in rows} == {"houses.csv"}
+    assert run(["runs", str(folder / "runs")]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [f"houses-{k}" for k in (1, 2, 3)]
+    assert "price" in out
+    assert "e+" not in out
+
+
+def test_two_compared(folder, capsys):
+    one, two = (str(folder / "runs" / f"houses-{k}") for k in (1, 2))
+    assert run(["runs", one, two]) == 0
+    out = capsys.readouterr().out
+    assert "learning rate" in out
+    assert "layers" not in out
+    assert run(["runs", one, two, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["learning_rate"][1] == 0.1
+    assert run(["runs", one, one]) == 0
+    assert "do not differ" in capsys.readouterr().out
+
+
+BAD = {
+    "no folder": (["nowhere"], "there is no folder nowhere"),
+    "no runs": (["."], "holds no run"),
+    "no run": ([".", "."], "has no run.json"),
+    "three": ([".", ".", "."], "3 folders were given"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments, message = BAD[case]
+    assert run(["runs", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_column(folder, capsys):
+    assert run(["runs", str(folder / "runs"), "--sort", "test_rmsf"]) == 2
+    assert "Did you mean 'test_rmse'" in capsys.readouterr().err
+    Path(folder / "runs" / "houses-9").mkdir()
+    (folder / "runs" / "houses-9" / "run.json").write_text("{")
+    assert run(["runs", str(folder / "runs")]) == 2
+    assert "is no JSON" in capsys.readouterr().err
+
+
+def test_no_seeds(capsys):
+    assert run(["train", "--seeds", "0"]) == 2
+    assert "--seeds is 0" in capsys.readouterr().err
