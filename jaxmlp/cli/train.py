@@ -11,10 +11,10 @@ import typer
 
 from jaxmlp.cli import arguments
 from jaxmlp.cli.options import Options, check_options, parse_layers, table_defaults
-from jaxmlp.cli.prepared_table import TableOptions, load_data
+from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
 from jaxmlp.cli.run_folder import choose_folder
+from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import run_training
-from jaxmlp.data.tables import is_table_file
 
 _DEFAULTS = Options()
 
@@ -24,7 +24,8 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            help="A .csv, .csv.gz or .parquet file; or digits, mnist, fashion-mnist.",
+            help="A .csv, .csv.gz or .parquet file; - for the standard input; or digits, mnist, "
+            "fashion-mnist.",
             show_default=True,
         ),
     ] = _DEFAULTS.data,
@@ -85,13 +86,13 @@ def train(
         target, task, schema, group, time, drop, category, number, scaling,
         missing, not no_header, delimiter, skip,
     )  # fmt: skip
-    is_table = is_table_file(data)
     check_options(options)
-    folder = choose_folder(out, Path(data).name.split(".")[0] if is_table else data, force)
+    name = "stdin" if data == STANDARD_INPUT else Path(data).name.split(".")[0]
+    folder = choose_folder(out, name, force)
     settings = None
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         prepared = load_data(data, data_dir, table, seed)
-        if is_table:
+        if is_table(data):
             suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
             options = replace(options, **_unsaid(context, suitable))
             settings = table.to_dict()
