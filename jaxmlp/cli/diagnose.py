@@ -16,6 +16,7 @@ from jaxmlp.cli.display import show_findings
 from jaxmlp.cli.options import Options, check_options, loss_options, make_config, make_optimizer
 from jaxmlp.cli.prepared_data import PreparedData, load_data_set
 from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
 from jaxmlp.diagnostics.finding import Finding, Severity
@@ -89,6 +90,10 @@ _KEPT = ("scaling", "missing", "header", "delimiter", "skip")  # what the schema
 
 def _load(options: Options, run: Path, data_dir: Path | None) -> PreparedData:
     """Load the data of a run again; of a table, as its columns were understood then."""
+    if options.data == STANDARD_INPUT:
+        raise ValueError(
+            f"{run} was trained on data from the standard input, which are gone; train from a file."
+        )
     if not is_table_file(options.data):
         return load_data_set(options.data, data_dir, options.seed)
     table = TableOptions()

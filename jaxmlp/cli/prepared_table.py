@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from jaxmlp.cli.prepared_data import PreparedData, load_data_set
+from jaxmlp.cli.standard_input import STANDARD_INPUT, as_file
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
     Column,
@@ -44,7 +42,6 @@ from jaxmlp.data.tables.pitfalls import (
 )
 from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
 
-_SHOWN_COLUMNS = 60
 _LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
 
 
@@ -134,10 +131,19 @@ class PreparedTable(PreparedData):
         return Schema(self.columns, self.target.name, self.target.task)
 
 
+def is_table(data: str) -> bool:
+    """Whether the data of a command are a table's."""
+    return data == STANDARD_INPUT or is_table_file(data)
+
+
 def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int) -> PreparedData:
-    """Load a table, or a data set by name; see `load_table` and `load_data_set`."""
-    if is_table_file(data):
-        return load_table(data, options, seed)
+    """Load a table, also from the standard input, "-"; or a data set by name.
+
+    See `load_table` and `load_data_set`.
+    """
+    if is_table(data):
+        with as_file(data) as path:
+            return load_table(path, options, seed)
     if options != TableOptions():
         raise ValueError(f"--target and its like go with a table, but {data} is none.")
     return load_data_set(data, data_dir, seed)
@@ -287,34 +293,3 @@ def _as_doubt(note: str) -> Doubt:
     """A note on how the file was read."""
     evidence, _, remedy = note.partition(". ")
     return Doubt("reading", f"{evidence}.", remedy) if remedy else Doubt("reading", note, "")
-
-
-def show_table(console: Console, prepared: PreparedTable) -> None:
-    """Print what was understood: a line for each column, the target, and the doubts."""
-    table = Table(box=None, padding=(0, 2, 0, 0), title="columns", title_justify="left")
-    for heading in ("column", "taken as", "what it holds", "inputs"):
-        table.add_column(heading, justify="right" if heading == "inputs" else "left")
-    widths = {e.name: len(e.feature_names) for e in prepared.preprocessing.encoders}
-    columns = list(prepared.columns.values())
-    for column in columns[:_SHOWN_COLUMNS]:
-        style = "dim" if column.kind == "drop" else ""
-        kind = "left out" if column.kind == "drop" else column.kind
-        inputs = str(widths.get(column.name, ""))
-        table.add_row(Text(column.name), kind, Text(column.reason), inputs, style=style)
-    console.print(table)
-    if len(columns) > _SHOWN_COLUMNS:
-        console.print(f"... and {len(columns) - _SHOWN_COLUMNS} more, in the run's schema.json")
-    target = prepared.target
-    console.print(Text.assemble("\ntarget ", (target.name, "bold"), f": {target.reason}"))
-    if target.class_names is not None:
-        counts = np.bincount(target.y, minlength=len(target.class_names))
-        shares = [
-            f"{name} {count / len(target.y):.1%}"
-            for name, count in zip(target.class_names, counts, strict=True)
-        ]
-        console.print(Text(f"  {', '.join(shares[:10])}{', ...' if len(shares) > 10 else ''}"))
-    console.print(Text(f"split {prepared.split.reason}"))
-    for doubt in prepared.doubts:
-        console.print(Text.assemble((f"warning: {doubt.title}", "yellow")))
-        console.print(Text(f"  {doubt.evidence} {doubt.remedy}"))
-    console.print()

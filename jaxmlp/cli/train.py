@@ -15,11 +15,11 @@ from rich.console import Console
 from jaxmlp.cli import arguments
 from jaxmlp.cli.options import Options, check_options, parse_layers, table_defaults
 from jaxmlp.cli.prepared_data import PreparedData
-from jaxmlp.cli.prepared_table import TableOptions, load_data
+from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
 from jaxmlp.cli.repeats import repeat_training, show_summary, summarize
 from jaxmlp.cli.run_folder import choose_folder, read_run
+from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import conclude, run_training
-from jaxmlp.data.tables import is_table_file
 from jaxmlp.files import write_atomically
 
 _DEFAULTS = Options()
@@ -30,7 +30,8 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            help="A .csv, .csv.gz or .parquet file; or digits, mnist, fashion-mnist.",
+            help="A .csv, .csv.gz or .parquet file; - for the standard input; or digits, mnist, "
+            "fashion-mnist.",
             show_default=True,
         ),
     ] = _DEFAULTS.data,
@@ -102,15 +103,17 @@ def train(
         target, task, schema, group, time, drop, category, number, scaling,
         missing, not no_header, delimiter, skip,
     )  # fmt: skip
-    is_table = is_table_file(data)
     check_options(options)
-    folder = choose_folder(out, Path(data).name.split(".")[0] if is_table else data, force)
+    name = "stdin" if data == STANDARD_INPUT else Path(data).name.split(".")[0]
+    folder = choose_folder(out, name, force)
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}; give at least 1.")
+    if seeds > 1 and data == STANDARD_INPUT:
+        raise ValueError("--seeds reads the data several times; give a file instead of -.")
     settings = None
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         prepared = load_data(data, data_dir, table, seed)
-        if is_table:
+        if is_table(data):
             suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
             options = replace(options, **_unsaid(context, suitable))
             settings = table.to_dict()

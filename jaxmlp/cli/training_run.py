@@ -14,9 +14,10 @@ from jaxmlp import training
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.options import Options, loss_options, make_config, make_optimizer
 from jaxmlp.cli.prepared_data import PreparedData
-from jaxmlp.cli.prepared_table import PreparedTable, show_table
+from jaxmlp.cli.prepared_table import PreparedTable
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import environment, write_run
+from jaxmlp.cli.table_summary import show_table
 from jaxmlp.cli.units import units_of
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics import Diagnostics

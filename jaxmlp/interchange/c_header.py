@@ -104,20 +104,25 @@ int main(void)
 """
 
 _LABEL = """
-/* The index of the most probable class. */
+/* The index of the most probable class; -1 where a feature is NaN. */
 static inline int {name}_label(const float *x)
 {{
     float y[{NAME}_OUTPUTS];
     {name}_logits(x, y);
+    for (int j = 0; j < {NAME}_OUTPUTS; ++j) {{
+        if (y[j] != y[j]) {{
+            return -1;
+        }}
+    }}
 {choice}}}
 
-/* The name of a class, in UTF-8. */
+/* The name of a class, in UTF-8; "NaN" of none. */
 static inline const char *{name}_class(int label)
 {{
     static const char *const names[{n_classes}] = {{
 {names}
     }};
-    return names[label];
+    return label < 0 ? "NaN" : names[label];
 }}
 """
 _ARGMAX = """\

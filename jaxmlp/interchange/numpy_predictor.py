@@ -209,14 +209,16 @@ def _code(plan: Plan) -> dict[str, str]:
             f"    h = h.astype(np.{plan.dtype.name})"
         )
     choice = {
-        "argmax": "logits(x).argmax(axis=1)",
-        "sign": "(logits(x)[:, 0] > 0).astype(int)",
+        "argmax": "z.argmax(axis=1)",
+        "sign": "(z[:, 0] > 0).astype(int)",
         None: "",
     }[plan.decision]
     label = (
         "def predict_label(x):\n"
-        '    """Name of the most probable class of each row."""\n'
-        f"    return [CLASS_NAMES[k] for k in {choice}]\n\n\n"
+        '    """Name of the most probable class of each row; "NaN" where a feature is NaN."""\n'
+        "    z = logits(x)\n"
+        f"    rows = zip({choice}, np.isnan(z).any(axis=1))\n"
+        '    return ["NaN" if unknown else CLASS_NAMES[k] for k, unknown in rows]\n\n\n'
     )
     labels = plan.decision is not None
     functions = _functions(plan)

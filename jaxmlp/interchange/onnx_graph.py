@@ -59,7 +59,8 @@ def to_onnx(model: NetworkLike, path: str | Path | None = None) -> "onnx.ModelPr
         An `onnx.ModelProto` of opset 17 with the input `x` (batch, n_in), batch of any size, in the
         dtype of the weights, and the outputs `logits` (batch, n_out), `predictions` (batch, n_out):
         probabilities, rates or values in the units of the targets; and, for classes with names,
-        `label` (batch,), strings. `onnx.checker` has passed it. Names are in its metadata as JSON.
+        `label` (batch,), strings, "NaN" where a feature is NaN. `onnx.checker` has passed it. Names
+        are in its metadata as JSON.
 
     Raises:
         ImportError: if onnx is not installed.
@@ -123,8 +124,10 @@ def _network(graph: _Graph, plan: Plan) -> list[tuple[str, int]]:
             if plan.decision == "argmax"
             else graph("Cast", _first_column(graph, h), to=graph.types.INT64)
         )
-        names = graph.constant("class_names", np.array(plan.class_names, dtype=object))
-        graph("Gather", names, index, name="label")
+        names = np.array([*(plan.class_names or ()), "NaN"], dtype=object)
+        no_class = graph.constant("no_class", np.array(len(names) - 1, np.int64))
+        index = graph("Where", _any_nan(graph, h), no_class, index)
+        graph("Gather", graph.constant("class_names", names), index, name="label")
         outputs.append(("label", 0))
     return outputs
 
@@ -133,6 +136,13 @@ def _first_column(graph: _Graph, logits: str) -> str:
     """Whether the only logit is positive, (batch,)."""
     positive = graph("Greater", logits, graph.number(0.0))
     return graph("Squeeze", positive, graph.constant("axis_1", np.array([1], np.int64)))
+
+
+def _any_nan(graph: _Graph, logits: str) -> str:
+    """Whether a logit of the row is NaN, (batch,)."""
+    unknown = graph("Cast", graph("IsNaN", logits), to=graph.types.INT64)
+    unknown = graph("ReduceMax", unknown, axes=[1], keepdims=0)
+    return graph("Cast", unknown, to=graph.types.BOOL)
 
 
 def _type(graph: _Graph) -> int:

@@ -11,9 +11,11 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.table_summary import show_table
 from jaxmlp.formatting import format_exactly
 from jaxmlp.models import load
 
@@ -197,6 +199,11 @@ def test_data_from_the_standard_input(form, capsys, monkeypatch):
     content = {"csv": content, "parquet": frame.to_parquet(), "gz": gzip.compress(content)}[form]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert predicted("-", capsys)[0] == predicted("a.csv", capsys)[0]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    train(None, path="-")
+    assert json.loads(Path("run/run.json").read_text())["options"]["data"] == "-"
+    assert run(["diagnose", "run"]) == 2
+    assert "from the standard input" in capsys.readouterr().err
 
 
 def test_predictions_keep_what_32_bits_hold(capsys):
@@ -266,3 +273,40 @@ def test_nothing_but_our_words_reaches_the_terminal(tmp_path):
     command = [sys.executable, "-m", "jaxmlp", "train", "a.csv", "--target", "y", *QUICK]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Warning" not in result.stderr
+
+
+def summary(path, width):
+    """What train prints of a table, in lines so long."""
+    text = io.StringIO()
+    prepared = load_table(path, TableOptions("y"), 0)
+    show_table(Console(file=text, width=width, highlight=False), prepared)
+    return text.getvalue()
+
+
+def test_of_a_wide_table_the_telling_columns_are_shown():
+    rng = np.random.default_rng(0)
+    genes = pd.DataFrame(rng.normal(size=(N, 1995)).round(2)).add_prefix("gene ")
+    genes.loc[::7, "gene 1500"] = np.nan
+    frame = pd.concat([genes, table(town=[*"abc"] * 40, k=np.arange(N), c=1)], axis=1)
+    frame.to_csv("a.csv", index=False)
+    said = summary("a.csv", 120)
+    assert said.count("\n") < 30
+    for part in ("gene 0 ", "gene 1500", "town", "numbers the rows", "always 1"):
+        assert part in said
+    assert "and more, taken as number 1,992; all are in the run's schema.json" in said
+
+
+def test_no_word_is_broken_at_120_columns():
+    frame = table(
+        **{
+            "the very long name of a column that holds numbers of rooms": np.arange(N) % 7,
+            "a": [f"a long text about some thing number {k}" for k in range(N)],
+            "a_name_without_any_blanks_that_is_longer_than_a_line_should_ever_be_in_a_table": 1,
+            "half": ["", "a sentence that stands in half of the cells of this column"] * 60,
+        }
+    )
+    frame["y"] = np.where(frame["y"] == "up", "a class with a long name", "another such class")
+    frame.to_csv("a.csv", index=False)
+    narrow, broad = summary("a.csv", 120), summary("a.csv", 10_000)
+    assert max(map(len, narrow.splitlines())) <= 120
+    assert narrow.split() == broad.split()

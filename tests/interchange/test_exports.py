@@ -43,6 +43,9 @@ MODELS = {
 }
 
 
+UNKNOWN = np.array([[50, np.nan, 50], [50, 50, 50], [np.nan, 0, 0]], np.float32)
+
+
 def expected_of(model):
     """Predictions of ours, and the labels if there is one for each row."""
     x = X if model.preprocessing is None else model.preprocessing.transform(X)
@@ -73,6 +76,9 @@ def test_onnx(tmp_path, case):
         got = session.run(None, {"x": X[:rows]})
         np.testing.assert_allclose(got[1], predictions[:rows], rtol=2e-5, atol=1e-6)
         assert labels is None or got[2].tolist() == labels[:rows]
+    got = session.run(None, {"x": UNKNOWN})
+    assert np.isnan(got[1]).all(axis=1).tolist() == [True, False, True]
+    assert labels is None or [name == "NaN" for name in got[2]] == [True, False, True]
     kept = session.get_modelmeta().custom_metadata_map
     assert json.loads(kept.get("class_names", "null")) == (
         list(model.class_names) if model.class_names else None
@@ -98,7 +104,11 @@ def test_numpy_program(tmp_path, monkeypatch, case):
     predictions, labels = expected_of(model)
     np.testing.assert_allclose(my_predictor.predict(X), predictions, rtol=2e-5, atol=1e-6)
     assert hasattr(my_predictor, "predict_label") == (labels is not None)
-    assert labels is None or my_predictor.predict_label(X) == labels
+    assert np.isnan(my_predictor.predict(UNKNOWN)).all(axis=1).tolist() == [True, False, True]
+    if labels is not None:
+        assert my_predictor.predict_label(X) == labels
+        unknown = [name == "NaN" for name in my_predictor.predict_label(UNKNOWN)]
+        assert unknown == [True, False, True]
 
 
 def run(*command, **options):
@@ -178,6 +188,13 @@ def test_c_header(tmp_path, case):
     got = np.frombuffer(done.stdout, np.float32).reshape(predictions.shape)
     np.testing.assert_allclose(got, predictions, rtol=2e-5, atol=1e-6)
     assert labels is None or done.stderr.decode().split("\0")[:-1] == labels
+    done = subprocess.run(
+        tmp_path / "driver", input=UNKNOWN.tobytes(), capture_output=True, check=True
+    )
+    got = np.frombuffer(done.stdout, np.float32).reshape(3, -1)
+    assert np.isnan(got).all(axis=1).tolist() == [True, False, True]
+    unknown = [name == "NaN" for name in done.stderr.decode().split("\0")[:-1]]
+    assert labels is None or unknown == [True, False, True]
 
 
 @needs_gcc
