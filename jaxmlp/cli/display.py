@@ -13,6 +13,7 @@ from jaxmlp import training
 from jaxmlp.cli.units import Units
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.formatting import format_number, format_share
+from jaxmlp.report.layers import count_from_one
 from jaxmlp.report.scores import SCORE_NAMES, Score
 
 _SHOWN_EPOCHS = 12
@@ -92,10 +93,10 @@ def show_findings(console: Console, findings: Sequence[Finding]) -> None:
     """Print what the doctor found, alarms before remarks."""
     for finding in findings:
         style = {"CRITICAL": "bold red", "WARNING": "yellow", "INFO": "cyan"}[finding.severity.name]
-        where = "" if finding.layer is None else f", layer {finding.layer}"
+        where = "" if finding.layer is None else f", layer {finding.layer + 1}"
         title = finding.kind.value.replace("_", " ")
         console.print(f"[{style}]{finding.severity.name.lower()}: {title}{where}[/{style}]")
-        console.print(Text(f"  {finding.evidence} {finding.remedy}"))
+        console.print(Text(f"  {count_from_one(f'{finding.evidence} {finding.remedy}')}"))
 
 
 def show_scores(console: Console, scores: Mapping[str, Score]) -> None:

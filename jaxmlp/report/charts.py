@@ -94,7 +94,9 @@ def by_layer(
     for l in range(n_layers):
         color = layer_color(l, n_layers)
         marker = "o" if len(values) == 1 else None
-        axes.plot(steps, shown[:, l], color=color, linewidth=1.5, label=f"layer {l}", marker=marker)
+        axes.plot(
+            steps, shown[:, l], color=color, linewidth=1.5, label=f"layer {l + 1}", marker=marker
+        )
     if guide is not None:
         axes.axhline(guide, color=INK, linewidth=0.8, linestyle=DASHES, label=format_number(guide))
     if log and np.isfinite(shown).any():
@@ -129,7 +131,7 @@ def histograms(samples: Sequence[Float[np.ndarray, " n"]], title: str) -> Figure
         height = np.sqrt(counts / max(counts.max(), 1))  # or a spike at 0 would hide the rest
         color = layer_color(l, len(samples))
         axes.stairs(l + 0.85 * height, edges, baseline=l, fill=True, color=color, alpha=0.85)
-    axes.set_yticks(range(len(samples)), [f"layer {l}" for l in range(len(samples))])
+    axes.set_yticks(range(len(samples)), [f"layer {l + 1}" for l in range(len(samples))])
     axes.grid(visible=False)
     axes.set_xlabel("activation (heights: square root of the count)")
     return figure

@@ -26,8 +26,14 @@ p { margin: 0.3rem 0; } .soft { color: var(--soft); }
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .chart, .finding { background: var(--card); border-radius: 0.5rem; padding: 0.75rem; }
 .chart svg { display: block; width: 100%; max-width: 36rem; height: auto; margin: 0 auto; }
+.charts > :last-child:nth-child(odd) { grid-column: 1 / -1; }
 .chart.wide { grid-column: 1 / -1; overflow-x: auto; }
-.chart.wide svg { min-width: 44rem; max-width: none; } .scroll { overflow-x: auto; }
+.chart.wide svg { min-width: 44rem; max-width: none; }
+summary { display: block; cursor: zoom-in; } summary::-webkit-details-marker { display: none; }
+details[open] summary { position: fixed; inset: 0; z-index: 1; overflow: auto; padding: 1rem;
+  background: var(--ground); cursor: zoom-out; }
+details[open] summary svg { width: max(96vw, 60rem); max-width: none; margin: 0; }
+.scroll { overflow-x: auto; }
 .finding { border-left: 0.3rem solid var(--tone); margin: 0.6rem 0; }
 .finding b { color: var(--tone); }
 .info { --tone: var(--info); } .warning { --tone: var(--warning); }
@@ -94,6 +100,7 @@ def report_page(
         if charts:
             shown = "".join(_chart(chart) for chart in charts)
             parts.append(f"<h2>{escape(heading)}</h2><div class='charts'>{shown}</div>")
+    parts.append("<p class='soft'>Layers are counted from 1; in Python, from 0.</p>")
     parts.append(f"<h2>Settings and versions</h2><div class='scroll'>{_table(settings)}</div>")
     return _document(title, "\n".join(parts))
 
@@ -118,7 +125,8 @@ def _finding(finding: FindingText) -> str:
 def _chart(chart: Chart) -> str:
     kind = "chart wide" if chart.wide else "chart"
     svg = _without_namespaces(to_svg(chart.figure, chart.name))
-    return f"<div class='{kind}'>{svg}<p class='soft'>{escape(chart.caption)}</p></div>"
+    zoomed = f"<details><summary title='click to zoom'>{svg}</summary></details>"
+    return f"<div class='{kind}'>{zoomed}<p class='soft'>{escape(chart.caption)}</p></div>"
 
 
 def _without_namespaces(svg: str) -> str:

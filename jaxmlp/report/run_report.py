@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +18,8 @@ from jaxmlp.losses.deviance import to_deviance
 from jaxmlp.models import Model
 from jaxmlp.network import forward
 from jaxmlp.report.charts import by_layer, curve, histograms
+from jaxmlp.report.layers import count_from_one
+from jaxmlp.report.network_chart import network_chart
 from jaxmlp.report.outcome import Outcome
 from jaxmlp.report.outcome_charts import (
     confidence_of_truth,
@@ -32,6 +35,7 @@ from jaxmlp.training import FitResult
 from jaxmlp.training.metrics import METRICS
 
 _SAMPLE_ROWS = 1024
+_DRAWN_UNITS, _DRAWN_LAYERS = 8, 4  # of a network whose every operation is drawn
 _FLOW = (
     ("gradient_norm", "gradient norm of each layer's weights", None,
      "Lines that stay together: the gradient reaches every layer."),
@@ -87,8 +91,16 @@ def run_report(run: RunRecord) -> str:
         scores,
         [*map(_doubt, run.doubts), *map(_words, run.findings)],
         sections,
-        run.settings,
+        {name: _shown_setting(value) for name, value in run.settings.items()},
     )
+
+
+def _shown_setting(value: object) -> object:
+    """Leave out what was not set, and the folders that a file lies in."""
+    if isinstance(value, Mapping):
+        return {k: _shown_setting(v) for k, v in value.items() if v not in (None, "", [], ())}
+    is_path = isinstance(value, str) and Path(value).is_absolute()
+    return Path(str(value)).name if is_path else value
 
 
 def loss_shown(model: Model) -> str:
@@ -216,6 +228,12 @@ def _graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:
     Returns:
         A wide chart.
     """
+    if max(model.config.layer_sizes) > _DRAWN_UNITS or model.config.n_layers > _DRAWN_LAYERS:
+        caption = (
+            "Forward, the root mean square of what a layer hands on; in each box the norm of its "
+            "weights' gradient, over 256 training rows."
+        )
+        return Chart("graph", network_chart(model, x, y), caption, wide=True)
     config = model.config.replace(dropout=False)
     walk = explain_backward(config, model.params, x[:2], y[:2], model.loss, show=False)
     caption = "From the inputs to the objective; the gradient takes every arrow backwards."
@@ -230,9 +248,13 @@ def _summary(run: RunRecord) -> str:
     model, result = run.model, run.result
     sizes = "-".join(str(size) for size in model.config.layer_sizes)
     status = result.status.name.lower().replace("_", " ")
+    n_epochs = result.history.n_epochs
     text = (
         f"Network {sizes}, {model.config.n_parameters:,} parameters; {status} after "
-        f"{result.history.n_epochs} epochs and {result.n_steps:,} steps."
+        f"{n_epochs} epochs and {result.n_steps:,} steps"
+    )
+    text += (
+        "." if result.epoch == n_epochs else f"; the parameters of epoch {result.epoch} are kept."
     )
     seen = result.diagnostics
     if seen is None:
@@ -256,5 +278,5 @@ def _doubt(doubt: Doubt) -> FindingText:
 
 def _words(finding: Finding) -> FindingText:
     where = "" if finding.layer is None else f" in layer {finding.layer}"
-    title = finding.kind.value.replace("_", " ") + where
-    return FindingText(finding.severity.name.lower(), title, finding.evidence, finding.remedy)
+    words = (finding.kind.value.replace("_", " ") + where, finding.evidence, finding.remedy)
+    return FindingText(finding.severity.name.lower(), *map(count_from_one, words))

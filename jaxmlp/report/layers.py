@@ -1,0 +1,12 @@
+"""Layers as people count them."""
+
+import re
+
+
+def count_from_one(text: str) -> str:
+    """Count layers from 1, as the lecture does, in a text that counts them from 0, as Python does.
+
+    >>> count_from_one("Layer 0 has tanh units; the gradient at layer 3 is small.")
+    'Layer 1 has tanh units; the gradient at layer 4 is small.'
+    """
+    return re.sub(r"\b([Ll]ayer) (\d+)", lambda m: f"{m[1]} {int(m[2]) + 1}", text)
