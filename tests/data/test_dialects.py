@@ -143,6 +143,18 @@ def test_dialects_are_recognized(tmp_path, text):
     assert read(tmp_path, text).to_dict("list") == PLAIN
 
 
+def test_numbers_in_columns_of_spaces_and_a_tab_before_the_name(tmp_path):
+    """As the UCI repository's cars are written."""
+    rows = [
+        '18.0   8   307.0      3504.      70  1\t"chevrolet chevelle malibu"',
+        '15.0   8   350.0      3693.      70  1\t"buick skylark 320"',
+        '25.0   4   98.00      ?          71  1\t"ford pinto"',
+        '24.0   4   113.0      2372.      70  3\t"toyota corona mark ii"',
+    ]
+    frame = read(tmp_path, "\n".join(rows), header=False)
+    assert frame.iloc[2].tolist() == ["25.0", "4", "98.00", "?", "71", "1", "ford pinto"]
+
+
 def test_row_names_of_r(tmp_path):
     frame = read(tmp_path, '"x" "y"\n"first" 1.5 "a"\n"second" 2 "b"\n')
     assert frame.to_dict("list") == {

@@ -249,6 +249,7 @@ def test_what_is_a_date_and_what_is_not(cells, kind):
         (["Yes", "yes", "NO", "No"] * 50, "classes", "'NO' and 'No' differ in case only"),
         (["<1.0", "2.5", "3.5", "4.5"] * 50, "classes", "'<1.0' is a bound"),
         (["<1.0", *(f"{k / 7:.2f}" for k in range(60))], "amounts", "'<1.0' is no number"),
+        (["1e400", "-1e400", "1e401", "0"] * 50, "classes", "4 classes"),
         (["09:45", "10:15", "11:30"] * 50, "classes", "'09:45' is a time of day"),
     ],
 )

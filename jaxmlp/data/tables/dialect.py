@@ -178,7 +178,7 @@ def _split(text: str, delimiter: str) -> _Split:
         )
         if score > best.score:
             best = _Split(rows, sign, quote, escape, score)
-    if not delimiter and best.score < 2:  # not all lines agree
+    if not delimiter and (best.score < 2 or _hold_rows(best.rows)):  # not all lines agree
         rows = _cells(text, "whitespace", best.quote, None)
         if _is_spaced(rows):
             return best._replace(rows=rows, delimiter="whitespace")
@@ -251,6 +251,17 @@ def _is_spaced(rows: list[list[str]]) -> bool:
     return even and width > 1 and any(_of_numbers(rows[1:], k) for k in range(width))
 
 
+def _hold_rows(rows: list[list[str]]) -> bool:
+    """Whether the cells of a column are rows of numbers themselves, as of a tab before a name."""
+    width = min(map(len, rows[1:]), default=0)
+    columns = ([row[place].split() for row in rows[1:]] for place in range(width))
+    return any(
+        all(len(parts) > 2 and all(map(_is_number_or_missing, parts)) for parts in column)
+        for column in columns
+        if column
+    )
+
+
 def _of_numbers(rows: list[list[str]], place: int) -> bool:
     cells = (row[place].strip() for row in rows if len(row) > place)
     filled = [cell for cell in cells if cell.lower() not in MISSING_WORDS]
@@ -263,6 +274,10 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_number_or_missing(text: str) -> bool:
+    return text.lower() in MISSING_WORDS or _is_number(text)
 
 
 def _all_numbers(first: list[str], rows: list[list[str]]) -> bool:

@@ -112,15 +112,19 @@ def read_table_blocks(
 def _csv_blocks(
     path: Path, rows: int | None, numbers: bool, options: ReadingOptions
 ) -> Iterator[DataFrame]:
-    sample, cut = _sample(path)
-    dialect, n_blocks = find_dialect(str(path), sample, cut, options), 0
     try:
-        for block in _parse(path, dialect, rows, numbers):
-            yield block
-            n_blocks += 1
-    except UnicodeDecodeError:  # a letter that is not UTF-8, behind the sample
-        dialect = _other_encoding(path, dialect)
-        yield from islice(_parse(path, dialect, rows, numbers), n_blocks, None)
+        sample, cut = _sample(path)
+        dialect, n_blocks = find_dialect(str(path), sample, cut, options), 0
+        try:
+            for block in _parse(path, dialect, rows, numbers):
+                yield block
+                n_blocks += 1
+        except UnicodeDecodeError:  # a letter that is not UTF-8, behind the sample
+            dialect = _other_encoding(path, dialect)
+            yield from islice(_parse(path, dialect, rows, numbers), n_blocks, None)
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        what = "not what its name says" if isinstance(error, gzip.BadGzipFile) else "truncated"
+        raise ValueError(f"{path} is {what} or damaged; fetch it again.") from error
 
 
 def _other_encoding(path: Path, dialect: Dialect) -> Dialect:
@@ -172,8 +176,6 @@ def _parse(path: Path, dialect: Dialect, rows: int | None, numbers: bool) -> Ite
                         return
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
         raise ValueError(f"{path} cannot be read as a table: {_reason(error)}.") from error
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is truncated or damaged; fetch it again.") from error
 
 
 class _BlankEndsCut:
@@ -217,8 +219,6 @@ def _sample(path: Path) -> tuple[bytes, bool]:
                 more = file.read(len(sample))
                 cut, sample = len(more) == len(sample), sample + more
             return sample, cut
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
-        raise ValueError(f"{path} is truncated or damaged; fetch it again.") from error
     except OSError as error:
         if _compression(path) and path.is_file():
             raise ValueError(f"{path} is not what its name says: {error}.") from error

@@ -170,7 +170,8 @@ def _hints(names: tuple[str, ...]) -> list[str]:
             hints.append(f"{other!r} and {name!r} differ in case only: write them alike")
             break
     numbers = parse_numbers(names, ".")
-    if len(names) > _FEW_CLASSES and np.all(np.diff(numbers) == 1):
+    many = len(names) > _FEW_CLASSES and np.isfinite(numbers).all()
+    if many and np.all(np.diff(numbers) == 1):
         hints.append("numbers in order: if they are a scale, add --task regression")
     return [*hints, *_number_hints(names)]
 
