@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from jaxmlp.formatting import format_number
 from jaxmlp.report.plots import draw_curves
@@ -133,5 +133,6 @@ def histograms(samples: Sequence[Float[np.ndarray, " n"]], title: str) -> Figure
         axes.stairs(l + 0.85 * height, edges, baseline=l, fill=True, color=color, alpha=0.85)
     axes.set_yticks(range(len(samples)), [f"layer {l + 1}" for l in range(len(samples))])
     axes.grid(visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("activation (heights: square root of the count)")
     return figure

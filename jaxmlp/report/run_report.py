@@ -210,7 +210,7 @@ def _outcome_charts(outcome: Outcome, class_names: tuple[str, ...] | None) -> li
         figure = reliability(*confidence_of_truth(y, outputs), f"calibration: probability {of}")
         bars = "On the dashed line, 70% means 70%. Bars: 95% intervals."
         charts = [Chart("confusion", matrix, caption), Chart("calibration", figure, bars)]
-    if outcome.importance:
+    if any(entry.loss > 0 for entry in outcome.importance):
         figure = importance_bars(outcome.importance, outcome.measure)
         caption = "Bars: mean of five shuffles. Columns that say the same share their importance."
         charts.append(Chart("importance", figure, caption))
