@@ -56,7 +56,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """The common part of MLPClassifier and MLPRegressor; not to be used directly."""
 
     _task: str
-    _dtype: str  # of weights and arithmetic, found by fit
+    _dtype = "float32"  # of weights and arithmetic; found by fit
     _parameter_constraints: dict[str, list[Any]] = options.CONSTRAINTS
 
     @abstractmethod
@@ -281,12 +281,17 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _check_goes_on(self, config: MLPConfig) -> None:
         """Refuse to go on from the weights of another network."""
-        known, n_members = self._config, 1 if self.coefs_[0].ndim == 2 else len(self.coefs_[0])
+        # The attributes are what counts: whoever sets `coefs_` sets the network.
+        shapes = [W.shape for W in self.coefs_]
+        sizes = (shapes[0][-2], *(shape[-1] for shape in shapes))
+        norms = getattr(self, "batch_norm_", [None] * len(shapes))
+        normalized = tuple(norm is not None for norm in norms)
+        n_members = shapes[0][0] if len(shapes[0]) == 3 else 1
         changes = [
             f"{name} was {before}, is {now}"
             for name, before, now in (
-                ("the network's sizes", known.layer_sizes, config.layer_sizes),
-                ("batch_norm", known.normalized, config.normalized),
+                ("the network's sizes", sizes, config.layer_sizes),
+                ("batch_norm", normalized, config.normalized),
                 ("n_ensemble", n_members, self.n_ensemble),
             )
             if before != now

@@ -270,9 +270,10 @@ def test_refused_files_stay_as_they_are(path, case):
 
 
 def test_missing_file(tmp_path):
-    for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(FileNotFoundError, match="there is no model file"):
-            load(path)
+    with pytest.raises(FileNotFoundError, match="there is no model file"):
+        load(tmp_path / "none.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"has no model.safetensors; is it a folder"):
+        load(tmp_path)
 
 
 def fuzz(content, rng, trial):
