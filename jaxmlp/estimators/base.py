@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: reading data, training, and what is remembered."""
+"""What the classifier and the regressor share: reading data, training, predicting."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -25,24 +25,18 @@ from jaxmlp.estimators import options
 from jaxmlp.estimators.callbacks import CallbackSupportMixin, EpochReports
 from jaxmlp.estimators.exchange import model_of, restore
 from jaxmlp.estimators.inference import hidden_values, linked_outputs
-from jaxmlp.estimators.job import FitJob, FitOutcome
+from jaxmlp.estimators.job import FitJob
+from jaxmlp.estimators.learnt import check_goes_on, forget, forget_curves, remember
 from jaxmlp.estimators.rows import Rows
 from jaxmlp.estimators.train import train
 from jaxmlp.estimators.weights import (
     draw_weights,
     from_attributes,
     replace_initial,
-    stack,
-    to_attributes,
 )
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.models import Model
 from jaxmlp.training.data import in_scale
-
-_NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and "
-    "need to be preprocessed."
-)
 
 
 class _FitData(NamedTuple):
@@ -186,7 +180,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             with self._arithmetic():
                 job = self._prepare(X, y, sample_weight, **how)
                 job = job._replace(reports=EpochReports(self, X, y, sample_weight))
-                self._remember(job, train(job))
+                remember(self, job, train(job))
         return self
 
     def _begins(self, incremental: bool) -> bool:
@@ -231,12 +225,12 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         data = self._read_all(X, y, sample_weight, first, incremental, validation)
         config = options.make_config(self, data.rows.x.shape[1], self.n_outputs_)
         if not first:
-            self._check_goes_on(config)
+            check_goes_on(self, config)
         starts = self._starts(config, first, initial)
         if first:
-            self._forget(config)
+            forget(self, config)
         if self.solver != "lbfgs" and (first or not hasattr(self, "loss_curve_")):
-            self._forget_curves()
+            forget_curves(self)
         self._config = config
         data = data._replace(rows=data.rows._replace(places=places))
         if self.early_stopping and data.validation is None and self.solver != "lbfgs":
@@ -262,46 +256,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         with jax.enable_x64(self._dtype == "float64"), jax.default_device(device):
             yield
 
-    def _forget(self, config: MLPConfig) -> None:
-        """Start anew: nothing seen, nothing recorded."""
-        self.n_iter_ = self.t_ = 0
-        self.n_layers_ = len(config.layer_sizes)
-        self.out_activation_ = _OUT_ACTIVATIONS.get(get_loss(self._find_loss()).name, "custom")
-        for name in _LEARNT:
-            self.__dict__.pop(name, None)
-
-    def _forget_curves(self) -> None:
-        """Have no epoch recorded."""
-        self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.validation_loss_curve_: list[float] | None = None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-        self.best_loss_ = None if self.early_stopping else np.inf
-
-    def _check_goes_on(self, config: MLPConfig) -> None:
-        """Refuse to go on from the weights of another network."""
-        # The attributes are what counts: whoever sets `coefs_` sets the network.
-        shapes = [W.shape for W in self.coefs_]
-        sizes = (shapes[0][-2], *(shape[-1] for shape in shapes))
-        norms = getattr(self, "batch_norm_", [None] * len(shapes))
-        normalized = tuple(norm is not None for norm in norms)
-        n_members = shapes[0][0] if len(shapes[0]) == 3 else 1
-        changes = [
-            f"{name} was {before}, is {now}"
-            for name, before, now in (
-                ("the network's sizes", sizes, config.layer_sizes),
-                ("batch_norm", normalized, config.normalized),
-                ("n_ensemble", n_members, self.n_ensemble),
-            )
-            if before != now
-        ]
-        if changes:
-            raise ValueError(
-                "warm_start and partial_fit go on from the weights there are, but "
-                f"{' and '.join(changes)}. Set warm_start=False to begin anew."
-            )
-
     def _starts(self, config: MLPConfig, first: bool, initial: tuple[Any, Any]) -> list[Any]:
         """Return each member's initial (parameters, running statistics)."""
         if first:
@@ -315,47 +269,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         else:
             starts = [from_attributes(self, config)]
         return [(replace_initial(config, params, *initial), state) for params, state in starts]
-
-    def _remember(self, job: FitJob, outcomes: list[FitOutcome]) -> None:
-        """Keep what training found, under scikit-learn's names."""
-        single = len(outcomes) == 1
-        params, state = (outcomes[0] if single else stack([o[:2] for o in outcomes]))[:2]
-        self.__dict__.update(to_attributes(params, state))
-        self.n_iter_ = max(outcome.n_iter for outcome in outcomes)
-        if self.solver == "lbfgs":
-            self.loss_ = float(np.mean([outcome.loss for outcome in outcomes]))
-        else:
-            self._remember_curves(job, outcomes)
-        leaves = (leaf for layers in (self.coefs_, self.intercepts_) for leaf in layers)
-        if not all(np.isfinite(leaf).all() for leaf in leaves) or any(o.lost for o in outcomes):
-            raise ValueError(_NOT_FINITE)
-
-    def _remember_curves(self, job: FitJob, outcomes: list[FitOutcome]) -> None:
-        self.t_ += self.n_iter_ * len(job.rows.x)
-        table = _mean_table([outcome.table for outcome in outcomes])
-        history = dict(zip(job.columns, table.T, strict=True))
-        self.loss_curve_ = [*self.loss_curve_, *history["train_loss"].tolist()]
-        self.loss_ = self.loss_curve_[-1]
-        past: dict[str, np.ndarray] = getattr(self, "history_", {})
-        first = 1 + (past["epoch"][-1] if past else 0)
-        history["epoch"] = np.arange(first, first + len(table))
-        if past.keys() == history.keys():
-            self.history_ = {name: np.concatenate([past[name], history[name]]) for name in past}
-        else:
-            self.history_ = history
-        if job.validation is not None:
-            score = "accuracy" if self._task == "classification" else "r2"
-            for attribute, column in (("scores", score), ("loss_curve", "loss")):
-                curve = getattr(self, f"validation_{attribute}_") or []
-                curve = [*curve, *history[f"validation_{column}"].tolist()]
-                setattr(self, f"validation_{attribute}_", curve)
-        if self.early_stopping:
-            finite = [s for s in self.validation_scores_ or [] if np.isfinite(s)]
-            self.best_validation_score_ = max(finite, default=-np.inf)
-        else:
-            self.best_loss_ = min(self.loss_curve_)
-        self._no_improvement_count = outcomes[0].waited
-        self._optimizer = outcomes[0].optimizer
 
     # Predicting ---------------------------------------------------------------------------------
 
@@ -423,28 +336,3 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.preprocessing is None
         return tags
-
-
-_LEARNT = (
-    "coefs_", "intercepts_", "batch_norm_", "_optimizer", "history_", "loss_curve_",
-    "validation_scores_", "validation_loss_curve_", "best_validation_score_", "best_loss_",
-)  # fmt: skip
-
-_OUT_ACTIVATIONS = {
-    "softmax_cross_entropy": "softmax",
-    "sigmoid_binary_cross_entropy": "logistic",
-    "poisson": "exp",
-    "squared_error": "identity",
-    "absolute_error": "identity",
-    "huber": "identity",
-    "quantile": "identity",
-}
-
-
-def _mean_table(tables: list[np.ndarray]) -> np.ndarray:
-    """Average the members' metrics epoch by epoch, over those that still trained."""
-    if len(tables) == 1:
-        return tables[0]
-    longest = max(len(table) for table in tables)
-    padded = [np.pad(t, ((0, longest - len(t)), (0, 0)), constant_values=np.nan) for t in tables]
-    return np.nanmean(np.stack(padded), axis=0)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from jaxmlp.estimators.learnt import forget
 from jaxmlp.estimators.options import ALIASES
 from jaxmlp.estimators.weights import from_attributes, to_attributes
 from jaxmlp.losses import get_loss
@@ -76,7 +77,7 @@ def restore(estimator: Any, model: Model) -> Any:
     if model.preprocessing is not None:
         estimator.preprocessing_ = model.preprocessing
     estimator.n_outputs_ = config.layer_sizes[-1]
-    estimator._forget(config)
+    forget(estimator, config)
     estimator._config, estimator._dtype = config, config.dtype
     estimator.__dict__.update(to_attributes(model.params, model.state))
     return estimator

@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing, indexable
 
 from jaxmlp.estimators.base import BaseMLP
 from jaxmlp.estimators.classifier import MLPClassifier
+from jaxmlp.estimators.learnt import remember
 from jaxmlp.estimators.regressor import MLPRegressor
 from jaxmlp.estimators.rows import device_features
 from jaxmlp.estimators.stochastic import StochasticRun
@@ -221,7 +222,7 @@ def _train_group(group: list[tuple[str, StochasticRun]], trained: _Trained) -> N
     outcomes = train_together([run for _, run in group])
     for (key, run), outcome in zip(group, outcomes, strict=True):
         try:
-            run.estimator._remember(run.job, [outcome])
+            remember(run.estimator, run.job, [outcome])
             trained[key] = run.estimator
         except ValueError as error:
             trained[key] = error
