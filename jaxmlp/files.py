@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
 import jax.numpy as jnp
 import numpy as np
+
+from jaxmlp.optional import import_optional
 
 DTYPES: dict[str, Any] = {
     "F16": np.dtype("float16"),
@@ -81,15 +84,8 @@ def write_atomically(path: str | Path, content: bytes) -> None:
 
 def safetensors_module() -> ModuleType:
     """Import safetensors, or say how to install it."""
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(
-            "model files need safetensors, which is not installed. Install it with: "
-            "pip install 'jaxmlp[cli]'"
-        ) from error
-    return safetensors
+    import_optional("safetensors.numpy", "model files need safetensors", "jaxmlp[cli]")
+    return import_module("safetensors")
 
 
 def read_tensors(path: str | Path, content: bytes) -> dict[str, np.ndarray]:

@@ -21,6 +21,7 @@ from jaxmlp.interchange.example_rows import example_rows
 from jaxmlp.interchange.export_plan import Plan, plan_of
 from jaxmlp.interchange.pytorch_module import torch_source
 from jaxmlp.models import Model, load
+from jaxmlp.optional import import_optional
 
 _FILES = {
     "onnx": "model.onnx",
@@ -156,21 +157,17 @@ def _write_tensors(path: Path, tensors: dict[str, Any]) -> None:
 
 
 def _sklearn(model: Model, path: Path) -> str:
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ImportError(
-            "a file of scikit-learn without pickle needs skops, which is not installed. Install "
-            "it with: pip install skops"
-        ) from error
+    skops = import_optional(
+        "skops.io", "a file of scikit-learn without pickle needs skops", "skops"
+    )
     estimator = interchange.to_sklearn(model)
-    content = skops.io.dumps(estimator)
+    content = skops.dumps(estimator)
     rows: Any = example_rows(model, plan_of(model)).x
     if model.feature_names is not None:  # else it warns that they are missing
         import pandas as pd
 
         rows = pd.DataFrame(rows, columns=list(model.feature_names))
-    if not np.array_equal(skops.io.loads(content).predict(rows), estimator.predict(rows)):
+    if not np.array_equal(skops.loads(content).predict(rows), estimator.predict(rows)):
         raise ValueError("skops reads back another estimator; please report this bug.")
     write_atomically(path, content)
     return (

@@ -1,23 +1,19 @@
 """Predictions as they are written: CSV, compressed or not, to a file or the terminal; Parquet."""
 
-import bz2
 import csv
-import gzip
 import io
-import lzma
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from jaxmlp.data.tables.reading import OPENERS, PARQUET_SUFFIXES, import_pyarrow
 from jaxmlp.files import atomic_writer
 from jaxmlp.formatting import format_exactly
 
-_PARQUET = (".parquet", ".pq")
-_PACKERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _DELIMITERS = {".tsv": "\t", ".tab": "\t", "": ",", ".csv": ",", ".txt": ","}
 
 
@@ -45,7 +41,7 @@ def check_name(out: Path) -> None:
     Traceback (most recent call last):
     ValueError: p.xlsx cannot be written; give a .csv, .tsv or .parquet file (or .csv.gz).
     """
-    if out.suffix.lower() not in _PARQUET and _stem(out).suffix.lower() not in _DELIMITERS:
+    if out.suffix.lower() not in PARQUET_SUFFIXES and _stem(out).suffix.lower() not in _DELIMITERS:
         raise ValueError(
             f"{out} cannot be written; give a .csv, .tsv or .parquet file (or .csv.gz)."
         )
@@ -54,9 +50,9 @@ def check_name(out: Path) -> None:
 def write_file(parts: Iterator[Predictions], out: Path) -> int:
     """Write predictions as the file's name says; return how many they are."""
     with atomic_writer(out) as file:
-        if out.suffix.lower() in _PARQUET:
+        if out.suffix.lower() in PARQUET_SUFFIXES:
             return _write_parquet(parts, file)
-        pack = _PACKERS.get(out.suffix.lower())
+        pack = OPENERS.get(out.suffix.lower())
         stream = pack(file, "wb") if pack else file
         n_rows = 0
         for part in parts:
@@ -78,7 +74,7 @@ def write_to_terminal(parts: Iterator[Predictions]) -> None:
 
 
 def _stem(out: Path) -> Path:
-    return out.with_suffix("") if out.suffix.lower() in _PACKERS else out
+    return out.with_suffix("") if out.suffix.lower() in OPENERS else out
 
 
 def _csv(part: Predictions, delimiter: str) -> str:
@@ -96,14 +92,7 @@ def _csv(part: Predictions, delimiter: str) -> str:
 
 
 def _write_parquet(parts: Iterator[Predictions], file: BinaryIO) -> int:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ImportError(
-            "Parquet files need pyarrow, which is not installed. Install it with: "
-            "pip install 'jaxmlp[parquet]'"
-        ) from error
+    pa, pq = import_pyarrow()
     n_rows, writer = 0, None
     for part in parts:
         rows = np.arange(part.first_row, part.first_row + part.n_rows)

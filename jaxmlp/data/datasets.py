@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.arrays import Dataset
+from jaxmlp.optional import import_optional
 
 _DIGIT_NAMES = tuple(str(digit) for digit in range(10))
 _FASHION_NAMES = (
@@ -47,13 +48,9 @@ def load_digits() -> Dataset:
 
     Reference: Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
     """
-    try:
-        from sklearn import datasets
-    except ImportError as error:
-        raise ImportError(
-            "the digits come with scikit-learn, which is not installed. Install it with: "
-            "pip install 'jaxmlp[sklearn]'"
-        ) from error
+    datasets = import_optional(
+        "sklearn.datasets", "the digits come with scikit-learn", "jaxmlp[sklearn]"
+    )
     bunch = datasets.load_digits()
     return Dataset(
         x=bunch.data.astype(np.float32),

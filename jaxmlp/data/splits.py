@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmlp.data.arrays import Dataset
+from jaxmlp.optional import import_optional
 
 
 class DataSplit(NamedTuple):
@@ -55,14 +56,12 @@ def split_at_random(
     Raises:
         ImportError: if scikit-learn is not installed, with the command that installs it.
     """
-    try:
-        from sklearn.model_selection import train_test_split as split
-    except ImportError as error:
-        raise ImportError(
-            "splits are made with scikit-learn, which is not installed. Install it with: "
-            "pip install 'jaxmlp[sklearn]'"
-        ) from error
-    first, second = split(rows, test_size=n_second, random_state=seed, stratify=labels)
+    sklearn = import_optional(
+        "sklearn.model_selection", "splits are made with scikit-learn", "jaxmlp[sklearn]"
+    )
+    first, second = sklearn.train_test_split(
+        rows, test_size=n_second, random_state=seed, stratify=labels
+    )
     return first, second
 
 

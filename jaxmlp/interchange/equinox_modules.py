@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS, identity
-from jaxmlp.checks import import_optional
 from jaxmlp.config import ActivationLike
 from jaxmlp.interchange.export_plan import plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble, known_activation
 from jaxmlp.models.model import NetworkLike, as_model
 from jaxmlp.network import Network
+from jaxmlp.optional import import_optional
 
 if TYPE_CHECKING:
     import equinox

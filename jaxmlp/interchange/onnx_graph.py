@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import jaxmlp.activations as ours
-from jaxmlp.checks import import_optional
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.export_plan import Plan, plan_of
 from jaxmlp.models.model import NetworkLike, as_model
+from jaxmlp.optional import import_optional
 
 if TYPE_CHECKING:
     import onnx

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxmlp.checks import import_optional, unknown_name
+from jaxmlp.checks import unknown_name
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble
 from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.network import Network
+from jaxmlp.optional import import_optional
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier, MLPRegressor

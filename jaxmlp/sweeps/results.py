@@ -11,6 +11,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss
 from jaxmlp.network import Network
+from jaxmlp.optional import import_optional
 from jaxmlp.sweeps.grid import GridPoint
 from jaxmlp.training.history import History
 from jaxmlp.training.stopping import FitStatus, higher_is_better
@@ -192,11 +193,4 @@ class SweepResult:
 
 
 def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "tables are made with pandas, which is not installed. Install it with: "
-            "pip install 'jaxmlp[sklearn]'"
-        ) from error
-    return pandas
+    return import_optional("pandas", "tables are made with pandas", "jaxmlp[sklearn]")

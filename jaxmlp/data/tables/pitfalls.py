@@ -12,7 +12,7 @@ from jaxmlp.data.tables.row_split import RowSplit
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.target import Target
 from jaxmlp.data.tables.values import DataFrame, import_pandas, to_numbers
-from jaxmlp.formatting import format_number
+from jaxmlp.formatting import format_number, format_share
 
 
 class Doubt(NamedTuple):
@@ -206,7 +206,8 @@ def imbalance(target: Target) -> list[Doubt]:
     return [
         Doubt(
             "imbalance",
-            f"{share:.1%} of the rows are {name!r}: who always says so is right as often.",
+            f"{format_share(share)} of the rows are {name!r}: who always says so is right as "
+            "often.",
             "Look at the balanced accuracy and the AUC.",
         )
     ]

@@ -12,18 +12,20 @@ import lzma
 import warnings
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from jaxmlp.data.tables.dialect import Dialect, ReadingOptions, find_dialect, is_western
 from jaxmlp.data.tables.values import DataFrame, import_pandas, unique_names
+from jaxmlp.optional import import_optional
 
 _SAMPLE_BYTES, _SAMPLE_LINES = 1 << 18, 3  # a sample grows until it has so many lines
 BLOCK_ROWS = 8192
 _TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
-_PARQUET_SUFFIXES = (".parquet", ".pq")
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+PARQUET_SUFFIXES = (".parquet", ".pq")
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 def is_table_file(name: str) -> bool:
@@ -35,7 +37,7 @@ def is_table_file(name: str) -> bool:
     return (
         name.lower()
         .removesuffix(_compression(Path(name)))
-        .endswith(_TEXT_SUFFIXES + _PARQUET_SUFFIXES)
+        .endswith(_TEXT_SUFFIXES + PARQUET_SUFFIXES)
     )
 
 
@@ -103,7 +105,7 @@ def read_table_blocks(
         raise ValueError(
             f"{path} is no table that can be read: give a .csv (or .csv.gz) or .parquet file."
         )
-    if path.suffix.lower() in _PARQUET_SUFFIXES:
+    if path.suffix.lower() in PARQUET_SUFFIXES:
         yield from _parquet_blocks(path, rows)
     else:
         yield from _csv_blocks(path, rows, numbers, options or ReadingOptions())
@@ -212,7 +214,7 @@ def _reason(error: Exception) -> str:
 def _sample(path: Path) -> tuple[bytes, bool]:
     """Read the beginning, some whole lines of it; and say whether there is more."""
     try:
-        with _OPENERS.get(_compression(path), open)(path, "rb") as file:
+        with OPENERS.get(_compression(path), open)(path, "rb") as file:
             sample = file.read(_SAMPLE_BYTES)
             cut = len(sample) == _SAMPLE_BYTES
             while cut and sample.count(b"\n") < _SAMPLE_LINES:
@@ -227,12 +229,12 @@ def _sample(path: Path) -> tuple[bytes, bool]:
 
 def _compression(path: Path) -> str:
     suffix = path.suffix.lower()
-    return suffix if suffix in _OPENERS else ""
+    return suffix if suffix in OPENERS else ""
 
 
 def _unpacked(raw: BinaryIO, path: Path) -> Any:
     suffix = _compression(path)
-    return _OPENERS[suffix](raw, "rb") if suffix else raw
+    return OPENERS[suffix](raw, "rb") if suffix else raw
 
 
 def _open(raw: BinaryIO, path: Path, dialect: Dialect) -> io.TextIOWrapper:
@@ -242,15 +244,14 @@ def _open(raw: BinaryIO, path: Path, dialect: Dialect) -> io.TextIOWrapper:
     return io.TextIOWrapper(_unpacked(raw, path), encoding=encoding, errors=errors, newline="")
 
 
+def import_pyarrow() -> tuple[Any, Any]:
+    """Return pyarrow and its module for Parquet, or say how to get them."""
+    parquet = import_optional("pyarrow.parquet", "Parquet files need pyarrow", "jaxmlp[parquet]")
+    return import_module("pyarrow"), parquet
+
+
 def _parquet_blocks(path: Path, rows: int | None) -> Iterator[DataFrame]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ImportError(
-            "Parquet files need pyarrow, which is not installed. Install it with: "
-            "pip install 'jaxmlp[parquet]'"
-        ) from error
+    pa, pq = import_pyarrow()
     try:
         with pq.ParquetFile(path) as file:
             if not file.metadata.num_rows:

@@ -5,12 +5,13 @@ code where it is a category, and a block of rows means what the whole file means
 """
 
 import re
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int
+
+from jaxmlp.optional import import_optional
 
 if TYPE_CHECKING:
     import pandas
@@ -41,13 +42,8 @@ _COUNTED = re.compile(r"[+-]?[\d.,]*\d ?[kKM]")
 
 def import_pandas() -> ModuleType:
     """Return pandas, or say how to get it."""
-    try:
-        return import_module("pandas")
-    except ImportError as error:
-        raise ImportError(
-            "tables need pandas, which is not installed. Install it with: "
-            "pip install 'jaxmlp[sklearn]'"
-        ) from error
+    pandas: ModuleType = import_optional("pandas", "tables need pandas", "jaxmlp[sklearn]")
+    return pandas
 
 
 def to_frame(table: Any, names: tuple[str, ...] | None = None) -> DataFrame:
