@@ -9,6 +9,7 @@ networks at once.
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -141,6 +142,7 @@ def as_optimizer(optimizer: Any) -> Optimizer:
     raise TypeError(f"optimizer is {optimizer!r:.60}, which is not an update rule: {fix}.")
 
 
+@lru_cache(maxsize=32)  # the same object again need not be looked through
 def _wrap_optax(transformation: Any) -> Optimizer:
     import optax
 

@@ -6,6 +6,7 @@ was recorded, Ctrl-C and callbacks are decided here and nowhere else.
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -313,7 +314,8 @@ class Runner:
         begin, first, ended = time.perf_counter(), self.n_steps, self._ended()
         numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, first, n_steps))
         # NaN stands for epochs that have not ended, and a divergence is found by the run itself.
-        with jax.debug_nans(False):
+        watched = jax.config.jax_debug_nans  # type: ignore[attr-defined]
+        with jax.debug_nans(False) if watched else nullcontext():
             self.carry, records = run_chunk(
                 self.program, self.executor, self.carry, self.members, self.shared, numbers
             )
