@@ -26,8 +26,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.quality_data import SOURCES, Split, load_frame, make_split
-from jaxmlp.cli.options import Options, make_config, make_optimizer, table_defaults
-from jaxmlp.cli.training_run import fit_network, measure_model, n_outputs
+from jaxmlp.cli.options import Options, table_defaults
+from jaxmlp.cli.training_run import fit_network, make_plan, measure_model
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 OURS, PEERS = "jaxmlp", ("sklearn MLP", "sklearn MLP 256,256 stopped early")
@@ -38,11 +38,8 @@ def jaxmlp_defaults(split: Split, seed: int, **changes: Any) -> float:
     prepared = split.prepared
     suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
     options = replace(Options(seed=seed), **{**suitable, **changes})
-    config = make_config(options, prepared.train.x.shape[1], n_outputs(prepared))
-    batch_size = min(options.batch_size, len(prepared.train.x))
-    optimizer = make_optimizer(options, options.epochs * -(-len(prepared.train.x) // batch_size))
-    result = fit_network(options, prepared, config, optimizer, batch_size, observed=False)
-    model, _ = measure_model(prepared, config, result, importance=False)
+    result = fit_network(options, prepared, make_plan(options, prepared), observed=False)
+    model, _ = measure_model(prepared, result, importance=False)
     return model.metrics.get("test_accuracy", model.metrics.get("test_rmse", np.nan))
 
 

@@ -13,10 +13,11 @@ from rich.console import Console
 import jaxmlp
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.display import show_findings
-from jaxmlp.cli.options import Options, check_options, loss_options, make_config, make_optimizer
+from jaxmlp.cli.options import Options, check_options, loss_options
 from jaxmlp.cli.prepared_data import PreparedData, load_data_set
 from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.cli.standard_input import STANDARD_INPUT
+from jaxmlp.cli.training_run import make_plan
 from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
 from jaxmlp.diagnostics.finding import Finding, Severity
@@ -68,19 +69,18 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     """Examine the network of a run folder, or a fresh one with these options."""
     prepared = _load(options, run, data_dir)
     train, validation = prepared.train, prepared.validation
+    plan = make_plan(options, prepared)
     if run.is_dir():
         model = load(run)
         config, params, state = model.config, model.params, model.state
     else:
-        config = make_config(options, train.x.shape[1], len(train.class_names or (0,)))
+        config = plan.config
         params = jaxmlp.init(config, jax.random.key(options.seed))
         state = jaxmlp.init_state(config)
-    batch_size = options.batch_size or len(train.x)
-    n_steps = options.epochs * -(-len(train.x) // batch_size)
     return examine_network(
         config, params, (train.x, train.y), loss=prepared.loss,
-        optimizer=make_optimizer(options, n_steps), state=state,
-        validation_data=(validation.x, validation.y), batch_size=batch_size,
+        optimizer=plan.optimizer, state=state,
+        validation_data=(validation.x, validation.y), batch_size=plan.batch_size,
         l2=options.l2, loss_options=loss_options(options, prepared.loss),
     )  # fmt: skip
 

@@ -127,8 +127,8 @@ def show_confusions(console: Console, counts: np.ndarray, names: tuple[str, ...]
         table.add_row(
             name,
             str(total),
-            f"{counts[k, k] / total:.1%}" if total else "-",
-            f"{counts[k, k] / claimed:.1%}" if claimed else "-",
+            format_share(counts[k, k] / total) if total else "-",
+            format_share(counts[k, k] / claimed) if claimed else "-",
             f"{names[j]} ({wrong[k, j]})" if wrong[k, j] else "",
         )
     console.print(table)

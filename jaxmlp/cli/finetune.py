@@ -25,6 +25,7 @@ from jaxmlp.data import DataSplit
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.finetuning import MODES, Finetuned
 from jaxmlp.finetuning import finetune as finetune_model
+from jaxmlp.formatting import format_share
 from jaxmlp.losses import get_loss
 from jaxmlp.models import Model, calibrate, infer, load, reliability
 from jaxmlp.report.calibration import reliability_diagram
@@ -292,7 +293,8 @@ def _calibrate(console: Console, model: Model, parts: DataSplit) -> tuple[Model,
     }
     before, after = (bins.error for bins in found.values())
     console.print(
-        f"temperature {T:.3f}; calibration error on the test part {before:.2%} -> {after:.2%}\n"
+        f"temperature {T:.3f}; calibration error on the test part {format_share(before, 2)} -> "
+        f"{format_share(after, 2)}\n"
     )
     return calibrated, {"reliability.png": reliability_diagram(found, title="Test part")}
 

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from jaxmlp.cli.options import Options, make_config, make_optimizer
+from jaxmlp.cli.options import Options
 from jaxmlp.cli.prepared_data import PreparedData
-from jaxmlp.cli.training_run import fit_network, measure_model, n_outputs
+from jaxmlp.cli.training_run import fit_network, make_plan, measure_model
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.report.scores import SCORE_NAMES
 
@@ -33,11 +33,8 @@ def repeat_training(
     quiet = console.quiet or not console.is_terminal
     for seed in track(seeds, "further seeds", console=console, transient=True, disable=quiet):
         data, own = load(seed), replace(options, seed=seed)
-        config = make_config(own, data.train.x.shape[1], n_outputs(data))
-        batch_size = min(own.batch_size or len(data.train.x), len(data.train.x))
-        optimizer = make_optimizer(own, own.epochs * -(-len(data.train.x) // batch_size))
-        result = fit_network(own, data, config, optimizer, batch_size, (), observed=False)
-        model, _ = measure_model(data, config, result, importance=False)
+        result = fit_network(own, data, make_plan(own, data), observed=False)
+        model, _ = measure_model(data, result, importance=False)
         found.append(dict(model.metrics))
     return found
 

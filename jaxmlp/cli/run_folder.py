@@ -19,11 +19,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import jaxmlp
+from jaxmlp.formatting import format_share
+from jaxmlp.losses.deviance import shown_as
 from jaxmlp.models import save
 from jaxmlp.models.model_file import MODEL_FILE
 from jaxmlp.report.outcome_charts import predicted_against_true
 from jaxmlp.report.plots import confusion_matrix, learning_curves
-from jaxmlp.report.run_report import RunRecord, loss_shown, run_report
+from jaxmlp.report.run_report import RunRecord, run_report
 from jaxmlp.training import History
 
 
@@ -88,7 +90,7 @@ def _figures(run: RunRecord, title: str) -> dict[str, Figure]:
         metric = "accuracy" if names else "rmse"
         best = run.result.best_epoch or None
         figures["curves.png"] = learning_curves(
-            history, loss=loss_shown(run.model), metric=metric, best_epoch=best, title=title
+            history, loss=shown_as(run.model.loss), metric=metric, best_epoch=best, title=title
         )
     if outcome.counts is None:
         figures["predicted.png"] = predicted_against_true(
@@ -96,7 +98,7 @@ def _figures(run: RunRecord, title: str) -> dict[str, Figure]:
         )
     else:
         right, n = np.trace(outcome.counts), outcome.counts.sum()
-        accuracy = f"test set: {right / n:.1%} of {n:,} right"
+        accuracy = f"test set: {format_share(right / n)} of {n:,} right"
         figures["confusion.png"] = confusion_matrix(outcome.counts, names or (), title=accuracy)
     return figures
 

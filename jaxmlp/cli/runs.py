@@ -124,18 +124,18 @@ def _cell(name: str, value: Any) -> str:
     return format_share(value) if name.endswith("accuracy") else format_number(value)
 
 
-def _flat(run: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under their last names, which differ.
+def _flat(run: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings and metrics under their own names, which differ; no intervals.
 
-    >>> _flat({"options": {"seed": 1}, "status": "completed"})
+    >>> _flat({"options": {"seed": 1}, "intervals": {"auc": [0, 1]}, "status": "completed"})
     {'seed': 1, 'status': 'completed'}
     """
     flat: dict[str, Any] = {}
     for name, value in run.items():
         if isinstance(value, dict):
-            flat |= _flat(value, name)
+            flat |= {} if name in ("intervals", "seeds") else _flat(value)
         else:
-            flat[name if prefix != "intervals" else f"interval of {name}"] = value
+            flat[name] = value
     return flat
 
 
@@ -152,9 +152,8 @@ def _compare(folders: list[Path], as_json: bool) -> None:
     for heading in ("", *(folder.name for folder in folders)):
         table.add_column(heading, justify="right" if heading else "left", overflow="fold")
     for name in names:
-        if not name.startswith("interval of"):
-            cells = (_compared(name, run.get(name)) for run in (one, other))
-            table.add_row(name.replace("_", " "), *cells)
+        cells = (_compared(name, run.get(name)) for run in (one, other))
+        table.add_row(name.replace("_", " "), *cells)
     if table.row_count:
         console.print(table)
     else:

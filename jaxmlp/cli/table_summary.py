@@ -11,6 +11,7 @@ from rich.text import Text
 from jaxmlp.cli.prepared_table import PreparedTable
 from jaxmlp.data.tables import Column
 from jaxmlp.data.tables.values import shorten
+from jaxmlp.formatting import format_share
 
 _SHOWN, _ALIKE = 40, 3  # columns of a wide table, and those of them that hold the same
 _NAME, _REASON = 40, 60  # characters
@@ -70,7 +71,7 @@ def _show_target(console: Console, prepared: PreparedTable) -> None:
         return
     counts = np.bincount(target.y, minlength=len(target.class_names))
     shares = [
-        f"{shorten(name)} {count / len(target.y):.1%}"
+        f"{shorten(name)} {format_share(count / len(target.y))}"
         for name, count in zip(target.class_names, counts, strict=True)
     ]
     more = ", ..." if len(shares) > _SHOWN_CLASSES else ""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +23,9 @@ from jaxmlp.cli.units import units_of
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
-from jaxmlp.formatting import format_number
+from jaxmlp.formatting import format_number, format_share
 from jaxmlp.models import Model
+from jaxmlp.optimizers import Optimizer
 from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import RunRecord
 from jaxmlp.training.result import Callback
@@ -47,14 +49,11 @@ def run_training(
         console: where to print; a quiet one shows nothing.
         table_settings: what the user said about a table, JSON-ready.
     """
-    config = make_config(options, data.train.x.shape[1], n_outputs(data))
-    batch_size = min(options.batch_size or len(data.train.x), len(data.train.x))
-    n_steps = options.epochs * -(-len(data.train.x) // batch_size)
-    optimizer = make_optimizer(options, n_steps)
-    _introduce(console, options, data, config)
-    _prove(console, options, data, config)
+    plan = make_plan(options, data)
+    _introduce(console, options, data, plan.config)
+    _prove(console, options, data, plan.config)
     with _table_of_epochs(console, options, data) as epochs:
-        result = fit_network(options, data, config, optimizer, batch_size, (epochs,))
+        result = fit_network(options, data, plan, (epochs,))
         if result.history.n_epochs:
             epochs.show(result.history.rows()[-1])
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
@@ -63,10 +62,10 @@ def run_training(
             f"Try --learning-rate {options.rate / 10:g} or --clip 1."
         )
     _say_how_it_ended(console, options, result)
-    model, outcome = measure_model(data, config, result)
+    model, outcome = measure_model(data, result)
     _show_outcome(console, outcome, data)
     findings = diagnose(
-        config, result, (data.train.x, data.train.y), loss=data.loss, optimizer=optimizer,
+        plan.config, result, (data.train.x, data.train.y), loss=data.loss, optimizer=plan.optimizer,
         validation_data=(data.validation.x, data.validation.y), trial_steps=0,
     )  # fmt: skip
     show_findings(console, findings)
@@ -83,9 +82,29 @@ def run_training(
     return 130 if result.status is training.FitStatus.INTERRUPTED else 0, outcome
 
 
-def n_outputs(data: PreparedData) -> int:
-    """Return the number of outputs that the targets ask for: one a class, or one number."""
-    return len(data.train.class_names or (0,))
+class _TrainingPlan(NamedTuple):
+    """What options come to for certain data.
+
+    Attributes:
+        config: the network; one output a class, or one for a number.
+        batch_size: rows a step, at most all of them.
+        n_steps: of the whole training.
+        optimizer: the update rule, with its schedule over these steps.
+    """
+
+    config: MLPConfig
+    batch_size: int
+    n_steps: int
+    optimizer: Optimizer
+
+
+def make_plan(options: Options, data: PreparedData) -> _TrainingPlan:
+    """Fit options to the data of a run."""
+    n_rows, n_in = data.train.x.shape
+    config = make_config(options, n_in, len(data.train.class_names or (0,)))
+    batch_size = min(options.batch_size or n_rows, n_rows)
+    n_steps = options.epochs * -(-n_rows // batch_size)
+    return _TrainingPlan(config, batch_size, n_steps, make_optimizer(options, n_steps))
 
 
 def _table_of_epochs(console: Console, options: Options, data: PreparedData) -> EpochTable:
@@ -131,28 +150,25 @@ def _prove(console: Console, options: Options, data: PreparedData, config: MLPCo
 def fit_network(
     options: Options,
     data: PreparedData,
-    config: MLPConfig,
-    optimizer: jaxmlp.Optimizer,
-    batch_size: int,
+    plan: _TrainingPlan,
     callbacks: tuple[Callback, ...] = (),
     *,
     observed: bool = True,
 ) -> training.FitResult:
     """Train the network of a run."""
     stopping = None
-    n_steps = options.epochs * -(-len(data.train.x) // batch_size)
     if options.patience is not None:
         stopping = training.EarlyStopping(patience=options.patience)
-    every = max(_MONITOR_EVERY, n_steps // _MONITOR_RECORDS)
+    every = max(_MONITOR_EVERY, plan.n_steps // _MONITOR_RECORDS)
     return training.fit(
-        config,
-        _initial_params(options, data, config),
+        plan.config,
+        _initial_params(options, data, plan.config),
         (data.train.x, data.train.y),
         loss=data.loss,
-        optimizer=optimizer,
+        optimizer=plan.optimizer,
         epochs=options.epochs,
         key=jax.random.key(options.seed + 1),
-        batch_size=batch_size,
+        batch_size=plan.batch_size,
         l2=options.l2,
         gradient=options.gradient,
         validation_data=(data.validation.x, data.validation.y),
@@ -199,14 +215,13 @@ def _say_how_it_ended(console: Console, options: Options, result: training.FitRe
 
 def measure_model(
     data: PreparedData,
-    config: MLPConfig,
     result: training.FitResult,
     *,
     importance: bool = True,
 ) -> tuple[Model, Outcome]:
     """Test what was learnt; return the model, with its scores, and all that the test showed."""
     model = Model(
-        config, result.params, result.state, data.loss, data.preprocessing,
+        result.config, result.params, result.state, data.loss, data.preprocessing,
         data.feature_names, data.train.class_names, target_transform=data.target_transform,
         extra=data.extra,
     )  # fmt: skip
@@ -247,7 +262,7 @@ def conclude(outcome: Outcome, folder: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if outcome.counts is not None:
         hits, n = np.trace(outcome.counts), int(outcome.counts.sum())
-        console.print(f"test accuracy [bold]{hits / n:.2%}[/bold] ({hits} of {n})")
+        console.print(f"test accuracy [bold]{format_share(hits / n, 2)}[/bold] ({hits} of {n})")
     else:
         rmse, r2 = outcome.scores["rmse"].value, outcome.scores.get("r2")
         console.print(

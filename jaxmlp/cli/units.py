@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.losses import get_loss
-from jaxmlp.losses.deviance import exact_losses, to_deviance
+from jaxmlp.losses.deviance import exact_losses, shown_as, to_deviance
 from jaxmlp.sweeps import SweepResult
 from jaxmlp.training import History
 
@@ -48,7 +48,7 @@ class Units:
 
 def units_of(data: PreparedData) -> Units:
     """Return the units of a command's data."""
-    if data.loss == "poisson":
+    if shown_as(data.loss) == "deviance":
         parts = {"train": data.train, "validation": data.validation}
         return Units(exact={name: _exact(part.y) for name, part in parts.items()})
     transform = data.target_transform

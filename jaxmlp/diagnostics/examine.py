@@ -19,7 +19,7 @@ from jaxmlp.diagnostics.trial import Trial, try_rates
 from jaxmlp.diagnostics.units import UnitActivity, layer_activity
 from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.losses.deviance import exact_losses
+from jaxmlp.losses.deviance import exact_losses, shown_as, to_deviance
 from jaxmlp.network import backward, forward, predict
 from jaxmlp.normalization import init_state
 from jaxmlp.optimizers import as_optimizer
@@ -119,11 +119,11 @@ class Examination:
     @property
     def measure(self) -> str:
         """What losses are shown as: of counts the deviance, which is twice as much."""
-        return "deviance" if self.loss.name == "poisson" else "loss"
+        return shown_as(self.loss.name)
 
     def shown(self, loss: float, digits: int = 3) -> str:
         """Write a loss, counted from that of exact predictions, as `measure`."""
-        return format_number(2 * loss if self.measure == "deviance" else loss, digits)
+        return format_number(to_deviance(loss, 0.0) if self.measure == "deviance" else loss, digits)
 
 
 def examine(

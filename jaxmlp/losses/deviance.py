@@ -24,6 +24,15 @@ def exact_losses(loss: Loss, targets: Num[np.ndarray, "rows *n_out"]) -> Float[n
     return losses
 
 
+def shown_as(loss: str) -> str:
+    """Return what a loss is shown to people as: of counts the deviance.
+
+    >>> shown_as("poisson"), shown_as("huber")
+    ('deviance', 'loss')
+    """
+    return "deviance" if loss == "poisson" else "loss"
+
+
 def to_deviance(loss: _Loss, exact: float | np.ndarray) -> _Loss:
     """Return the mean deviance, 2 (loss - exact loss), of a mean Poisson loss.
 

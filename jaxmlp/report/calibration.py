@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from jaxmlp.formatting import format_share
 from jaxmlp.models.calibration import Reliability
 from jaxmlp.report.style import BLUE, DASHES, GREEN, INK, ORANGE, PINK, plain
 
@@ -41,7 +42,7 @@ def reliability_diagram(found: Mapping[str, Reliability], *, title: str = "") ->
     for rank, ((name, bins), color) in enumerate(zip(found.items(), _COLORS, strict=False)):
         curve.plot(bins.confidence, bins.accuracy, "o-", color=color, markersize=5, linewidth=1.8)
         curve.text(
-            0.03, 0.95 - 0.07 * rank, f"{name}: error {bins.error:.1%}", color=color,
+            0.03, 0.95 - 0.07 * rank, f"{name}: error {format_share(bins.error)}", color=color,
             transform=curve.transAxes, va="top",
         )  # fmt: skip
         share = bins.rows / bins.rows.sum()

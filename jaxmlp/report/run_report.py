@@ -14,7 +14,7 @@ from jaxmlp.diagnostics.flatness import activation_outputs
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.lecture import explain_backward
 from jaxmlp.losses import get_loss
-from jaxmlp.losses.deviance import to_deviance
+from jaxmlp.losses.deviance import shown_as, to_deviance
 from jaxmlp.models import Model
 from jaxmlp.network import forward
 from jaxmlp.report.charts import by_layer, curve, histograms
@@ -103,14 +103,9 @@ def _shown_setting(value: object) -> object:
     return Path(str(value)).name if is_path else value
 
 
-def loss_shown(model: Model) -> str:
-    """Return the column of a history that shows how well it fits: of counts the deviance."""
-    return "deviance" if model.loss == "poisson" else "loss"
-
-
 def _in_units(run: RunRecord, loss: float, exact: float) -> float:
     """Return a loss as it is shown; `exact` is that of exact predictions of the same rows."""
-    return loss if loss_shown(run.model) == "loss" else to_deviance(loss, exact)
+    return loss if shown_as(run.model.loss) == "loss" else to_deviance(loss, exact)
 
 
 def _learning_charts(run: RunRecord) -> list[Chart]:
@@ -122,7 +117,7 @@ def _learning_charts(run: RunRecord) -> list[Chart]:
     for metric in METRICS[get_loss(run.model.loss).task]:
         chance = None
         if metric == "loss":
-            metric = loss_shown(run.model)
+            metric = shown_as(run.model.loss)
             chance = None if seen is None else _in_units(run, seen.chance, seen.exact)
         figure = curve(result.history, metric, result.best_epoch, chance)
         caption = f"The {metric} on the data it learns from, and on data it never sees."
@@ -262,7 +257,7 @@ def _summary(run: RunRecord) -> str:
     first, chance = (
         format_number(_in_units(run, v, seen.exact)) for v in (seen.first_loss, seen.chance)
     )
-    return f"{text} {loss_shown(model).title()} before training {first}, chance level {chance}."
+    return f"{text} {shown_as(model.loss).title()} before training {first}, chance level {chance}."
 
 
 def _score(name: str, score: Score) -> str:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,18 +20,7 @@ from jaxmlp.models import load
 
 QUICK = ["--epochs", "2", "--layers", "8", "--quiet", "--out", "run", "--force"]
 N = 120
-
-
-@pytest.fixture(scope="module", autouse=True)
-def standard_promotion():
-    with jax.numpy_dtype_promotion("standard"):  # optax's schedules count on it
-        yield
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
+pytestmark = pytest.mark.usefixtures("standard_promotion", "elsewhere")
 
 
 def table(**columns):

@@ -6,7 +6,6 @@ import re
 from contextlib import redirect_stdout
 from pathlib import Path
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +16,7 @@ from jaxmlp.models import load
 
 QUICK = ["--epochs", "3", "--layers", "16"]
 N = 300
+pytestmark = pytest.mark.usefixtures("standard_promotion", "elsewhere")
 
 
 def make_table(path="a.csv", **columns):
@@ -39,18 +39,6 @@ def make_table(path="a.csv", **columns):
     ).assign(**columns)
     table.to_csv(path, index=False)
     return table
-
-
-@pytest.fixture(scope="module", autouse=True)
-def standard_promotion():
-    with jax.numpy_dtype_promotion("standard"):  # optax's schedules count on it
-        yield
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
 
 
 @pytest.fixture(scope="module")
