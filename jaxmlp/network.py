@@ -336,21 +336,33 @@ def value_and_grad(
     """
     loss = get_loss(loss)
 
-    def value_and_gradient(
-        params: Params, x: Any, y: Any, *, l2: ScalarLike = 0.0, **options: Any
-    ) -> Any:
-        outputs, cache, (value, d_outputs) = _loss_pass(
-            config, loss, frozen, params, x, y, **options
-        )
-        grads, _ = backward(config, params, cache, d_outputs)
-        value += _penalty(params, l2, value.dtype)
-        grads = tuple(
-            jax.tree.map(jnp.zeros_like, grad) if l in frozen else _add_penalty_grad(grad, W, l2)
-            for l, (grad, (W, *_)) in enumerate(zip(grads, params, strict=True))
-        )
-        return ((value, (outputs, batch_statistics(cache))) if has_aux else value), grads
+    def value_and_gradient(params: Params, x: Any, y: Any, **options: Any) -> Any:
+        value, grads, _ = loss_gradients(config, loss, frozen, params, x, y, **options)
+        return (value if has_aux else value[0]), grads
 
     return value_and_gradient
+
+
+def loss_gradients(
+    config: MLPConfig,
+    loss: Loss,
+    frozen: tuple[int, ...],
+    params: Params,
+    x: Any,
+    y: Any,
+    *,
+    l2: ScalarLike = 0.0,
+    **options: Any,
+) -> tuple[tuple[Array, tuple[Array, State]], Params, Float[Array, "batch n_in"]]:
+    """Compute (J, (logits, batch statistics)), dJ/d params and dJ/dx, which goes on into a front."""
+    outputs, cache, (value, d_outputs) = _loss_pass(config, loss, frozen, params, x, y, **options)
+    grads, d_x = backward(config, params, cache, d_outputs)
+    value += _penalty(params, l2, value.dtype)
+    grads = tuple(
+        jax.tree.map(jnp.zeros_like, grad) if l in frozen else _add_penalty_grad(grad, W, l2)
+        for l, (grad, (W, *_)) in enumerate(zip(grads, params, strict=True))
+    )
+    return (value, (outputs, batch_statistics(cache))), grads, d_x
 
 
 def _affine(h: Float[Array, "batch n_in"], layer: Layer) -> Float[Array, "batch n_out"]:

@@ -20,11 +20,15 @@ from jaxmlp.optimizers.layerwise import ScaleState as ScaleState
 from jaxmlp.optimizers.layerwise import StartState as StartState
 from jaxmlp.optimizers.layerwise import l2_sp as l2_sp
 from jaxmlp.optimizers.layerwise import scale_by_layer as scale_by_layer
+from jaxmlp.optimizers.leafwise import scale_by_leaf as scale_by_leaf
 from jaxmlp.optimizers.momentum import MomentumState as MomentumState
 from jaxmlp.optimizers.momentum import momentum as momentum
 from jaxmlp.optimizers.momentum import nesterov as nesterov
 from jaxmlp.optimizers.rmsprop import RmspropState as RmspropState
 from jaxmlp.optimizers.rmsprop import rmsprop as rmsprop
+from jaxmlp.optimizers.schedules import coslog4 as coslog4
+from jaxmlp.optimizers.schedules import cosine as cosine
+from jaxmlp.optimizers.schedules import flat_cosine as flat_cosine
 from jaxmlp.optimizers.sgd import gd as gd
 from jaxmlp.optimizers.sgd import sgd as sgd
 

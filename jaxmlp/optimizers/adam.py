@@ -53,7 +53,7 @@ def adam(
     *,
     eps: ScalarLike = 1e-8,
     bias_correction: bool = True,
-    weight_decay: ScalarLike = 0.0,
+    weight_decay: Rate = 0.0,
     mask: PyTree | Callable[[PyTree], PyTree] | None = None,
 ) -> Optimizer:
     """Step along the average gradient over the root of the average square.
@@ -69,7 +69,8 @@ def adam(
         eps: keeps the root away from 0; in units of g.
         bias_correction: False takes mu and nu as they are, which is the lecture's formula; the
             first steps are then (1 - b1) / sqrt(1 - b2) = 3.2 times as long.
-        weight_decay: decoupled from the gradient (AdamW), on leaves with at least 2 axes.
+        weight_decay: decoupled from the gradient (AdamW), on leaves with at least 2 axes; a
+            number >= 0, an array of shape (), or a schedule step -> decay.
         mask: which leaves decay instead: a pytree of booleans, or a function of the parameters
             that returns one.
 
@@ -94,7 +95,7 @@ def adam(
     """
     b1 = hyperparameter("b1", b1, low=0.0, high=1.0)
     b2 = hyperparameter("b2", b2, low=0.0, high=1.0)
-    decays = isinstance(weight_decay, jax.Array) or weight_decay != 0
+    decays = callable(weight_decay) or isinstance(weight_decay, jax.Array) or weight_decay != 0
     hyper = _Hyper(
         rate(learning_rate),
         b1,
@@ -103,18 +104,18 @@ def adam(
         complement(b2),
         hyperparameter("eps", eps, low=0.0, closed="()"),
         np.asarray(float(bias_correction)),
-        hyperparameter("weight_decay", weight_decay, low=0.0),
+        rate(weight_decay, "weight_decay"),
         Partial(mask) if callable(mask) else mask,
     )
     return make_optimizer(_init, _update_decayed if decays else _update, hyper)
 
 
-def adamw(learning_rate: Rate = 1e-3, weight_decay: ScalarLike = 1e-2, **options: Any) -> Optimizer:
+def adamw(learning_rate: Rate = 1e-3, weight_decay: Rate = 1e-2, **options: Any) -> Optimizer:
     """Adam with decoupled weight decay: `adam(..., weight_decay=...)`.
 
     Args:
         learning_rate: lr, a number >= 0, an array of shape (), or a schedule step -> rate.
-        weight_decay: share of each weight, per unit of learning rate, that a step removes.
+        weight_decay: share of each weight, per unit of learning rate, that a step removes; a number or a schedule.
         options: the others of `adam`.
 
     Returns:
@@ -174,12 +175,13 @@ def _update_decayed(
         )
     updates, new_state = _update(hyper, grads, state)
     lr = rate_at(hyper.learning_rate, state.count)
+    weight_decay = rate_at(hyper.weight_decay, state.count)
     mask = hyper.mask(params) if callable(hyper.mask) else hyper.mask
     if mask is None:
         mask = jax.tree.map(lambda p: p.ndim >= 2, params)
 
     def decay(u: Array, p: Array, decays: Any) -> Array:
-        share = cast(lr, u) * cast(hyper.weight_decay, u) * jnp.asarray(decays, u.dtype)
+        share = cast(lr, u) * cast(weight_decay, u) * jnp.asarray(decays, u.dtype)
         return u - share * p.astype(u.dtype)
 
     return jax.tree.map(decay, updates, params, mask), new_state

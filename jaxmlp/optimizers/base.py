@@ -176,17 +176,17 @@ def hyperparameter(
     return number.astype(np.float64)
 
 
-def rate(value: Any) -> Any:
-    """Check a learning rate: a number >= 0, an array, or a schedule step -> rate."""
+def rate(value: Any, name: str = "learning_rate") -> Any:
+    """Check a rate: a number >= 0, an array, or a schedule step -> rate."""
     if isinstance(value, Partial):
         return value
     if callable(value) and not isinstance(value, jax.Array):
         return Partial(shared_function(value))
-    return hyperparameter("learning_rate", value, low=0.0)
+    return hyperparameter(name, value, low=0.0)
 
 
 def rate_at(learning_rate: Any, count: Int[Array, ""]) -> Any:
-    """Return the learning rate at a step, counted from 0."""
+    """Return the rate at a step, counted from 0."""
     return learning_rate(count) if callable(learning_rate) else learning_rate
 
 

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, Float64, Int, Shaped
 
 from jaxmlp.blocks import pad_rows
 from jaxmlp.checks import check_dtype_available, check_feature_shape, check_numbers
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, check_target_values
+from jaxmlp.networks import NetworkConfig
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.types import Absent, ScalarLike, wide_dtype
 
@@ -127,7 +127,7 @@ def take_batch(
 
 
 def prepare_data(
-    config: MLPConfig, loss: Loss, data: Any, sample_weight: Any = None, what: str = "data"
+    config: NetworkConfig, loss: Loss, data: Any, sample_weight: Any = None, what: str = "data"
 ) -> TrainData:
     """Check examples and put them on the device in the network's dtype, without padding.
 
@@ -206,7 +206,7 @@ def _cast(x: Any, dtype: Any) -> Any:
         return np.asarray(x).astype(dtype, copy=False)
 
 
-def _takes_labels(loss: Loss, y: np.ndarray, config: MLPConfig) -> bool:
+def _takes_labels(loss: Loss, y: np.ndarray, config: NetworkConfig) -> bool:
     """Whether integers are class indices for this loss, rather than numbers."""
     return loss.task == "classification" and y.ndim == 1 and config.layer_sizes[-1] > 1
 

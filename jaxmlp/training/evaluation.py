@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.blocks import BLOCK_ROWS, block_size, row_blocks
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, check_loss_options, get_loss
-from jaxmlp.network import predict
+from jaxmlp.networks import NetworkConfig, functions_of
 from jaxmlp.training.data import TrainData, capacity, prepare_data, take_batch
 from jaxmlp.training.metrics import (
     METRICS,
@@ -25,7 +24,7 @@ from jaxmlp.types import Params, ScalarLike, State, wide_dtype
 
 
 def evaluate(
-    config: MLPConfig,
+    config: NetworkConfig,
     params: Params,
     data: tuple[Any, Any],
     loss: str | Loss,
@@ -76,7 +75,7 @@ def evaluate(
 
 
 def data_sums(
-    config: MLPConfig,
+    config: NetworkConfig,
     loss: Loss,
     params: Params,
     state: State,
@@ -99,7 +98,7 @@ def data_sums(
     length = capacity(data)
     size = min(length, BLOCK_ROWS)
     order = jnp.arange(length, dtype=jnp.int32)
-    n_out = config.layer_sizes[-1]
+    n_out, predict = config.layer_sizes[-1], functions_of(config).predict
 
     def add_block(sums: MetricSums, start: Any) -> tuple[MetricSums, None]:
         batch = take_batch(data, order, start, size)

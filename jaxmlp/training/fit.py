@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.checks import check_key, check_params
-from jaxmlp.config import MLPConfig
+from jaxmlp.checks import check_key
 from jaxmlp.losses import Loss
-from jaxmlp.normalization import init_state
+from jaxmlp.networks import NetworkConfig, check_params, init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
 from jaxmlp.training.data import all_finite
 from jaxmlp.training.history import History
@@ -79,7 +78,7 @@ FIT_DEFAULTS: FitOptions = {
 
 
 def fit(
-    config: MLPConfig,
+    config: NetworkConfig,
     params: Params | FitResult,
     data: tuple[Any, Any],
     *,
@@ -315,9 +314,9 @@ class _Fitting:
         return History({"epoch": epochs, **metrics, "seconds": run.epoch_seconds})
 
 
-def _check_params(config: MLPConfig, params: Any) -> None:
+def _check_params(config: NetworkConfig, params: Any) -> None:
     """Refuse parameters of another network or dtype, or with NaN in them."""
-    check_params(config.layer_sizes, config.normalized, params)
+    check_params(config, params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         name = f"params{jax.tree_util.keystr(path)}"
         if leaf.dtype != jnp.dtype(config.dtype):

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 
 from jaxmlp.checks import check_frozen, unknown_name
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, check_loss_options, get_loss
+from jaxmlp.networks import NetworkConfig
+from jaxmlp.optimizers.base import rate
 from jaxmlp.training.data import TrainData, all_positive, pad_data, prepare_data
 from jaxmlp.training.program import Program, Settings
 from jaxmlp.training.stopping import EarlyStopping, best_metric
@@ -34,7 +35,8 @@ class TrainingOptions(TypedDict, total=False):
         validation_data: (x, y), measured after every epoch.
         early_stopping: an `EarlyStopping`: when to stop; the best parameters are restored.
         sample_weight: non-negative weights of the examples, (n,).
-        dropout_rate: probability to drop, where the config drops out; 0.5 by default.
+        dropout_rate: probability to drop, where the config drops out; 0.5 by default. A number, or
+            a schedule step -> probability.
         loss_options: numbers the loss takes, such as {"label_smoothing": 0.1}.
     """
 
@@ -104,7 +106,7 @@ class TrainingSpec:
         zero_weights: whether some rows have weight 0.
     """
 
-    config: MLPConfig
+    config: NetworkConfig
     loss: Loss
     train: TrainData
     validation: TrainData | None
@@ -136,7 +138,7 @@ class TrainingSpec:
 
 
 def check_options(
-    config: MLPConfig, data: Any, loss: str | Loss, options: Mapping[str, Any]
+    config: NetworkConfig, data: Any, loss: str | Loss, options: Mapping[str, Any]
 ) -> TrainingSpec:
     """Check options that are complete, and put the examples on the device.
 
@@ -191,7 +193,7 @@ def check_epochs(epochs: Any, least: int) -> int:
 
 
 def check_batch_size(
-    config: MLPConfig, batch_size: int | None, n_rows: int, frozen: tuple[int, ...]
+    config: NetworkConfig, batch_size: int | None, n_rows: int, frozen: tuple[int, ...]
 ) -> int:
     """Return the rows a step, at most all of them; refuse a last batch of one row where it hurts.
 
@@ -232,11 +234,17 @@ def prepare_settings(
     return Settings(
         key,
         _number("l2", l2, "0, or a small positive number such as 1e-4", low=0.0),
-        _number("dropout_rate", dropout_rate, "a probability to drop in [0, 1)", 0.0, below=1.0),
+        _dropout_rate(dropout_rate),
         {name: _number(name, value, "a finite number") for name, value in options.items()},
         np.int32(min(stopping.patience, np.iinfo(np.int32).max)),
         np.float64(stopping.min_delta),
     )
+
+
+def _dropout_rate(value: Any) -> Any:
+    if callable(value) and not isinstance(value, jax.Array):
+        return rate(value)  # a schedule
+    return _number("dropout_rate", value, "a probability to drop in [0, 1)", 0.0, below=1.0)
 
 
 def _number(name: str, value: Any, wanted: str, low: float = -np.inf, below: float = np.inf) -> Any:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
+from jaxmlp.networks import NetworkConfig, trainable
 from jaxmlp.optimizers import Optimizer
 from jaxmlp.training.metrics import METRICS, MetricSums, zero_sums
 from jaxmlp.training.stopping import FitStatus
@@ -46,7 +46,7 @@ class Program:
             (a choice of all arrays an epoch); else only its best ones are kept.
     """
 
-    config: MLPConfig
+    config: NetworkConfig
     loss: Loss
     batch_size: int
     gradient: str = "manual"
@@ -164,14 +164,3 @@ def initial_carry(program: Program, optimizer: Optimizer, params: Params, state:
         zero,
         zero,
     )
-
-
-def trainable(params: Params, frozen: tuple[int, ...]) -> Params:
-    """Return the layers that train; the optimizer never sees the others."""
-    return tuple(layer for l, layer in enumerate(params) if l not in frozen)
-
-
-def merge(params: Params, trained: Params, frozen: tuple[int, ...]) -> Params:
-    """Return all layers, those that train taken from `trained`."""
-    layers = iter(trained)
-    return tuple(layer if l in frozen else next(layers) for l, layer in enumerate(params))

@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmlp.config import MLPConfig
-from jaxmlp.network import forward, objective, value_and_grad
+from jaxmlp.networks import NetworkConfig, functions_of, merge, trainable
 from jaxmlp.normalization import fold_statistics
 from jaxmlp.optimizers import Optimizer, apply_updates
+from jaxmlp.optimizers.base import rate_at
 from jaxmlp.training.data import TrainData, capacity, take_batch
 from jaxmlp.training.evaluation import data_sums
 from jaxmlp.training.metrics import add_sums, finish, metric_sums, total
-from jaxmlp.training.program import Best, Carry, Program, Records, Settings, merge, trainable
+from jaxmlp.training.program import Best, Carry, Program, Records, Settings
 from jaxmlp.training.shuffling import shuffle_words, shuffled_rows
 from jaxmlp.training.stopping import FitStatus, higher_is_better
 from jaxmlp.types import Key, PyTree, ScalarLike, State
@@ -145,10 +145,11 @@ def _make_step(
 ) -> Callable[..., tuple[Carry, PyTree]]:
     """One step: batch, gradient, update; nothing moves if the batch is empty or the run is over."""
     config, loss, frozen = program.config, program.loss, program.frozen
+    network = functions_of(config)
     if program.gradient == "manual":
-        gradient = value_and_grad(config, loss, frozen=frozen, has_aux=True)
+        gradient = network.value_and_grad(config, loss, frozen=frozen, has_aux=True)
     else:
-        J = objective(config, loss, frozen=frozen, has_aux=True)
+        J = network.objective(config, loss, frozen=frozen, has_aux=True)
         gradient = jax.value_and_grad(J, has_aux=True)
 
     def step_fn(
@@ -159,7 +160,7 @@ def _make_step(
             "sample_weight": batch.weight,
             "key": _dropout_key(config, settings.key, step),
             "state": carry.state,
-            "dropout_rate": settings.dropout_rate,
+            "dropout_rate": rate_at(settings.dropout_rate, step),
         }
         l2 = settings.l2
         if program.shared_penalty:
@@ -193,7 +194,7 @@ def _make_step(
         if not probed or program.probe is None:
             return advanced, None
         # The same forward pass as the gradient's: the compiler computes it once.
-        _, cache = forward(config, carry.params, batch.x, frozen=frozen, **options)
+        _, cache = network.forward(config, carry.params, batch.x, frozen=frozen, **options)
         # The barrier puts the readings after the step: many small kernels that could run at once
         # are spread over threads, which takes longer than they do.
         seen = (carry.params, cache, grads, updates)
@@ -273,13 +274,13 @@ def _empty_records(
     )
 
 
-def _dropout_key(config: MLPConfig, key: Key, step: Array) -> Key | None:
+def _dropout_key(config: NetworkConfig, key: Key, step: Array) -> Key | None:
     if not any(config.dropped):
         return None
     return jax.random.fold_in(jax.random.fold_in(key, 1), step)
 
 
-def _fold(config: MLPConfig, state: State, batch: State, frozen: tuple[int, ...]) -> State:
+def _fold(config: NetworkConfig, state: State, batch: State, frozen: tuple[int, ...]) -> State:
     """Move the running statistics of the layers that train."""
     return tuple(
         old if old is None or l in frozen else fold_statistics(old, new, config.batch_norm_momentum)

@@ -1,0 +1,490 @@
+"""The network for tables: an input side before the layers, and k members that share these.
+
+Its functions have the names, arguments and results of network.py's, whose layers they use:
+
+    h = front(x)                          k rows for each row of the table
+    outputs = network(h)                  one output of each member
+    J = mean over members of their J      each member learns by its own loss
+    predict = link^-1(mean over members of link(outputs))
+
+so what a member adds to a gradient is 1/k of what it would be alone.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxmlp import checks, network
+from jaxmlp.activations import Activation
+from jaxmlp.checks import unknown_name
+from jaxmlp.config import MLPConfig
+from jaxmlp.front import Front, FrontCache, Piecewise, front_backward, front_forward, init_front
+from jaxmlp.front_config import FrontConfig
+from jaxmlp.losses import Loss, get_loss
+from jaxmlp.normalization import batch_statistics
+from jaxmlp.types import Cache, Key, Params, ScalarLike, State
+
+LINKS = ("identity", "softmax", "sigmoid", "exp")
+_LINK_OF = {
+    "softmax_cross_entropy": "softmax",
+    "sigmoid_binary_cross_entropy": "sigmoid",
+    "poisson": "exp",
+}
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class TabularConfig:
+    """Everything about a network for tables that is not an array.
+
+    Args:
+        front: the input side.
+        mlp: the layers behind it; the first of its sizes is what the front puts out.
+        link: what predictions of the members are averaged as: "softmax" or "sigmoid"
+            probabilities, "exp" rates, or the outputs themselves ("identity").
+
+    Raises:
+        ValueError: for an unknown link, sizes that do not fit, or layers in bfloat16, which cannot
+            hold the numbers of levels.
+
+    Example:
+        >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
+        >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
+        >>> config.layer_sizes
+        (3, 16, 1)
+    """
+
+    front: FrontConfig
+    mlp: MLPConfig
+    link: str = "identity"
+
+    def __post_init__(self) -> None:
+        """Check what would otherwise fail far from here."""
+        if self.link not in LINKS:
+            raise unknown_name("link", self.link, LINKS)
+        if self.mlp.layer_sizes[0] != self.front.n_out:
+            raise ValueError(
+                f"the layers take {self.mlp.layer_sizes[0]} inputs, but the front puts out "
+                f"{self.front.n_out}; begin layer_sizes with front.n_out."
+            )
+        if self.mlp.dtype == "bfloat16":
+            raise ValueError(
+                "a table's network has parameters in float32 or float64, for bfloat16 cannot hold "
+                "the numbers of levels; compute_dtype='bfloat16' is possible."
+            )
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Columns of the table, then the units of each layer."""
+        return (self.front.n_in, *self.mlp.layer_sizes[1:])
+
+    @property
+    def n_layers(self) -> int:
+        """Number L of weight matrices."""
+        return self.mlp.n_layers
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable scalars."""
+        return self.front.n_parameters + self.mlp.n_parameters
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the parameters."""
+        return self.mlp.dtype
+
+    @property
+    def product_dtype(self) -> str:
+        """The dtype that the layers compute in."""
+        return self.mlp.product_dtype
+
+    @property
+    def activation(self) -> Any:
+        """Of the hidden layers, as the config of the layers names it."""
+        return self.mlp.activation
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """One record a layer."""
+        return self.mlp.activations
+
+    @property
+    def normalized(self) -> tuple[bool, ...]:
+        """Which layers have batch normalization."""
+        return self.mlp.normalized
+
+    @property
+    def dropped(self) -> tuple[bool, ...]:
+        """Which layers' activations are dropped out in training."""
+        return self.mlp.dropped
+
+    @property
+    def batch_norm_momentum(self) -> float:
+        """Weight of the old running statistic."""
+        return self.mlp.batch_norm_momentum
+
+    @property
+    def batch_norm_eps(self) -> float:
+        """Added to the variance."""
+        return self.mlp.batch_norm_eps
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {"front": self.front.to_dict(), "mlp": self.mlp.to_dict(), "link": self.link}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "TabularConfig":
+        """Rebuild a config from `to_dict`'s result.
+
+        >>> config = TabularConfig(FrontConfig(2), MLPConfig((2, 1)))
+        >>> TabularConfig.from_dict(config.to_dict()) == config
+        True
+        """
+        front, mlp = FrontConfig.from_dict(fields["front"]), MLPConfig.from_dict(fields["mlp"])
+        return cls(front, mlp, fields.get("link", "identity"))
+
+
+class TabularParams(NamedTuple):
+    """The parameters of a network for tables: of the input side, and of each layer."""
+
+    front: Front
+    layers: Params
+
+
+class TabularCache(NamedTuple):
+    """What the backward pass needs of the input side, and of each layer."""
+
+    front: FrontCache
+    layers: Cache
+
+
+def link_of(loss: str | Loss) -> str:
+    """Return what predictions under a loss are averaged as; a loss of one's own by its outputs.
+
+    >>> link_of("poisson"), link_of("huber")
+    ('exp', 'identity')
+    """
+    return _LINK_OF.get(get_loss(loss).name, "identity")
+
+
+def init(
+    config: TabularConfig,
+    key: Key,
+    bins: tuple[Float[Array, "d T"], Float[Array, "d T"]] | None = None,
+) -> TabularParams:
+    """Draw the parameters of a network for tables.
+
+    Args:
+        config: the network.
+        key: a random key.
+        bins: starts and widths of the bins of a piecewise embedding, (d, T) each.
+
+    Returns:
+        The parameters, in config.dtype.
+
+    Raises:
+        TypeError: if `key` is not a random key.
+        ValueError: if bins are missing or of another shape.
+
+    Example:
+        >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
+        >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
+        >>> init(config, jax.random.key(0)).layers[0].W.shape
+        (17, 16)
+    """
+    checks.check_key(key)
+    checks.check_dtype_available(config.dtype, "config.dtype")
+    front = init_front(config.front, jax.random.fold_in(key, config.n_layers), bins, config.dtype)
+    return TabularParams(front, network.init(config.mlp, key))
+
+
+def predict(
+    config: TabularConfig,
+    params: TabularParams,
+    x: Float[Array, "batch n_in"],
+    *,
+    state: State = (),
+) -> Float[Array, "batch n_out"]:
+    """Compute the logits whose link is the mean of the members' predictions.
+
+    Args:
+        config: the network.
+        params: its parameters.
+        x: rows of a prepared table, (batch, n_in).
+        state: running statistics; needed with batch normalization only.
+
+    Returns:
+        Logits, (batch, n_out).
+
+    Raises:
+        ValueError: if `x`, `params` or `state` do not fit the config.
+
+    Example:
+        >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
+        >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
+        >>> predict(config, init(config, jax.random.key(0)), jnp.ones((5, 3))).shape
+        (5, 1)
+    """
+    return mean_logits(config, member_logits(config, params, x, state=state))
+
+
+def member_logits(
+    config: TabularConfig,
+    params: TabularParams,
+    x: Float[Array, "batch n_in"],
+    *,
+    state: State = (),
+) -> Float[Array, "k_batch n_out"]:
+    """Compute each member's logits, (k batch, n_out): those of member 1 first."""
+    x = _check_inputs(config, params, x)
+    h, _ = front_forward(config.front, params.front, x)
+    return network.predict(config.mlp, params.layers, h, state=state)
+
+
+def mean_logits(
+    config: TabularConfig, outputs: Float[Array, "k_batch n_out"]
+) -> Float[Array, "batch n_out"]:
+    """Return the logits o with link(o) = mean_k link(o_k): link^-1 of the mean prediction."""
+    k = config.front.members
+    if k == 1:
+        return outputs
+    o = outputs.reshape(k, -1, outputs.shape[1])
+    log_k = jnp.asarray(jnp.log(k), o.dtype)
+    if config.link == "softmax":
+        return jax.nn.logsumexp(jax.nn.log_softmax(o), axis=0) - log_k
+    if config.link == "sigmoid":
+        yes, no = (jax.nn.logsumexp(jax.nn.log_sigmoid(z), axis=0) for z in (o, -o))
+        return yes - no
+    if config.link == "exp":
+        return jax.nn.logsumexp(o, axis=0) - log_k
+    return jnp.mean(o, axis=0)
+
+
+def forward(
+    config: TabularConfig,
+    params: TabularParams,
+    x: Float[Array, "batch n_in"],
+    *,
+    key: Key | None = None,
+    sample_weight: Float[Array, " batch"] | None = None,
+    state: State = (),
+    frozen: Iterable[int] = (),
+    dropout_rate: ScalarLike = 0.5,
+) -> tuple[Float[Array, "k_batch n_out"], TabularCache]:
+    """Run the training pass: every member's logits, and what `backward` needs.
+
+    Args:
+        config: the network.
+        params: its parameters.
+        x: rows of a prepared table, (batch, n_in).
+        key: random key of the dropout masks; needed with dropout only.
+        sample_weight: non-negative weights of the rows in batch statistics, (batch,).
+        state: running statistics, which frozen layers normalize with.
+        frozen: indices of layers that do not train.
+        dropout_rate: probability to drop, in [0, 1); may be traced.
+
+    Returns:
+        Logits (k batch, n_out), those of member 1 first, and the cache.
+
+    Raises:
+        ValueError: as `jaxmlp.forward`.
+
+    Example:
+        >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
+        >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
+        >>> outputs, cache = forward(config, init(config, jax.random.key(0)), jnp.ones((5, 3)))
+        >>> outputs.shape, cache.layers[0].inputs.shape
+        ((20, 1), (20, 17))
+    """
+    x = _check_inputs(config, params, x)
+    h, front = front_forward(config.front, params.front, x)
+    outputs, layers = network.forward(
+        config.mlp, params.layers, h,
+        key=key, sample_weight=_for_members(config, sample_weight), state=state, frozen=frozen,
+        dropout_rate=dropout_rate,
+    )  # fmt: skip
+    return outputs, TabularCache(front, layers)
+
+
+def backward(
+    config: TabularConfig,
+    params: TabularParams,
+    cache: TabularCache,
+    d_outputs: Float[Array, "k_batch n_out"],
+) -> tuple[TabularParams, Float[Array, "batch n_in"]]:
+    """Carry dJ/d outputs back through the layers, and on through the input side.
+
+    Args:
+        config: the network.
+        params: its parameters.
+        cache: from `forward`.
+        d_outputs: gradient of the objective by every member's logits, (k batch, n_out).
+
+    Returns:
+        Gradients shaped like `params`, and the gradient by the columns, (batch, n_in).
+
+    Raises:
+        ValueError: if `d_outputs` does not have the shape of the logits.
+
+    Example:
+        >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
+        >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
+        >>> params = init(config, jax.random.key(0))
+        >>> outputs, cache = forward(config, params, jnp.ones((5, 3)))
+        >>> grads, d_x = backward(config, params, cache, jnp.ones_like(outputs))
+        >>> grads.layers[1].b.tolist(), d_x.shape
+        ([20.0], (5, 3))
+    """
+    layers, d_h = network.backward(config.mlp, params.layers, cache.layers, d_outputs)
+    front, d_x = front_backward(config.front, params.front, cache.front, d_h)
+    return TabularParams(front, layers), d_x
+
+
+@lru_cache(maxsize=256)  # one function object per network, so that jax.jit of it is cached too
+def objective(
+    config: TabularConfig, loss: str | Loss, *, frozen: tuple[int, ...] = (), has_aux: bool = False
+) -> Callable[..., Any]:
+    """Make the function that training minimizes: the mean over members of L, plus the penalty s.
+
+    Args:
+        config: the network.
+        loss: name of a loss, or a `Loss`.
+        frozen: indices of layers that do not train.
+        has_aux: also return (logits of the mean prediction, batch statistics).
+
+    Returns:
+        A function with the arguments of `jaxmlp.objective`'s; its jax.grad is `value_and_grad`'s
+        oracle.
+
+    Raises:
+        ValueError: for an unknown loss, or targets that do not fit the logits.
+    """
+    layers_objective = network.objective(config.mlp, loss, frozen=frozen, has_aux=True)
+
+    def J(params: TabularParams, x: Any, y: Any, **options: Any) -> Any:
+        x = _check_inputs(config, params, x)
+        h, _ = front_forward(config.front, _with_constants(params.front), x)
+        value, (outputs, statistics) = layers_objective(
+            params.layers, h, _for_members(config, y), **_member_options(config, options)
+        )
+        return (value, (mean_logits(config, outputs), statistics)) if has_aux else value
+
+    return J
+
+
+@lru_cache(maxsize=256)
+def value_and_grad(
+    config: TabularConfig, loss: str | Loss, *, frozen: tuple[int, ...] = (), has_aux: bool = False
+) -> Callable[..., Any]:
+    """Make the objective's value and its gradient, by hand.
+
+    Args:
+        config: the network.
+        loss: name of a loss, or a `Loss`.
+        frozen: indices of layers that do not train; their gradients are zero.
+        has_aux: also return (logits of the mean prediction, batch statistics).
+
+    Returns:
+        A function with the arguments of `objective`'s and the result of
+        `jax.value_and_grad(objective(...), has_aux=has_aux)`.
+
+    Raises:
+        ValueError: for an unknown loss, or targets that do not fit the logits.
+    """
+    loss = get_loss(loss)
+
+    def value_and_gradient(params: TabularParams, x: Any, y: Any, **options: Any) -> Any:
+        x = _check_inputs(config, params, x)
+        h, cache = front_forward(config.front, params.front, x)
+        (value, (outputs, statistics)), layers, d_h = network.loss_gradients(
+            config.mlp, loss, frozen, params.layers, h, _for_members(config, y),
+            **_member_options(config, options),
+        )  # fmt: skip
+        front, _ = front_backward(config.front, params.front, cache, d_h)
+        aux = mean_logits(config, outputs), statistics
+        return ((value, aux) if has_aux else value), TabularParams(front, layers)
+
+    return value_and_gradient
+
+
+def layers_statistics(cache: TabularCache) -> State:
+    """Return the batch statistics of the layers."""
+    return batch_statistics(cache.layers)
+
+
+def trainable(params: TabularParams, frozen: tuple[int, ...]) -> TabularParams:
+    """Return what trains: all but the constants of the input side and the frozen layers."""
+    layers = tuple(layer for l, layer in enumerate(params.layers) if l not in frozen)
+    return TabularParams(_exchange_constants(params.front, None, None), layers)
+
+
+def merge(
+    params: TabularParams, trained: TabularParams, frozen: tuple[int, ...]
+) -> TabularParams:
+    """Return all parameters, those that train taken from `trained`."""
+    front = trained.front
+    if isinstance(front.numbers, Piecewise):
+        front = _exchange_constants(front, params.front.numbers.starts, params.front.numbers.widths)
+    layers = iter(trained.layers)
+    kept = (layer if l in frozen else next(layers) for l, layer in enumerate(params.layers))
+    return TabularParams(front, tuple(kept))
+
+
+def check_params(config: TabularConfig, params: object) -> None:
+    """Refuse parameters that are not those of the config."""
+    if not isinstance(params, TabularParams):
+        raise TypeError(
+            f"params is a {type(params).__name__}, not a jaxmlp.TabularParams. Make it with "
+            "jaxmlp.tabular_network.init(config, key, bins)."
+        )
+    checks.check_params(config.mlp.layer_sizes, config.normalized, params.layers)
+    front = config.front
+    no_bins = (jnp.zeros((len(front.numbers), front.bins)),) * 2
+    expected = jax.eval_shape(lambda: init_front(front, jax.random.key(0), no_bins, config.dtype))
+    shapes = [jax.tree.map(jnp.shape, part) for part in (expected, params.front)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "params.front has other arrays than the config's input side asks for. Use the config "
+            "that the params were made with."
+        )
+
+
+def _with_constants(front: Front) -> Front:
+    """The front with its bins held constant, as `value_and_grad` takes them."""
+    if not isinstance(front.numbers, Piecewise):
+        return front
+    return _exchange_constants(
+        front, *map(jax.lax.stop_gradient, (front.numbers.starts, front.numbers.widths))
+    )
+
+
+def _exchange_constants(front: Front, starts: Any, widths: Any) -> Front:
+    if not isinstance(front.numbers, Piecewise):
+        return front
+    return front._replace(numbers=front.numbers._replace(starts=starts, widths=widths))
+
+
+def _for_members(config: TabularConfig, rows: Any) -> Any:
+    """Repeat targets or weights of the rows for every member."""
+    if rows is None or config.front.members == 1:
+        return rows
+    rows = jnp.asarray(rows)
+    return jnp.tile(rows, (config.front.members, *[1] * (rows.ndim - 1)))
+
+
+def _member_options(config: TabularConfig, options: dict[str, Any]) -> dict[str, Any]:
+    weight = _for_members(config, options.get("sample_weight"))
+    return {**options, "sample_weight": weight}
+
+
+def _check_inputs(
+    config: TabularConfig, params: TabularParams, x: Any
+) -> Float[Array, "batch n_in"]:
+    checks.check_dtype_available(config.dtype, "config.dtype")
+    check_params(config, params)
+    return checks.check_features(config.layer_sizes, x).astype(config.dtype)
