@@ -10,95 +10,21 @@ Read it top to bottom: each function stands beside its derivative, then `front_f
 `front_backward` put them together.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxmlp.front_config import FrontConfig
-from jaxmlp.types import Absent, Key
-
-
-class Piecewise(NamedTuple):
-    """A piecewise-linear embedding of d numbers in T bins, into m numbers each.
-
-    Attributes:
-        starts: where each bin begins, (d, T), rising; bins that a number lacks begin at the
-            largest float. Constants of the data, as are the widths: they do not train.
-        widths: of the bins, (d, T), positive.
-        w: slope of the straight part, (d, m).
-        b: its value at 0, (d, m).
-        V: what each bin adds from its beginning to its end, (d, T, m).
-    """
-
-    starts: Float[Array, "d T"] | Absent
-    widths: Float[Array, "d T"] | Absent
-    w: Float[Array, "d m"]
-    b: Float[Array, "d m"]
-    V: Float[Array, "d T m"]
-
-
-class Periodic(NamedTuple):
-    """A periodic embedding of d numbers with K frequencies, into m - 1 numbers each, and itself.
-
-    Attributes:
-        w: frequencies, (d, K).
-        c: phases, (d, K).
-        V: mixture of the waves, (d, K, m - 1).
-        a: its value without waves, (d, m - 1).
-    """
-
-    w: Float[Array, "d K"]
-    c: Float[Array, "d K"]
-    V: Float[Array, "d K m-1"]
-    a: Float[Array, "d m-1"]
-
-
-class Front(NamedTuple):
-    """The parameters of the input side; parts that the config does without are None.
-
-    Attributes:
-        numbers: the embedding of the numbers.
-        E: vectors of the levels of all categories, one table after another, (levels, width).
-        s: scale of every input, (n,).
-        r: signs at the start, and later weights, of each member, (k, n).
-    """
-
-    numbers: Piecewise | Periodic | Absent = None
-    E: Float[Array, "levels width"] | Absent = None
-    s: Float[Array, " n"] | Absent = None
-    r: Float[Array, "k n"] | Absent = None
-
-
-class PiecewiseCache(NamedTuple):
-    """What `piecewise_backward` needs: the numbers, each one's bin, and how far into it."""
-
-    x: Float[Array, "batch d"]
-    bin: Int[Array, "batch d"]
-    share: Float[Array, "batch d"]
-
-
-class PeriodicCache(NamedTuple):
-    """What `periodic_backward` needs: the numbers, and the angles of their waves."""
-
-    x: Float[Array, "batch d"]
-    v: Float[Array, "batch d K"]
-
-
-class FrontCache(NamedTuple):
-    """What `front_backward` needs.
-
-    Attributes:
-        numbers: of the embedding of numbers, or None.
-        levels: rows of E that were looked up, (batch, categories), or None.
-        e: the inputs before scale and signs, (batch, n).
-    """
-
-    numbers: PiecewiseCache | PeriodicCache | None
-    levels: Int[Array, "batch categories"] | None
-    e: Float[Array, "batch n"]
-
+from jaxmlp.front_types import (
+    Bins,
+    Front,
+    FrontCache,
+    Periodic,
+    PeriodicCache,
+    Piecewise,
+    PiecewiseCache,
+)
+from jaxmlp.types import Key
 
 # Piecewise-linear embedding: e_i = x_i w_i + b_i + sum_t z_t(x_i) V_it, where z_t rises from 0 to 1
 # over bin t. So z is 1 in the bins below that of x, the share of the way in it, and 0 above; the
@@ -326,12 +252,13 @@ def front_forward(
 
     Reference: Gorishniy et al., 2024, arXiv 2410.24210.
     """
-    parts, cache, levels = [], None, None
+    cache: PiecewiseCache | PeriodicCache | None = None
+    parts, levels = [], None
     if config.numbers:
         numbers = _columns(x, config.numbers)
-        if config.embedding == "piecewise":
+        if isinstance(front.numbers, Piecewise):
             numbers, cache = piecewise_forward(front.numbers, numbers)
-        elif config.embedding == "periodic":
+        elif isinstance(front.numbers, Periodic):
             numbers, cache = periodic_forward(front.numbers, numbers)
         parts.append(numbers.reshape(len(x), -1))
     if config.others:
@@ -361,18 +288,19 @@ def front_backward(
     d_s, d_r, d_e = members_backward(front.s, front.r, cache.e, G)
     n_embedded = len(config.numbers) * config.number_width
     n_kept = n_embedded + len(config.others)
-    d_numbers, d_x = None, jnp.zeros((len(d_e), config.n_in), d_e.dtype)
+    d_numbers: Piecewise | Periodic | None = None
+    d_x = jnp.zeros((len(d_e), config.n_in), d_e.dtype)
     if config.numbers:
         d = d_e[:, :n_embedded].reshape(len(d_e), len(config.numbers), config.number_width)
-        if config.embedding == "piecewise":
-            d_numbers, d = piecewise_backward(front.numbers, cache.numbers, d)
-        elif config.embedding == "periodic":
-            d_numbers, d = periodic_backward(front.numbers, cache.numbers, d)
+        if isinstance(cache.numbers, PiecewiseCache):
+            d_numbers, d = piecewise_backward(front.numbers, cache.numbers, d)  # type: ignore[arg-type]
+        elif isinstance(cache.numbers, PeriodicCache):
+            d_numbers, d = periodic_backward(front.numbers, cache.numbers, d)  # type: ignore[arg-type]
         d_x = d_x.at[:, jnp.asarray(config.numbers)].set(d.reshape(len(d_e), -1))
     if config.others:
         d_x = d_x.at[:, jnp.asarray(config.others)].set(d_e[:, n_embedded:n_kept])
     d_E = None
-    if config.categories:
+    if cache.levels is not None:
         d_E = category_backward(front.E, cache.levels, d_e[:, n_kept:])
     return Front(d_numbers, d_E, d_s, d_r), d_x
 
@@ -395,13 +323,13 @@ def _columns(x: Float[Array, "batch n_in"], columns: tuple[int, ...]) -> Float[A
 def init_front(
     config: FrontConfig,
     key: Key,
-    bins: tuple[Float[Array, "d T"], Float[Array, "d T"]] | None = None,
+    bins: Bins | None = None,
     dtype: str = "float32",
 ) -> Front:
     """Draw the parameters of the input side.
 
-    Piecewise: w and b uniform within 1/sqrt(m), V = 0. Periodic: w ~ sigma N(0, 1), c uniform within
-    pi, V and a uniform within 1/sqrt(K). E ~ N(0, 1), s = 1, r = random signs.
+    Piecewise: w and b uniform within 1/sqrt(m), V = 0. Periodic: w ~ sigma N(0, 1), c uniform
+    within pi, V and a uniform within 1/sqrt(K). E ~ N(0, 1), s = 1, r = random signs.
 
     Args:
         config: which column is what.
@@ -451,9 +379,7 @@ def init_front(
     )
 
 
-def check_bins(
-    config: FrontConfig, bins: object
-) -> tuple[Float[Array, "d T"], Float[Array, "d T"]]:
+def check_bins(config: FrontConfig, bins: object) -> Bins:
     """Refuse bins that are not (starts, widths) of the config's numbers."""
     shape = (len(config.numbers), config.bins)
     if not isinstance(bins, tuple) or [jnp.shape(part) for part in bins] != [shape, shape]:

@@ -354,7 +354,7 @@ def loss_gradients(
     l2: ScalarLike = 0.0,
     **options: Any,
 ) -> tuple[tuple[Array, tuple[Array, State]], Params, Float[Array, "batch n_in"]]:
-    """Compute (J, (logits, batch statistics)), dJ/d params and dJ/dx, which goes on into a front."""
+    """Compute (J, (logits, batch statistics)), dJ/d params, and dJ/dx, which goes on."""
     outputs, cache, (value, d_outputs) = _loss_pass(config, loss, frozen, params, x, y, **options)
     grads, d_x = backward(config, params, cache, d_outputs)
     value += _penalty(params, l2, value.dtype)

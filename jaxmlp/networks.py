@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 from jaxmlp import checks, network, normalization, tabular_network
 from jaxmlp.config import MLPConfig
-from jaxmlp.tabular_network import TabularConfig, TabularParams
+from jaxmlp.tabular_config import TabularConfig, TabularParams
 from jaxmlp.types import Params, State
 
 NetworkConfig: TypeAlias = MLPConfig | TabularConfig
+NetworkParams: TypeAlias = Params | TabularParams
 
 
 def functions_of(config: NetworkConfig) -> ModuleType:

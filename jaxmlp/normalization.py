@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxmlp.checks import check_rows
 from jaxmlp.config import MLPConfig
+from jaxmlp.hashing import random_bits
 from jaxmlp.types import Cache, Key, NormCache, NormState, ScalarLike, State, wide_dtype
 
 
@@ -205,8 +206,9 @@ def dropout_forward(
 
     Reference: Srivastava et al., 2014, JMLR 15:1929 (inverted form).
     """
-    keep = 1.0 - jnp.asarray(rate, jnp.float32)  # drawn in float32 so that x64 keeps the mask
-    mask = jax.random.bernoulli(key, keep, h.shape).astype(h.dtype) / keep.astype(h.dtype)
+    rate = jnp.asarray(rate, jnp.float32)  # compared in 32 bits, so that x64 keeps the mask
+    kept = random_bits(key, h.shape) >= (rate * jnp.float32(2**32)).astype(jnp.uint32)
+    mask = jnp.where(kept, 1 / (1 - rate), jnp.zeros_like(rate)).astype(h.dtype)
     return h * mask, mask
 
 

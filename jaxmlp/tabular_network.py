@@ -11,171 +11,26 @@ so what a member adds to a gradient is 1/k of what it would be alone.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp import checks, network
-from jaxmlp.activations import Activation
-from jaxmlp.checks import unknown_name
-from jaxmlp.config import MLPConfig
-from jaxmlp.front import Front, FrontCache, Piecewise, front_backward, front_forward, init_front
-from jaxmlp.front_config import FrontConfig
+from jaxmlp.front import front_backward, front_forward, init_front
+from jaxmlp.front_types import Bins, Front, Piecewise
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.normalization import batch_statistics
-from jaxmlp.types import Cache, Key, Params, ScalarLike, State
-
-LINKS = ("identity", "softmax", "sigmoid", "exp")
-_LINK_OF = {
-    "softmax_cross_entropy": "softmax",
-    "sigmoid_binary_cross_entropy": "sigmoid",
-    "poisson": "exp",
-}
-
-
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class TabularConfig:
-    """Everything about a network for tables that is not an array.
-
-    Args:
-        front: the input side.
-        mlp: the layers behind it; the first of its sizes is what the front puts out.
-        link: what predictions of the members are averaged as: "softmax" or "sigmoid"
-            probabilities, "exp" rates, or the outputs themselves ("identity").
-
-    Raises:
-        ValueError: for an unknown link, sizes that do not fit, or layers in bfloat16, which cannot
-            hold the numbers of levels.
-
-    Example:
-        >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
-        >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
-        >>> config.layer_sizes
-        (3, 16, 1)
-    """
-
-    front: FrontConfig
-    mlp: MLPConfig
-    link: str = "identity"
-
-    def __post_init__(self) -> None:
-        """Check what would otherwise fail far from here."""
-        if self.link not in LINKS:
-            raise unknown_name("link", self.link, LINKS)
-        if self.mlp.layer_sizes[0] != self.front.n_out:
-            raise ValueError(
-                f"the layers take {self.mlp.layer_sizes[0]} inputs, but the front puts out "
-                f"{self.front.n_out}; begin layer_sizes with front.n_out."
-            )
-        if self.mlp.dtype == "bfloat16":
-            raise ValueError(
-                "a table's network has parameters in float32 or float64, for bfloat16 cannot hold "
-                "the numbers of levels; compute_dtype='bfloat16' is possible."
-            )
-
-    @property
-    def layer_sizes(self) -> tuple[int, ...]:
-        """Columns of the table, then the units of each layer."""
-        return (self.front.n_in, *self.mlp.layer_sizes[1:])
-
-    @property
-    def n_layers(self) -> int:
-        """Number L of weight matrices."""
-        return self.mlp.n_layers
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of trainable scalars."""
-        return self.front.n_parameters + self.mlp.n_parameters
-
-    @property
-    def dtype(self) -> str:
-        """The dtype of the parameters."""
-        return self.mlp.dtype
-
-    @property
-    def product_dtype(self) -> str:
-        """The dtype that the layers compute in."""
-        return self.mlp.product_dtype
-
-    @property
-    def activation(self) -> Any:
-        """Of the hidden layers, as the config of the layers names it."""
-        return self.mlp.activation
-
-    @property
-    def activations(self) -> tuple[Activation, ...]:
-        """One record a layer."""
-        return self.mlp.activations
-
-    @property
-    def normalized(self) -> tuple[bool, ...]:
-        """Which layers have batch normalization."""
-        return self.mlp.normalized
-
-    @property
-    def dropped(self) -> tuple[bool, ...]:
-        """Which layers' activations are dropped out in training."""
-        return self.mlp.dropped
-
-    @property
-    def batch_norm_momentum(self) -> float:
-        """Weight of the old running statistic."""
-        return self.mlp.batch_norm_momentum
-
-    @property
-    def batch_norm_eps(self) -> float:
-        """Added to the variance."""
-        return self.mlp.batch_norm_eps
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
-        return {"front": self.front.to_dict(), "mlp": self.mlp.to_dict(), "link": self.link}
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "TabularConfig":
-        """Rebuild a config from `to_dict`'s result.
-
-        >>> config = TabularConfig(FrontConfig(2), MLPConfig((2, 1)))
-        >>> TabularConfig.from_dict(config.to_dict()) == config
-        True
-        """
-        front, mlp = FrontConfig.from_dict(fields["front"]), MLPConfig.from_dict(fields["mlp"])
-        return cls(front, mlp, fields.get("link", "identity"))
-
-
-class TabularParams(NamedTuple):
-    """The parameters of a network for tables: of the input side, and of each layer."""
-
-    front: Front
-    layers: Params
-
-
-class TabularCache(NamedTuple):
-    """What the backward pass needs of the input side, and of each layer."""
-
-    front: FrontCache
-    layers: Cache
-
-
-def link_of(loss: str | Loss) -> str:
-    """Return what predictions under a loss are averaged as; a loss of one's own by its outputs.
-
-    >>> link_of("poisson"), link_of("huber")
-    ('exp', 'identity')
-    """
-    return _LINK_OF.get(get_loss(loss).name, "identity")
+from jaxmlp.tabular_config import TabularCache, TabularConfig, TabularParams
+from jaxmlp.types import Key, ScalarLike, State
 
 
 def init(
     config: TabularConfig,
     key: Key,
-    bins: tuple[Float[Array, "d T"], Float[Array, "d T"]] | None = None,
+    bins: Bins | None = None,
 ) -> TabularParams:
     """Draw the parameters of a network for tables.
 
@@ -192,6 +47,7 @@ def init(
         ValueError: if bins are missing or of another shape.
 
     Example:
+        >>> from jaxmlp import FrontConfig, MLPConfig
         >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
         >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
         >>> init(config, jax.random.key(0)).layers[0].W.shape
@@ -225,6 +81,7 @@ def predict(
         ValueError: if `x`, `params` or `state` do not fit the config.
 
     Example:
+        >>> from jaxmlp import FrontConfig, MLPConfig
         >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
         >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
         >>> predict(config, init(config, jax.random.key(0)), jnp.ones((5, 3))).shape
@@ -295,6 +152,7 @@ def forward(
         ValueError: as `jaxmlp.forward`.
 
     Example:
+        >>> from jaxmlp import FrontConfig, MLPConfig
         >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
         >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
         >>> outputs, cache = forward(config, init(config, jax.random.key(0)), jnp.ones((5, 3)))
@@ -332,6 +190,7 @@ def backward(
         ValueError: if `d_outputs` does not have the shape of the logits.
 
     Example:
+        >>> from jaxmlp import FrontConfig, MLPConfig
         >>> front = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
         >>> config = TabularConfig(front, MLPConfig((front.n_out, 16, 1)))
         >>> params = init(config, jax.random.key(0))
@@ -423,13 +282,11 @@ def trainable(params: TabularParams, frozen: tuple[int, ...]) -> TabularParams:
     return TabularParams(_exchange_constants(params.front, None, None), layers)
 
 
-def merge(
-    params: TabularParams, trained: TabularParams, frozen: tuple[int, ...]
-) -> TabularParams:
+def merge(params: TabularParams, trained: TabularParams, frozen: tuple[int, ...]) -> TabularParams:
     """Return all parameters, those that train taken from `trained`."""
-    front = trained.front
-    if isinstance(front.numbers, Piecewise):
-        front = _exchange_constants(front, params.front.numbers.starts, params.front.numbers.widths)
+    front, known = trained.front, params.front.numbers
+    if isinstance(known, Piecewise):
+        front = _exchange_constants(front, known.starts, known.widths)
     layers = iter(trained.layers)
     kept = (layer if l in frozen else next(layers) for l, layer in enumerate(params.layers))
     return TabularParams(front, tuple(kept))

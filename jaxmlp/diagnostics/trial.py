@@ -13,9 +13,9 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.losses.deviance import exact_losses
 from jaxmlp.network import value_and_grad
+from jaxmlp.networks import merge, trainable
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.training.data import TrainData
-from jaxmlp.networks import merge, trainable
 from jaxmlp.types import Key, Params, ScalarLike, State
 
 _SCALES = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)  # 0: the same batches, nothing learnt

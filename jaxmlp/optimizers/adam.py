@@ -115,7 +115,8 @@ def adamw(learning_rate: Rate = 1e-3, weight_decay: Rate = 1e-2, **options: Any)
 
     Args:
         learning_rate: lr, a number >= 0, an array of shape (), or a schedule step -> rate.
-        weight_decay: share of each weight, per unit of learning rate, that a step removes; a number or a schedule.
+        weight_decay: share of each weight, per unit of learning rate, that a step removes; a
+            number or a schedule.
         options: the others of `adam`.
 
     Returns:

@@ -50,10 +50,10 @@ def _init(hyper: _Hyper, params: PyTree) -> ScaleState:
 def _scale(
     hyper: _Hyper, updates: PyTree, state: ScaleState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, ScaleState]:
-    structures = [jax.tree.structure(tree) for tree in (hyper.factors, updates)]
-    if structures[0] != structures[1]:
+    given, trained = (str(jax.tree.structure(tree)) for tree in (hyper.factors, updates))
+    if given != trained:
         raise ValueError(
-            f"scale_by_leaf has factors of the structure {structures[0]}, but what trains is "
-            f"{structures[1]}; give one number for each array."
+            f"scale_by_leaf has factors of the structure {given}, but what trains is {trained}; "
+            "give one number for each array."
         )
     return jax.tree.map(lambda u, f: u * cast(f, u), updates, hyper.factors), state

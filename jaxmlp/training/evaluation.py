@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxmlp.blocks import BLOCK_ROWS, block_size, row_blocks
 from jaxmlp.losses import Loss, check_loss_options, get_loss
-from jaxmlp.networks import NetworkConfig, functions_of
+from jaxmlp.networks import NetworkConfig, NetworkParams, functions_of
 from jaxmlp.training.data import TrainData, capacity, prepare_data, take_batch
 from jaxmlp.training.metrics import (
     METRICS,
@@ -20,12 +20,12 @@ from jaxmlp.training.metrics import (
     total,
     zero_sums,
 )
-from jaxmlp.types import Params, ScalarLike, State, wide_dtype
+from jaxmlp.types import ScalarLike, State, wide_dtype
 
 
 def evaluate(
     config: NetworkConfig,
-    params: Params,
+    params: NetworkParams,
     data: tuple[Any, Any],
     loss: str | Loss,
     *,
@@ -77,7 +77,7 @@ def evaluate(
 def data_sums(
     config: NetworkConfig,
     loss: Loss,
-    params: Params,
+    params: NetworkParams,
     state: State,
     data: TrainData,
     loss_options: Mapping[str, ScalarLike],

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmlp.checks import check_key
 from jaxmlp.losses import Loss
-from jaxmlp.networks import NetworkConfig, check_params, init_state
+from jaxmlp.networks import NetworkConfig, NetworkParams, check_params, init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
 from jaxmlp.training.data import all_finite
 from jaxmlp.training.history import History
@@ -35,7 +35,7 @@ from jaxmlp.training.runner import (
     first_carry,
 )
 from jaxmlp.training.stopping import FitStatus
-from jaxmlp.types import Key, Params, PyTree, State
+from jaxmlp.types import Key, PyTree, State
 
 
 class FitOptions(TrainingOptions, total=False):
@@ -79,7 +79,7 @@ FIT_DEFAULTS: FitOptions = {
 
 def fit(
     config: NetworkConfig,
-    params: Params | FitResult,
+    params: NetworkParams | FitResult,
     data: tuple[Any, Any],
     *,
     loss: str | Loss,
@@ -185,7 +185,7 @@ def _begin(
     program: Program,
     optimizer: Optimizer,
     key: Key,
-    params: Params | FitResult,
+    params: NetworkParams | FitResult,
     options: Mapping[str, Any],
 ) -> Runner:
     """Put a run where it starts: at step 0, or where a result stands."""

@@ -6,7 +6,7 @@ knows, whose `Diagnostics` is the one to pass.
 
 from typing import Any, Protocol, runtime_checkable
 
-from jaxmlp.config import MLPConfig
+from jaxmlp.networks import NetworkConfig
 from jaxmlp.training.program import Probe
 from jaxmlp.training.runner import Listener, Runner
 from jaxmlp.types import PyTree
@@ -27,7 +27,7 @@ class Observer(Protocol):
     def every(self) -> int:
         """Return the steps from one reading of the probe to the next."""
 
-    def probe(self, config: MLPConfig, frozen: tuple[int, ...]) -> Probe:
+    def probe(self, config: NetworkConfig, frozen: tuple[int, ...]) -> Probe:
         """Make the function whose readings are recorded inside the compiled run."""
 
     def observe(self, run: Runner, earlier: Any) -> Observation:

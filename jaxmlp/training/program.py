@@ -2,20 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxmlp.losses import Loss
-from jaxmlp.networks import NetworkConfig, trainable
+from jaxmlp.networks import NetworkConfig, NetworkParams, trainable
 from jaxmlp.optimizers import Optimizer
 from jaxmlp.training.metrics import METRICS, MetricSums, zero_sums
 from jaxmlp.training.stopping import FitStatus
-from jaxmlp.types import Absent, Cache, Key, Params, PyTree, Scalar, ScalarLike, State, wide_dtype
+from jaxmlp.types import Absent, Key, PyTree, Scalar, ScalarLike, State, wide_dtype
 
-Probe = Callable[[Params, Cache, Params, Params], PyTree]
+Probe = Callable[[Any, Any, Any, Any], PyTree]
 """f(params, cache, grads, updates) -> arrays, recorded every `Program.probe_every` steps."""
 
 
@@ -93,7 +93,7 @@ class Best(NamedTuple):
 
     value: Scalar
     epoch: Int[Array, ""]
-    params: Params
+    params: NetworkParams
     state: State
 
 
@@ -113,7 +113,7 @@ class Carry(NamedTuple):
         waited: number of epochs in a row without an improvement that counts.
     """
 
-    params: Params
+    params: NetworkParams
     optimizer_state: PyTree
     state: State
     sums: MetricSums
@@ -137,7 +137,9 @@ class Records(NamedTuple):
     probed: PyTree
 
 
-def initial_carry(program: Program, optimizer: Optimizer, params: Params, state: State) -> Carry:
+def initial_carry(
+    program: Program, optimizer: Optimizer, params: NetworkParams, state: State
+) -> Carry:
     """Return the carry before the first step.
 
     Args:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.network import Network
 from jaxmlp.training.history import History
 from jaxmlp.training.program import Carry
 from jaxmlp.training.stopping import FitStatus
-from jaxmlp.types import Params, PyTree, State
+from jaxmlp.types import PyTree, State
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class FitResult:
     """What a run learnt; pass it to `fit` in the place of the parameters to go on.
 
     Attributes:
-        config: the network.
+        config: the network, an `MLPConfig` or a `TabularConfig`.
         loss: the loss it was trained with.
         params: the best parameters with early stopping, after a divergence or an interruption;
             else those after the last epoch.
@@ -34,9 +33,9 @@ class FitResult:
         diagnostics: what `fit(diagnostics=...)` saw; None without.
     """
 
-    config: MLPConfig
+    config: Any
     loss: Loss
-    params: Params
+    params: Any
     state: State
     history: History
     status: FitStatus

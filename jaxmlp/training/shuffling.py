@@ -9,14 +9,13 @@ from math import isqrt
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int, UInt32
 
+from jaxmlp.hashing import GOLDEN, key_words, scramble
 from jaxmlp.types import Key
 
 _ROUNDS = 16  # with 12, the order of five rows is not quite uniform (20,000 orders show it)
 _BLOCK = 256  # row numbers at once
-_GOLDEN = np.uint32(0x9E3779B9)  # odd, and far from any simple fraction of 2^32
 _Coordinates = tuple[UInt32[Array, " length"], UInt32[Array, " length"]]
 
 
@@ -33,11 +32,11 @@ def shuffle_words(key: Key) -> UInt32[Array, " rounds"]:
         >>> shuffle_words(jax.random.key(0)).shape
         (16,)
     """
-    data = key if key.dtype == jnp.uint32 else jax.random.key_data(key)
-    rounds = jnp.arange(1, _ROUNDS + 1, dtype=jnp.uint32) * _GOLDEN
+    data = key_words(key)
+    rounds = jnp.arange(1, _ROUNDS + 1, dtype=jnp.uint32) * GOLDEN
     words = rounds
     for k in range(data.shape[-1]):  # much less to compile than jax.random.bits
-        words = _scramble(_scramble(words ^ data[k]) + rounds)
+        words = scramble(scramble(words ^ data[k]) + rounds)
     return words
 
 
@@ -75,7 +74,7 @@ def shuffled_rows(
     width = jnp.ceil(jnp.sqrt(n.astype(jnp.float32))).astype(jnp.uint32)
     height = jax.lax.div(n + width - 1, width)
     # A few operations on the words instead of `fold_in`, whose loops cost more than the shuffle.
-    round_keys = _scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * _GOLDEN))
+    round_keys = scramble(words ^ (jnp.asarray(epoch).astype(jnp.uint32) * GOLDEN))
 
     def mix(number: Array) -> Array:
         left, right = _mix((number // width, number % width), (height, width), round_keys)
@@ -118,14 +117,7 @@ def _mix(
 @jax.jit
 def _hash(value: UInt32[Array, " n"], key: Array, size: Array) -> UInt32[Array, " n"]:
     """A number in 0 .. size - 1: mix the bits, then scale the upper 16 (no slow division)."""
-    return ((_scramble(value ^ key) >> 16) * size) >> 16
-
-
-@jax.jit
-def _scramble(bits: UInt32[Array, " n"]) -> UInt32[Array, " n"]:
-    bits = bits * jnp.uint32(0x85EBCA6B)
-    bits = (bits ^ (bits >> 15)) * jnp.uint32(0xC2B2AE35)
-    return bits ^ (bits >> 13)
+    return ((scramble(value ^ key) >> 16) * size) >> 16
 
 
 @jax.jit

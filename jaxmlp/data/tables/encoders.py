@@ -5,9 +5,8 @@ a few numbers with simple arithmetic and look-ups.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,20 +16,17 @@ from jaxmlp.data.tables.inference import BOOLEANS, TRUTHS, boolean_levels
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.values import (
     Series,
-    find_levels,
     shorten,
-    to_levels,
     to_numbers,
     to_truths,
     to_words,
 )
 
-_Features = Float64[np.ndarray, "rows features"]
+Features = Float64[np.ndarray, "rows features"]
 
 SCALINGS = ("robust", "standard", "quantile")
 _BOUND = 3.0  # where smooth clipping saturates
 _QUANTILES = 257
-_MISSING, _RARE = "(missing)", "(rare)"
 _YEAR, _WEEK = 365.2425, 7.0  # days
 _MONDAY = 3.0  # 1970-01-01 was a Thursday
 
@@ -50,7 +46,15 @@ class Encoder(Protocol):
     def feature_names(self) -> tuple[str, ...]:
         """Names of the numbers it makes."""
 
-    def encode(self, column: Series) -> _Features:
+    @property
+    def n_numbers(self) -> int:
+        """How many of the first ones are numbers on a scale, which an embedding may bend."""
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels, if what it makes is the number of a level; else 0."""
+
+    def encode(self, column: Series) -> Features:
         """Map a pandas Series to numbers, (rows, features)."""
 
     def remarks(self, column: Series) -> list[str]:
@@ -60,10 +64,16 @@ class Encoder(Protocol):
         """Return JSON-ready values."""
 
 
-class _Record:
+class Record:
     """The form in a file that all encoders share."""
 
     kind: ClassVar[str]
+    n_numbers: ClassVar[int] = 0
+
+    @property
+    def n_levels(self) -> int:
+        """No number of a level."""
+        return 0
 
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
@@ -71,7 +81,7 @@ class _Record:
 
 
 @dataclass(frozen=True)
-class NumberEncoder(_Record):
+class NumberEncoder(Record):
     """A number, scaled; and whether it was missing, if it ever was in training.
 
     robust: z = (x - median) / (q75 - q25), then z / sqrt(1 + (z/3)^2): near 0 a plain scale, and no
@@ -82,6 +92,7 @@ class NumberEncoder(_Record):
     """
 
     kind: ClassVar[str] = "number"
+    n_numbers: ClassVar[int] = 1
     name: str
     style: str
     scaling: str
@@ -111,7 +122,7 @@ class NumberEncoder(_Record):
         """The number, and perhaps whether it is missing."""
         return (self.name, f"{self.name} missing")[: 1 + self.may_miss]
 
-    def encode(self, column: Series) -> _Features:
+    def encode(self, column: Series) -> Features:
         """Scale, fill in, mark."""
         numbers = to_numbers(column, self.style)
         missing = np.isnan(numbers)
@@ -155,71 +166,7 @@ def _normal_scores(numbers: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _CategoryEncoder(_Record):
-    """A category: one-hot, rare levels pooled; of two levels one number, -1 or 1.
-
-    A missing cell is a level of its own. A level that training never saw joins the pool of rare
-    ones; without a pool it is all zeros.
-    """
-
-    kind: ClassVar[str] = "category"
-    name: str
-    levels: tuple[str, ...]
-
-    @classmethod
-    def fit(cls, column: Column, series: Series, max_levels: int, min_count: int) -> Self:
-        """Choose the levels: the most frequent ones; the others, if any, are the pool."""
-        codes, words = to_levels(series)
-        counts = np.bincount(codes[codes >= 0], minlength=len(words))
-        order = np.argsort(-counts, kind="stable")
-        kept = [words[k] for k in order[:max_levels] if counts[k] >= min_count]
-        if not kept:  # a tiny table: every level is rare
-            kept = [words[k] for k in order[:max_levels]]
-        levels = sorted(kept)
-        if len(kept) < len(words):
-            levels.append(_RARE)
-        if (codes < 0).any():
-            levels.append(_MISSING)
-        return cls(column.name, tuple(levels))
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """One a level; of two levels, the second."""
-        shown = self.levels[1:] if len(self.levels) == 2 else self.levels
-        return tuple(f"{self.name}={level}" for level in shown)
-
-    def encode(self, column: Series) -> _Features:
-        """Look the levels up."""
-        codes, words = to_words(column)
-        special = {level: k for k, level in enumerate(self.levels) if level in (_RARE, _MISSING)}
-        table = np.zeros((len(words) + 1, len(self.levels)))
-        places = [
-            special.get(_RARE) if place is None else place
-            for place in find_levels(words, self.levels)
-        ]
-        for row, place in enumerate([*places, special.get(_MISSING)]):
-            if place is not None:
-                table[row, place] = 1.0
-        if len(self.levels) == 2:
-            table = table[:, 1:] - table[:, :1]
-        return np.take(table, codes, axis=0)
-
-    def remarks(self, column: Series) -> list[str]:
-        """Levels that training never saw, unless they join a pool; missing cells likewise."""
-        codes, words = to_words(column)
-        places = find_levels(words, self.levels)
-        unseen = [word for word, place in zip(words, places, strict=True) if place is None]
-        said = []
-        if unseen and _RARE not in self.levels:
-            more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
-            said.append(f"{self.name}: {shorten(unseen[0])!r}{more} never seen in training")
-        if (codes < 0).any() and _MISSING not in self.levels:
-            said.append(f"{self.name}: {int((codes < 0).sum())} missing, as never in training")
-        return said
-
-
-@dataclass(frozen=True)
-class _BooleanEncoder(_Record):
+class BooleanEncoder(Record):
     """A truth: -1 or 1; 0 where it is missing or something else."""
 
     kind: ClassVar[str] = "boolean"
@@ -250,7 +197,7 @@ class _BooleanEncoder(_Record):
         """The column itself."""
         return (self.name,)
 
-    def encode(self, column: Series) -> _Features:
+    def encode(self, column: Series) -> Features:
         """Look the word up."""
         codes, words = to_words(column)
         return np.take(np.array([*self._values(words), 0.0]), codes)[:, None]
@@ -274,7 +221,7 @@ class _BooleanEncoder(_Record):
 
 
 @dataclass(frozen=True)
-class _DateEncoder(_Record):
+class DateEncoder(Record):
     """A date: time elapsed, from -1 to 1 in training, and where it is in the year, week and day.
 
     Each cycle that the training data vary in becomes a sine and a cosine. A missing date is 0
@@ -282,6 +229,7 @@ class _DateEncoder(_Record):
     """
 
     kind: ClassVar[str] = "date"
+    n_numbers: ClassVar[int] = 1
     name: str
     style: str
     center: float
@@ -317,7 +265,7 @@ class _DateEncoder(_Record):
             names += [f"{self.name} sin({cycle})", f"{self.name} cos({cycle})"]
         return tuple(names + [f"{self.name} missing"] * self.may_miss)
 
-    def encode(self, column: Series) -> _Features:
+    def encode(self, column: Series) -> Features:
         """Turn days into angles."""
         days = to_days(column, self.style)
         missing = np.isnan(days)
@@ -342,7 +290,7 @@ class _DateEncoder(_Record):
 
 
 @dataclass(frozen=True)
-class _PresenceEncoder(_Record):
+class PresenceEncoder(Record):
     """A text: 1 if there is one, else -1."""
 
     kind: ClassVar[str] = "text"
@@ -353,47 +301,10 @@ class _PresenceEncoder(_Record):
         """The one question."""
         return (f"{self.name} given",)
 
-    def encode(self, column: Series) -> _Features:
+    def encode(self, column: Series) -> Features:
         """Ask it."""
         return np.where(to_words(column).codes >= 0, 1.0, -1.0)[:, None]
 
     def remarks(self, column: Series) -> list[str]:
         """Nothing to say about texts."""
         return []
-
-
-_ENCODERS: dict[str, Callable[..., Encoder]] = {
-    cls.kind: cls
-    for cls in (NumberEncoder, _CategoryEncoder, _BooleanEncoder, _DateEncoder, _PresenceEncoder)
-}
-
-
-def fit_encoder(
-    column: Column, series: Series, *, scaling: str, max_levels: int, min_count: int
-) -> Encoder:
-    """Make the record of one column from its training data."""
-    if column.kind == "number":
-        return NumberEncoder.fit(column, series, scaling)
-    if column.kind == "category":
-        return _CategoryEncoder.fit(column, series, max_levels, min_count)
-    if column.kind == "text":
-        return _PresenceEncoder(column.name)
-    if column.kind == "boolean":
-        return _BooleanEncoder.fit(column, series)
-    return _DateEncoder.fit(column, series)
-
-
-def read_encoder(fields: dict[str, Any]) -> Encoder:
-    """Rebuild a record from `to_dict`'s result.
-
-    Raises:
-        ValueError: if the fields are those of no encoder.
-    """
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    kind = fields.pop("kind", None)
-    if kind not in _ENCODERS:
-        raise ValueError(f"an encoder is of kind {kind!r}, but known are {', '.join(_ENCODERS)}.")
-    try:
-        return _ENCODERS[kind](**fields)
-    except TypeError as error:
-        raise ValueError(f"the fields of a {kind} encoder are incomplete: {error}.") from error

@@ -9,7 +9,8 @@ from jaxtyping import Float32
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.preprocessing import register_preprocessing
-from jaxmlp.data.tables.encoders import SCALINGS, Encoder, fit_encoder, read_encoder
+from jaxmlp.data.tables.encoders import SCALINGS, Encoder
+from jaxmlp.data.tables.encoding import fit_encoder, read_encoder
 from jaxmlp.data.tables.inference import infer_columns
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.values import DataFrame, blank_cells, to_frame
@@ -47,6 +48,7 @@ class TablePreprocessor:
         columns: Mapping[str, Column | str] | None = None,
         scaling: str = "robust",
         max_levels: int = _MAX_LEVELS,
+        max_one_hot: int | None = None,
         missing: tuple[str, ...] = (),
     ) -> Self:
         """Infer what the columns are, and measure what their encoding needs.
@@ -58,6 +60,8 @@ class TablePreprocessor:
                 "category", "boolean", "date", "text", "drop"); the rest is inferred.
             scaling: of numbers: "robust", "standard" or "quantile".
             max_levels: of a category; the most frequent ones are kept.
+            max_one_hot: levels up to which a category is one-hot; one of more becomes the number of
+                its level, for a network that embeds categories. None: all are one-hot.
             missing: words that mean a missing cell, such as "-999", besides the usual ones.
 
         Returns:
@@ -99,6 +103,7 @@ class TablePreprocessor:
                 scaling=scaling,
                 max_levels=max_levels,
                 min_count=min_count,
+                max_one_hot=max_one_hot,
             )
             for name, column in known.items()
             if column.kind != "drop"
@@ -118,6 +123,31 @@ class TablePreprocessor:
     def feature_names(self) -> tuple[str, ...]:
         """One for each column of the matrix."""
         return tuple(name for encoder in self.encoders for name in encoder.feature_names)
+
+    @property
+    def number_columns(self) -> tuple[int, ...]:
+        """Columns of the matrix that are numbers on a scale, which an embedding may bend."""
+        starts = self._starts()
+        return tuple(
+            start + k
+            for start, encoder in zip(starts, self.encoders, strict=True)
+            for k in range(encoder.n_numbers)
+        )
+
+    @property
+    def level_columns(self) -> tuple[tuple[int, int], ...]:
+        """(column of the matrix, number of levels) of each category that is to be looked up."""
+        starts = self._starts()
+        return tuple(
+            (start, encoder.n_levels)
+            for start, encoder in zip(starts, self.encoders, strict=True)
+            if encoder.n_levels
+        )
+
+    def _starts(self) -> list[int]:
+        """The first column of the matrix that each encoder fills."""
+        widths = [len(encoder.feature_names) for encoder in self.encoders]
+        return [sum(widths[:k]) for k in range(len(widths))]
 
     @property
     def n_features(self) -> int:
