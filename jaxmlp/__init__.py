@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
 from jaxmlp.activations import Activation as Activation
 from jaxmlp.config import MLPConfig as MLPConfig
+from jaxmlp.front_config import FrontConfig as FrontConfig
 from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
 from jaxmlp.losses import LOSSES as LOSSES
 from jaxmlp.losses import Loss as Loss
@@ -32,6 +33,8 @@ from jaxmlp.optimizers import momentum as momentum
 from jaxmlp.optimizers import nesterov as nesterov
 from jaxmlp.optimizers import rmsprop as rmsprop
 from jaxmlp.optimizers import sgd as sgd
+from jaxmlp.tabular_config import TabularConfig as TabularConfig
+from jaxmlp.tabular_config import TabularParams as TabularParams
 from jaxmlp.training import EarlyStopping as EarlyStopping
 from jaxmlp.training import FitResult as FitResult
 from jaxmlp.training import FitStatus as FitStatus
