@@ -26,8 +26,9 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.quality_data import SOURCES, Split, load_frame, make_split
-from jaxmlp.cli.options import Options, table_defaults
+from jaxmlp.cli.options import Options, recipe_defaults
 from jaxmlp.cli.training_run import fit_network, make_plan, measure_model
+from jaxmlp.recipes import get_recipe, recipe_settings
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 OURS, PEERS = "jaxmlp", ("sklearn MLP", "sklearn MLP 256,256 stopped early")
@@ -36,7 +37,10 @@ OURS, PEERS = "jaxmlp", ("sklearn MLP", "sklearn MLP 256,256 stopped early")
 def jaxmlp_defaults(split: Split, seed: int, **changes: Any) -> float:
     """Train as `jaxmlp train table.csv` does."""
     prepared = split.prepared
-    suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
+    names = prepared.train.class_names
+    task = "regression" if names is None else "classification"
+    plain = recipe_settings(get_recipe("plain"), len(prepared.train.x), task, len(names or (0,)))
+    suitable = recipe_defaults(plain)
     options = replace(Options(seed=seed), **{**suitable, **changes})
     result = fit_network(options, prepared, make_plan(options, prepared), observed=False)
     model, _ = measure_model(prepared, result, importance=False)

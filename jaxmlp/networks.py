@@ -4,8 +4,12 @@ Both modules offer predict, forward, backward, objective, value_and_grad with th
 whatever trains or measures a network asks here, by its config, and never again.
 """
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
 
 from jaxmlp import checks, network, normalization, tabular_network
 from jaxmlp.config import MLPConfig
@@ -34,10 +38,20 @@ def mlp_of(config: NetworkConfig) -> MLPConfig:
     return config.mlp if isinstance(config, TabularConfig) else config
 
 
-def layers_of(params: Any) -> Params:
+def layers_of(parts: Any) -> Any:
     """Return the layers of parameters, gradients, moments or a cache, without an input side."""
-    layers: Params = getattr(params, "layers", params)
-    return layers
+    return getattr(parts, "layers", parts)
+
+
+def layers_inputs(config: NetworkConfig, params: Any, x: Any) -> jax.Array:
+    """Return what the layers see of rows x: of a table's network, each member's rows in turn.
+
+    >>> layers_inputs(MLPConfig((2, 1)), (), jnp.ones((3, 2))).shape
+    (3, 2)
+    """
+    if isinstance(config, TabularConfig):
+        return tabular_network.layers_inputs(config, params, x)
+    return jnp.asarray(x)
 
 
 def init_state(config: NetworkConfig) -> State:
@@ -47,6 +61,16 @@ def init_state(config: NetworkConfig) -> State:
     ()
     """
     return normalization.init_state(mlp_of(config))
+
+
+def without_dropout(config: NetworkConfig) -> NetworkConfig:
+    """Return the config without what is not part of the computation: dropout, how weights start.
+
+    >>> without_dropout(MLPConfig((2, 3, 1), dropout=True)).dropped
+    (False, False)
+    """
+    layers = mlp_of(config).replace(weight_init="auto", bias_init=0.0, dropout=False)
+    return replace(config, mlp=layers) if isinstance(config, TabularConfig) else layers
 
 
 def check_params(config: NetworkConfig, params: object) -> None:

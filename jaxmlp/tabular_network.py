@@ -98,9 +98,17 @@ def member_logits(
     state: State = (),
 ) -> Float[Array, "k_batch n_out"]:
     """Compute each member's logits, (k batch, n_out): those of member 1 first."""
+    h = layers_inputs(config, params, x)
+    return network.predict(config.mlp, params.layers, h, state=state)
+
+
+def layers_inputs(
+    config: TabularConfig, params: TabularParams, x: Float[Array, "batch n_in"]
+) -> Float[Array, "k_batch n"]:
+    """Compute what the layers see: each member's rows, (k batch, n), those of member 1 first."""
     x = _check_inputs(config, params, x)
     h, _ = front_forward(config.front, params.front, x)
-    return network.predict(config.mlp, params.layers, h, state=state)
+    return h
 
 
 def mean_logits(

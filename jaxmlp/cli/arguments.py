@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxmlp.cli.options import SCHEDULES
-from jaxmlp.optimizers import OPTIMIZERS
+from jaxmlp.optimizers import OPTIMIZERS, SCHEDULES
+from jaxmlp.recipes import RECIPES
 
 DATA, _TABLES, NETWORK, TRAINING, OUTPUT = "Data", "Tables", "Network", "Training", "Output"
 
@@ -25,6 +25,14 @@ def option(panel: str, help: str, *names: str, default: bool = True) -> Any:
 
 # Data
 
+Recipe = Annotated[
+    str | None,
+    option(
+        NETWORK,
+        f"How a table is learnt: {', '.join(RECIPES)}; default: tabm. Other options change it.",
+        default=False,
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=DATA),

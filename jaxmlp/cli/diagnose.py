@@ -10,7 +10,6 @@ import jax
 import typer
 from rich.console import Console
 
-import jaxmlp
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.display import show_findings
 from jaxmlp.cli.options import Options, check_options, loss_options
@@ -22,6 +21,7 @@ from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
 from jaxmlp.diagnostics.finding import Finding, Severity
 from jaxmlp.models import load
+from jaxmlp.networks import init_state
 
 
 def diagnose(
@@ -75,8 +75,7 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
         config, params, state = model.config, model.params, model.state
     else:
         config = plan.config
-        params = jaxmlp.init(config, jax.random.key(options.seed))
-        state = jaxmlp.init_state(config)
+        params, state = plan.params, init_state(config)
     return examine_network(
         config, params, (train.x, train.y), loss=prepared.loss,
         optimizer=plan.optimizer, state=state,
@@ -85,7 +84,14 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     )  # fmt: skip
 
 
-_KEPT = ("scaling", "missing", "header", "delimiter", "skip")  # what the schema does not say
+_KEPT = (
+    "max_one_hot",
+    "scaling",
+    "missing",
+    "header",
+    "delimiter",
+    "skip",
+)  # what the schema does not say
 
 
 def _load(options: Options, run: Path, data_dir: Path | None) -> PreparedData:

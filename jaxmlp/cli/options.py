@@ -3,21 +3,23 @@
 from dataclasses import dataclass
 from typing import Any
 
-import optax
-
 import jaxmlp
 from jaxmlp.checks import unknown_name
 from jaxmlp.losses import get_loss
-from jaxmlp.optimizers import chain, clip_by_global_norm, get_optimizer_factory
+from jaxmlp.optimizers import (
+    SCHEDULES,
+    chain,
+    clip_by_global_norm,
+    get_optimizer_factory,
+    make_schedule,
+)
+from jaxmlp.recipes import RECIPES, RecipeSettings
 
 # Each rule's usual rate for networks of this kind; momentum's is that of its damped form.
 _LEARNING_RATES = {
     "gd": 0.1, "sgd": 0.1, "momentum": 0.1, "nesterov": 0.01,
     "adagrad": 0.05, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3,
 }  # fmt: skip
-_SMALL_TABLE = 1000  # rows
-_TABLE_STEPS = 8000  # of training on a table, about
-SCHEDULES = ("constant", "cosine", "linear", "exponential", "warmup-cosine")
 _DTYPES = ("float32", "float64", "bfloat16")
 
 
@@ -43,6 +45,7 @@ class Options:
     gradient: str = "manual"
     dtype: str = "float32"
     seed: int = 0
+    recipe: str = "plain"
 
     @property
     def rate(self) -> float:
@@ -70,6 +73,7 @@ def check_options(options: Options) -> None:
     for name, value, known in (
         ("schedule", options.schedule, SCHEDULES),
         ("dtype", options.dtype, _DTYPES),
+        ("recipe", options.recipe, RECIPES),
         ("gradient", options.gradient, ("manual", "autodiff")),
     ):
         if value not in known:
@@ -84,31 +88,15 @@ def check_options(options: Options) -> None:
         raise ValueError(f"--seed is {options.seed}; give a number >= 0.")
 
 
-def table_defaults(n_rows: int, classes: bool) -> dict[str, Any]:
-    """Return what suits a table where the user says nothing.
+def recipe_defaults(settings: RecipeSettings) -> dict[str, Any]:
+    """Return what a recipe says, where the user says nothing."""
+    return {"optimizer": "adamw", **settings._asdict()}
 
-    Chosen on splits that the study of quality does not use. A small table needs more epochs to
-    take as many steps; a very small one of classes has too few validation rows to say when to
-    stop, so it is trained to the end, with more dropout, and the best epoch is kept: over seven
-    small tables that lowered the log loss of the test part on three and raised it on none.
 
-    Args:
-        n_rows: of the training part.
-        classes: whether the target is classes; else numbers.
-
-    >>> table_defaults(40_000, True)["epochs"], table_defaults(500, False)["epochs"]
-    (26, 200)
-    """
-    common: dict[str, Any] = {
-        "layers": (256, 256), "activation": "silu", "optimizer": "adamw", "schedule": "cosine",
-        "learning_rate": 1e-3 if classes or n_rows < _SMALL_TABLE else 3e-3,
-    }  # fmt: skip
-    if classes and n_rows < _SMALL_TABLE:
-        return {**common, "dropout": 0.3, "batch_size": 32, "epochs": 60, "patience": 60}
-    batch_size = 128
-    epochs = min(200, max(20, round(_TABLE_STEPS * batch_size / n_rows)))
-    training = {"batch_size": batch_size, "epochs": epochs, "patience": max(10, epochs // 6)}
-    return {**common, **training, "dropout": 0.1 if classes else 0.25}
+def said_settings(options: Options) -> RecipeSettings:
+    """Return what was said, or a recipe before, as a recipe's settings."""
+    said = {name: getattr(options, name) for name in RecipeSettings._fields}
+    return RecipeSettings(**{**said, "learning_rate": options.rate})
 
 
 def loss_options(options: Options, loss: str) -> dict[str, float]:
@@ -125,26 +113,23 @@ def make_config(options: Options, n_in: int, n_out: int) -> jaxmlp.MLPConfig:
     return jaxmlp.MLPConfig(
         layer_sizes=(n_in, *options.layers, n_out),
         activation=options.activation,
-        weight_init=options.init,
-        batch_norm=options.batch_norm,
         dropout=options.dropout > 0,
-        dtype="float64" if options.dtype == "float64" else "float32",
-        compute_dtype="bfloat16" if options.dtype == "bfloat16" else None,
+        **layer_options(options),
     )
+
+
+def layer_options(options: Options) -> dict[str, Any]:
+    """Return those fields of the layers' config that no recipe has a say in."""
+    return {
+        "weight_init": options.init,
+        "batch_norm": options.batch_norm,
+        "dtype": "float64" if options.dtype == "float64" else "float32",
+        "compute_dtype": "bfloat16" if options.dtype == "bfloat16" else None,
+    }
 
 
 def make_optimizer(options: Options, n_steps: int) -> jaxmlp.Optimizer:
     """Make the update rule, with its schedule and clipping."""
-    lr = options.rate
-    schedules: dict[str, Any] = {
-        "constant": lambda: lr,
-        "cosine": lambda: optax.cosine_decay_schedule(lr, n_steps),
-        "linear": lambda: optax.linear_schedule(lr, 0.0, n_steps),
-        "exponential": lambda: optax.exponential_decay(lr, n_steps, 0.01),
-        "warmup-cosine": lambda: optax.warmup_cosine_decay_schedule(
-            0.0, lr, max(1, n_steps // 10), n_steps
-        ),
-    }
-    jaxmlp.sgd(lr)  # checks the number, which a schedule would hide
-    rule = get_optimizer_factory(options.optimizer)(schedules[options.schedule]())
+    rate = make_schedule(options.schedule, options.rate, n_steps)
+    rule = get_optimizer_factory(options.optimizer)(rate)
     return rule if options.clip is None else chain(clip_by_global_norm(options.clip), rule)

@@ -63,6 +63,7 @@ class TableOptions:
         header: whether a line of a text file may name the columns.
         delimiter: between its cells; "" finds it out.
         skip: lines above the table.
+        max_one_hot: levels up to which a category is one-hot; None: all are.
     """
 
     target: str | None = None
@@ -78,6 +79,7 @@ class TableOptions:
     header: bool = True
     delimiter: str = ""
     skip: int = 0
+    max_one_hot: int | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
@@ -144,7 +146,7 @@ def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int
     if is_table(data):
         with as_file(data) as path:
             return load_table(path, options, seed)
-    if options != TableOptions():
+    if options != TableOptions(max_one_hot=options.max_one_hot):
         raise ValueError(f"--target and its like go with a table, but {data} is none.")
     return load_data_set(data, data_dir, seed)
 
@@ -239,7 +241,7 @@ def _encode(table: _UnderstoodTable, path: str, options: TableOptions, seed: int
     features = table.features
     preprocessor = TablePreprocessor.fit(
         features.iloc[split.train], columns=table.columns, scaling=options.scaling,
-        missing=options.missing_words,
+        missing=options.missing_words, max_one_hot=options.max_one_hot,
     )  # fmt: skip
     y, transform = target.y, None
     if target.kind == "amounts":

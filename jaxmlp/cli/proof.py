@@ -1,19 +1,27 @@
 """The proof before the training: the gradient by hand against jax.grad, on the run's network."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.config import MLPConfig
-from jaxmlp.network import init, objective, value_and_grad
+from jaxmlp.networks import NetworkConfig, NetworkParams, functions_of, mlp_of
+from jaxmlp.tabular_config import TabularConfig
 
 _ROWS = 16
 
 
 def gradient_error(
-    config: MLPConfig, loss: str, x: Any, y: Any, *, seed: int = 0, **options: Any
+    config: NetworkConfig,
+    loss: str,
+    x: Any,
+    y: Any,
+    params: NetworkParams | None = None,
+    *,
+    seed: int = 0,
+    **options: Any,
 ) -> float:
     """Compare the hand-written gradient with automatic differentiation in float64.
 
@@ -25,6 +33,7 @@ def gradient_error(
         loss: name of the loss.
         x: features; the first rows are used.
         y: targets.
+        params: where to compare; drawn if there are none.
         seed: of the parameters and the dropout masks.
         options: of the objective, such as l2.
 
@@ -32,15 +41,17 @@ def gradient_error(
         The largest error of any leaf; about 1e-15 where the gradient is right.
     """
     with jax.enable_x64(True):
-        config = config.replace(dtype="float64", compute_dtype=None)
+        config, network = _in_float64(config), functions_of(config)
         key = jax.random.key(seed)
-        params = init(config, key)
+        if params is None:
+            params = network.init(config, key)
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
         x, y = jnp.asarray(x[:_ROWS], jnp.float64), jnp.asarray(y[:_ROWS])
-        J = objective(config, loss)
+        J = network.objective(config, loss)
 
         @jax.jit
         def errors() -> jax.Array:
-            _, ours = value_and_grad(config, loss)(params, x, y, key=key, **options)
+            _, ours = network.value_and_grad(config, loss)(params, x, y, key=key, **options)
             theirs = jax.grad(J)(params, x, y, key=key, **options)
             scales = jax.tree.map(jnp.linalg.norm, theirs)
             if not any(config.normalized):  # batch normalization has no gradient of one example
@@ -50,6 +61,11 @@ def gradient_error(
             return jnp.stack(jax.tree.leaves(jax.tree.map(_error, ours, theirs, scales)))
 
         return float(np.max(errors()))
+
+
+def _in_float64(config: NetworkConfig) -> NetworkConfig:
+    layers = mlp_of(config).replace(dtype="float64", compute_dtype=None)
+    return replace(config, mlp=layers) if isinstance(config, TabularConfig) else layers
 
 
 def _mean_norm(per_example: jax.Array) -> jax.Array:

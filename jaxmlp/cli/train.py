@@ -13,7 +13,12 @@ import typer
 from rich.console import Console
 
 from jaxmlp.cli import arguments
-from jaxmlp.cli.options import Options, check_options, parse_layers, table_defaults
+from jaxmlp.cli.options import (
+    Options,
+    check_options,
+    parse_layers,
+    recipe_defaults,
+)
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
 from jaxmlp.cli.repeats import repeat_training, show_summary, summarize
@@ -21,6 +26,7 @@ from jaxmlp.cli.run_folder import choose_folder, read_run
 from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import conclude, run_training
 from jaxmlp.files import write_atomically
+from jaxmlp.recipes import get_recipe, recipe_settings
 
 _DEFAULTS = Options()
 
@@ -49,6 +55,7 @@ def train(
     time: arguments.Time = None,
     scaling: arguments.Scaling = "robust",
     data_dir: arguments.DataDir = None,
+    recipe: arguments.Recipe = None,
     layers: arguments.Layers = "128",
     activation: arguments.ActivationName = _DEFAULTS.activation,
     init: arguments.Init = _DEFAULTS.init,
@@ -103,7 +110,10 @@ def train(
         target, task, schema, group, time, drop, category, number, scaling,
         missing, not no_header, delimiter, skip,
     )  # fmt: skip
+    options = replace(options, recipe=_choose_recipe(context, recipe, options))
     check_options(options)
+    one_hot = get_recipe(options.recipe).max_one_hot
+    table = replace(table, max_one_hot=one_hot)
     name = "stdin" if data == STANDARD_INPUT else Path(data).name.split(".")[0]
     folder = choose_folder(out, name, force)
     if seeds < 1:
@@ -114,8 +124,7 @@ def train(
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         prepared = load_data(data, data_dir, table, seed)
         if is_table(data):
-            suitable = table_defaults(len(prepared.train.x), prepared.train.class_names is not None)
-            options = replace(options, **_unsaid(context, suitable))
+            options = replace(options, **_unsaid(context, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
         console = Console(quiet=quiet or as_json, highlight=False)
         code, outcome = run_training(options, prepared, folder, console, settings)
@@ -127,6 +136,30 @@ def train(
     if as_json:
         print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
     raise typer.Exit(code)
+
+
+def _choose_recipe(context: typer.Context, recipe: str | None, options: Options) -> str:
+    """Return the recipe that was asked for; else of a table that which suits tables."""
+    if not is_table(options.data):
+        if recipe not in (None, "plain"):
+            raise ValueError(f"--recipe goes with a table, but {options.data} is none.")
+        return "plain"
+    chosen = recipe or (
+        "tabm" if options.optimizer == "adamw" or not _said(context, "optimizer") else "plain"
+    )
+    if chosen != "plain" and _said(context, "optimizer") and options.optimizer != "adamw":
+        raise ValueError(
+            f"the recipe {chosen} trains with adamw; leave --optimizer {options.optimizer} out, or "
+            "add --recipe plain."
+        )
+    return chosen
+
+
+def _suitable(recipe: str, data: PreparedData) -> dict[str, Any]:
+    """Return what suits a table where the user says nothing."""
+    n_rows, names = len(data.train.x), data.train.class_names
+    task = "regression" if names is None else "classification"
+    return recipe_defaults(recipe_settings(get_recipe(recipe), n_rows, task, len(names or (0,))))
 
 
 def _repeat(
@@ -148,13 +181,14 @@ def _repeat(
     show_summary(console, summary, seeds)
 
 
+def _said(context: typer.Context, name: str) -> bool:
+    """Whether the user gave an option."""
+    return getattr(context.get_parameter_source(name), "name", "") != "DEFAULT"
+
+
 def _unsaid(context: typer.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return those defaults whose options the user did not give."""
-    unsaid = {
-        name: value
-        for name, value in defaults.items()
-        if getattr(context.get_parameter_source(name), "name", "") == "DEFAULT"
-    }
+    unsaid = {name: value for name, value in defaults.items() if not _said(context, name)}
     if "optimizer" not in unsaid:  # another rule has a rate of its own
         unsaid.pop("learning_rate", None)
     return unsaid

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +11,28 @@ import numpy as np
 from rich.console import Console
 
 import jaxmlp
-from jaxmlp import training
+from jaxmlp import recipes, training
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
-from jaxmlp.cli.options import Options, loss_options, make_config, make_optimizer
+from jaxmlp.cli.options import (
+    Options,
+    layer_options,
+    loss_options,
+    make_config,
+    make_optimizer,
+    said_settings,
+)
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import PreparedTable
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import environment, write_run
 from jaxmlp.cli.table_summary import show_table
 from jaxmlp.cli.units import units_of
-from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.models import Model
-from jaxmlp.optimizers import Optimizer
+from jaxmlp.networks import NetworkConfig, NetworkParams
+from jaxmlp.optimizers import Optimizer, chain, clip_by_global_norm
 from jaxmlp.report.outcome import Outcome, measure_outcome
 from jaxmlp.report.run_report import RunRecord
 from jaxmlp.training.result import Callback
@@ -51,7 +58,7 @@ def run_training(
     """
     plan = make_plan(options, data)
     _introduce(console, options, data, plan.config)
-    _prove(console, options, data, plan.config)
+    _prove(console, options, data, plan)
     with _table_of_epochs(console, options, data) as epochs:
         result = fit_network(options, data, plan, (epochs,))
         if result.history.n_epochs:
@@ -89,22 +96,46 @@ class _TrainingPlan(NamedTuple):
         config: the network; one output a class, or one for a number.
         batch_size: rows a step, at most all of them.
         n_steps: of the whole training.
+        params: where it starts.
         optimizer: the update rule, with its schedule over these steps.
+        dropout_rate: probability to drop, or its schedule.
     """
 
-    config: MLPConfig
+    config: NetworkConfig
     batch_size: int
     n_steps: int
+    params: NetworkParams
     optimizer: Optimizer
+    dropout_rate: Any
 
 
 def make_plan(options: Options, data: PreparedData) -> _TrainingPlan:
     """Fit options to the data of a run."""
+    if isinstance(data, PreparedTable) and options.recipe != "plain":
+        return _plan_recipe(options, data)
     n_rows, n_in = data.train.x.shape
     config = make_config(options, n_in, len(data.train.class_names or (0,)))
     batch_size = min(options.batch_size or n_rows, n_rows)
     n_steps = options.epochs * -(-n_rows // batch_size)
-    return _TrainingPlan(config, batch_size, n_steps, make_optimizer(options, n_steps))
+    params, optimizer = _initial_params(options, data, config), make_optimizer(options, n_steps)
+    return _TrainingPlan(config, batch_size, n_steps, params, optimizer, options.dropout)
+
+
+def _plan_recipe(options: Options, data: PreparedTable) -> _TrainingPlan:
+    """Follow a recipe, but for what was said."""
+    train = data.train
+    plan = recipes.make_plan(
+        recipes.get_recipe(options.recipe), data.preprocessing, len(train.x), data.loss,
+        len(train.class_names or (0,)), settings=said_settings(options),
+        layer_options=layer_options(options),
+    )  # fmt: skip
+    params = recipes.initial_params(plan, jax.random.key(options.seed), train.x, train.y)
+    rule = recipes.make_optimizer(plan, params)
+    if options.clip is not None:
+        rule = chain(clip_by_global_norm(options.clip), rule)
+    return _TrainingPlan(
+        plan.config, plan.batch_size, plan.n_steps, params, rule, plan.dropout_rate
+    )
 
 
 def _table_of_epochs(console: Console, options: Options, data: PreparedData) -> EpochTable:
@@ -113,9 +144,13 @@ def _table_of_epochs(console: Console, options: Options, data: PreparedData) -> 
     return EpochTable(console, options.epochs, metric, units_of(data))
 
 
-def _introduce(console: Console, options: Options, data: PreparedData, config: MLPConfig) -> None:
+def _introduce(
+    console: Console, options: Options, data: PreparedData, config: NetworkConfig
+) -> None:
     parts = (len(part.x) for part in (data.train, data.validation, data.test))
     sizes = "-".join(str(size) for size in config.layer_sizes)
+    if isinstance(config, jaxmlp.TabularConfig):
+        sizes = f"of recipe {options.recipe}, {describe_front(config)}{sizes}"
     if isinstance(data, PreparedTable):
         show_table(console, data)
     console.print(
@@ -131,9 +166,32 @@ def _introduce(console: Console, options: Options, data: PreparedData, config: M
     )
 
 
-def _prove(console: Console, options: Options, data: PreparedData, config: MLPConfig) -> None:
+def describe_front(config: jaxmlp.TabularConfig) -> str:
+    """Say what stands before the layers.
+
+    >>> front = jaxmlp.FrontConfig(2, numbers=(0, 1), embedding="piecewise", members=8)
+    >>> describe_front(jaxmlp.TabularConfig(front, jaxmlp.MLPConfig((16, 1))))
+    '8 members, 2 numbers embedded piecewise, '
+    """
+    front, parts = config.front, []
+    if front.members > 1:
+        parts.append(f"{front.members} members")
+    if front.embedding is not None and front.numbers:
+        how = {"piecewise": "piecewise", "periodic": "periodically"}[front.embedding]
+        parts.append(f"{_count(len(front.numbers), 'number')} embedded {how}")
+    if front.categories:
+        parts.append(f"{_count(len(front.categories), 'category')} looked up")
+    return "".join(f"{part}, " for part in parts)
+
+
+def _count(n: int, thing: str) -> str:
+    many = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{n:,} {thing if n == 1 else many}"
+
+
+def _prove(console: Console, options: Options, data: PreparedData, plan: _TrainingPlan) -> None:
     error = gradient_error(
-        config, data.loss, data.train.x, data.train.y, seed=options.seed,
+        plan.config, data.loss, data.train.x, data.train.y, plan.params, seed=options.seed,
         l2=options.l2, dropout_rate=options.dropout,
         loss_options=loss_options(options, data.loss),
     )  # fmt: skip
@@ -162,7 +220,7 @@ def fit_network(
     every = max(_MONITOR_EVERY, plan.n_steps // _MONITOR_RECORDS)
     return training.fit(
         plan.config,
-        _initial_params(options, data, plan.config),
+        plan.params,
         (data.train.x, data.train.y),
         loss=data.loss,
         optimizer=plan.optimizer,
@@ -173,14 +231,16 @@ def fit_network(
         gradient=options.gradient,
         validation_data=(data.validation.x, data.validation.y),
         early_stopping=stopping,
-        dropout_rate=options.dropout,
+        dropout_rate=plan.dropout_rate,
         loss_options=loss_options(options, data.loss),
         callbacks=callbacks,
         diagnostics=Diagnostics(every=every) if observed else None,
     )
 
 
-def _initial_params(options: Options, data: PreparedData, config: MLPConfig) -> jaxmlp.Params:
+def _initial_params(
+    options: Options, data: PreparedData, config: jaxmlp.MLPConfig
+) -> jaxmlp.Params:
     """Draw the parameters; counts start at their mean, which the network need not find first."""
     params = jaxmlp.init(config, jax.random.key(options.seed))
     if data.loss != "poisson":

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.examine import Examination, examine
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.rules import data as rules_data
 from jaxmlp.diagnostics.rules import network as rules_network
 from jaxmlp.diagnostics.rules import training as rules_training
 from jaxmlp.losses import Loss
+from jaxmlp.networks import NetworkConfig, NetworkParams
 from jaxmlp.training import FitResult
-from jaxmlp.types import Key, Params, ScalarLike, State
+from jaxmlp.types import Key, ScalarLike, State
 
 _RULES = (
     rules_network.symmetric_weights,
@@ -29,8 +29,8 @@ _RULES = (
 
 
 def diagnose(
-    config: MLPConfig,
-    params: Params | FitResult,
+    config: NetworkConfig,
+    params: NetworkParams | FitResult,
     data: tuple[Any, Any],
     *,
     loss: str | Loss,

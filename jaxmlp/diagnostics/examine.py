@@ -10,19 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmlp.checks import check_frozen, check_params
+from jaxmlp.checks import check_frozen
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.chance import chance_level, target_matrix
 from jaxmlp.diagnostics.conditioning import Conditioning, conditioning
 from jaxmlp.diagnostics.nonfinite import first_non_finite, tensor_flags
 from jaxmlp.diagnostics.trial import Trial, try_rates
-from jaxmlp.diagnostics.units import UnitActivity, layer_activity
+from jaxmlp.diagnostics.units import UnitActivity, layer_activity, seen_every, seen_rows
 from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.losses.deviance import exact_losses, shown_as, to_deviance
-from jaxmlp.network import backward, forward, predict
-from jaxmlp.normalization import init_state
+from jaxmlp.network import backward, forward
+from jaxmlp.networks import (
+    NetworkConfig,
+    NetworkParams,
+    check_params,
+    functions_of,
+    init_state,
+    layers_of,
+    mlp_of,
+    without_dropout,
+)
 from jaxmlp.optimizers import as_optimizer
+from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.training import FitResult
 from jaxmlp.training.data import Batch, TrainData, all_positive, prepare_data
 from jaxmlp.training.options import prepare_settings
@@ -127,8 +137,8 @@ class Examination:
 
 
 def examine(
-    config: MLPConfig,
-    params: Params | FitResult,
+    config: NetworkConfig,
+    params: NetworkParams | FitResult,
     data: tuple[Any, Any],
     *,
     loss: str | Loss,
@@ -144,62 +154,74 @@ def examine(
     key: Key | None = None,
 ) -> Examination:
     """Measure everything that `diagnose` reasons about; its arguments are described there."""
-    loss, result = get_loss(loss), None
-    if isinstance(params, FitResult):
-        result, params = params, params.params
+    loss, result = get_loss(loss), params if isinstance(params, FitResult) else None
+    if result is not None:
         state = result.state if state is None else state
-    check_params(config.layer_sizes, config.normalized, params)
+    trained = params.params if isinstance(params, FitResult) else params
+    check_params(config, trained)
     frozen = check_frozen(config.n_layers, frozen)
     state = init_state(config) if state is None else state
-    # Initializers are not part of the computation: without them, more networks share a program.
-    config = config.replace(weight_init="auto", bias_init=0.0, dropout=False)
+    config = without_dropout(config)
+    mlp, layers = mlp_of(config), layers_of(trained)
     bad = _non_finite_data(data)
     if bad is not None:
         nothing = np.zeros((0, 0))
-        return Examination(config, loss, params, nothing, nothing, False, bad, result=result)
+        return Examination(mlp, loss, layers, nothing, nothing, False, bad, result=result)
     train = _without_absent_rows(prepare_data(config, loss, data, sample_weight))
     key = jax.random.key(0) if key is None else key
     forever = EarlyStopping(patience=1)
     numbers = prepare_settings(loss, key, stopping=forever, l2=l2, loss_options=loss_options)
     options = numbers.loss_options
-    sample = draw_sample(train)
+    seen = _behind_front(config, trained, train)
+    sample = draw_sample(seen)
     value, flags, flow, inputs = jax.device_get(
-        _probe_sample(config, loss, params, sample, state, options, frozen)
+        _probe_sample(mlp, loss, layers, sample, state, options, frozen)
     )
     weight = np.asarray(sample.weight)
     exact = float(np.average(exact_losses(loss, np.asarray(sample.y)), weights=weight))
     targets = target_matrix(sample.y, config.layer_sizes[-1])
     labels = sample.y.ndim == 1 and config.layer_sizes[-1] > 1
     found = Examination(
-        config, loss, params, np.asarray(sample.x), targets, labels, result=result, frozen=frozen
+        mlp, loss, layers, np.asarray(sample.x), targets, labels, result=result, frozen=frozen
     )
-    bad = first_non_finite(flags) if np.isfinite(value) else _before_loss(config, flags)
+    bad = first_non_finite(flags) if np.isfinite(value) else _before_loss(mlp, flags)
     if bad is not None:
         return replace(found, non_finite=bad)
     trial = None
     if optimizer is not None and trial_steps > 0:
         trial = try_rates(
-            config, loss, as_optimizer(optimizer), params, train, steps=trial_steps,
+            config, loss, as_optimizer(optimizer), trained, train, steps=trial_steps,
             batch_size=batch_size or len(train.x), key=key, l2=l2, loss_options=options,
             state=state, frozen=frozen,
         )  # fmt: skip
     gap = None
     if validation_data is not None:
-        learnt = [(params, state)]
+        learnt: list[tuple[Any, State]] = [(trained, state)]
         if result is not None and result.epoch != result.best_epoch and _validated(result):
             learnt.append((result.carry.best.params, result.carry.best.state))
-        gap = _measure_gap(config, loss, learnt, sample, validation_data, options)
+        gap = _measure_gap(config, loss, learnt, draw_sample(train), validation_data, options)
     return replace(
         found,
         exact=exact,
         loss_value=float(value) - exact,
         chance=chance_level(loss, sample.y, config.layer_sizes[-1], options, weight) - exact,
         flow=flow,
-        activity=layer_activity(config, params, train.x, state=state, frozen=frozen),
+        activity=layer_activity(mlp, layers, seen.x, state=state, frozen=frozen),
         conditioning=tuple(conditioning(h, targets, weight) for h in inputs),
         trial=trial,
         gap=gap,
     )
+
+
+def _behind_front(config: NetworkConfig, params: NetworkParams, train: TrainData) -> TrainData:
+    """The examples as the layers see them; of a table, those of each member."""
+    if not isinstance(config, TabularConfig):
+        return train
+    x = seen_rows(config, params, train.x)
+    rows = np.arange(len(train.x))[:: seen_every(config, len(train.x))]
+    rows = np.tile(rows, config.front.members)
+    y, weight = (None if part is None else part[rows] for part in (train.y, train.weight))
+    return train._replace(x=x, y=y, weight=weight, n_rows=np.int32(len(x)))
 
 
 def draw_sample(train: TrainData) -> Batch:
@@ -290,9 +312,9 @@ def _ratio(a: Array, b: Array) -> Array:
 
 
 def _measure_gap(
-    config: MLPConfig,
+    config: NetworkConfig,
     loss: Loss,
-    learnt: list[tuple[Params, State]],
+    learnt: list[tuple[Any, State]],
     sample: Batch,
     validation_data: tuple[Any, Any],
     options: dict[str, Any],
@@ -300,7 +322,7 @@ def _measure_gap(
     """Mean losses in inference mode; `learnt` is what is judged, and perhaps the best epoch's."""
     held_out = prepare_data(config, loss, validation_data, what="validation_data")
 
-    def losses(params: Params, state: State, x: Array, y: Array) -> np.ndarray:
+    def losses(params: Any, state: State, x: Array, y: Array) -> np.ndarray:
         values = _losses(config, loss, params, state, x, y, options)
         excess: np.ndarray = np.asarray(values, np.float64) - exact_losses(loss, np.asarray(y))
         return excess
@@ -324,6 +346,7 @@ def _standard_error(values: Float[np.ndarray, " rows"]) -> float:
 
 @partial(jax.jit, static_argnums=1)
 def _losses(
-    config: MLPConfig, loss: Loss, params: Params, state: State, x: Array, y: Array, options: Any
+    config: NetworkConfig, loss: Loss, params: Any, state: State, x: Array, y: Array, options: Any
 ) -> Array:
-    return loss.value_and_grad(predict(config, params, x, state=state), y, **options)[0]
+    outputs = functions_of(config).predict(config, params, x, state=state)
+    return loss.value_and_grad(outputs, y, **options)[0]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxmlp.networks import layers_of
 from jaxmlp.training.program import Carry, Program
 from jaxmlp.training.runner import Runner, copy_tree, run_chunk
 from jaxmlp.types import Cache, Params, PyTree
@@ -75,7 +76,9 @@ class _FiniteProbe:
 
     frozen: tuple[int, ...] = ()
 
-    def __call__(self, params: Params, cache: Cache, grads: Params, updates: Params) -> _Flags:
+    def __call__(self, *parts: Any) -> _Flags:
+        """Look at params, cache, gradients and updates; of a table's network, at its layers."""
+        params, cache, grads, updates = map(layers_of, parts)
         moving = iter(updates)
         changes = tuple(None if l in self.frozen else next(moving) for l in range(len(params)))
         return tensor_flags(params, cache, grads, changes)  # type: ignore[arg-type]

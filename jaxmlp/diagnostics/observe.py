@@ -7,15 +7,14 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.chance import chance_level
 from jaxmlp.diagnostics.examine import draw_sample
 from jaxmlp.diagnostics.nonfinite import NonFinite, replay
 from jaxmlp.diagnostics.probe import LayerProbe, LayerReadings, probe_layers
-from jaxmlp.diagnostics.units import UnitActivity, layer_activity
+from jaxmlp.diagnostics.units import UnitActivity, layer_activity, seen_rows
 from jaxmlp.formatting import format_number
 from jaxmlp.losses.deviance import exact_losses
-from jaxmlp.network import objective
+from jaxmlp.networks import NetworkConfig, functions_of, layers_of, mlp_of, without_dropout
 from jaxmlp.training.data import real_rows
 from jaxmlp.training.program import Carry
 from jaxmlp.training.runner import Runner, copy_tree
@@ -127,7 +126,7 @@ class Diagnostics:
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} is {value!r}; give a whole number >= 1.")
 
-    def probe(self, config: MLPConfig, frozen: tuple[int, ...]) -> LayerProbe:
+    def probe(self, config: NetworkConfig, frozen: tuple[int, ...]) -> LayerProbe:
         """Make the probe whose readings are recorded in the compiled run; called by `fit`."""
         return probe_layers(config, frozen)
 
@@ -183,8 +182,9 @@ class _Observation:
             return
         program, carry = run.program, run.carry
         activity = layer_activity(
-            program.config, carry.params, self.x, sample_rows=_ACTIVITY_ROWS, state=carry.state,
-            frozen=program.frozen,
+            mlp_of(program.config), layers_of(carry.params),
+            seen_rows(program.config, carry.params, self.x),
+            sample_rows=_ACTIVITY_ROWS, state=carry.state, frozen=program.frozen,
         )  # fmt: skip
         self.looks.append((epoch, activity))
 
@@ -192,9 +192,9 @@ class _Observation:
 def _losses_at_start(run: Runner) -> tuple[float, float, float]:
     """Mean loss of the untrained network, of the best constant and of the truth, over a sample."""
     program, sample = run.program, draw_sample(run.shared.train)
-    config = program.config.replace(weight_init="auto", bias_init=0.0, dropout=False)
+    config = without_dropout(program.config)
     options = run.members.settings.loss_options
-    mean_loss = jax.jit(objective(config, program.loss, frozen=program.frozen))
+    mean_loss = jax.jit(functions_of(config).objective(config, program.loss, frozen=program.frozen))
     value = mean_loss(
         run.carry.params, sample.x, sample.y, sample_weight=sample.weight, state=run.carry.state,
         loss_options=options,

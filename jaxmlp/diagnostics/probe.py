@@ -1,15 +1,15 @@
 """What is measured inside the compiled run: a pure function for `fit(probe=...)`."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.flatness import activation_outputs, is_flat, slopes
-from jaxmlp.types import Cache, Params, wide_dtype
+from jaxmlp.networks import NetworkConfig, layers_of
+from jaxmlp.types import wide_dtype
 
 
 class LayerReadings(NamedTuple):
@@ -40,13 +40,12 @@ class LayerReadings(NamedTuple):
 class LayerProbe:
     """The probe of `probe_layers`; equal networks make equal probes, hence one program."""
 
-    config: MLPConfig
+    config: NetworkConfig
     frozen: tuple[int, ...] = ()
 
-    def __call__(
-        self, params: Params, cache: Cache, grads: Params, updates: Params
-    ) -> LayerReadings:
-        """Measure one step; `updates` are those of the layers that train."""
+    def __call__(self, *parts: Any) -> LayerReadings:
+        """Measure a step from params, cache, gradients and the updates of what trains."""
+        params, cache, grads, updates = (layers_of(part) for part in parts)
         moving = iter(updates)
         rows = []
         for l, phi in enumerate(self.config.activations):
@@ -68,7 +67,7 @@ class LayerProbe:
         return LayerReadings(*(jnp.stack(column) for column in zip(*rows, strict=True)))
 
 
-def probe_layers(config: MLPConfig, frozen: tuple[int, ...] = ()) -> LayerProbe:
+def probe_layers(config: NetworkConfig, frozen: tuple[int, ...] = ()) -> LayerProbe:
     """Make the probe that `fit` records: gradient flow, weights and activations of each layer.
 
     Args:

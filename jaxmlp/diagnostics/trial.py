@@ -9,14 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.losses.deviance import exact_losses
-from jaxmlp.network import value_and_grad
-from jaxmlp.networks import merge, trainable
+from jaxmlp.networks import (
+    NetworkConfig,
+    NetworkParams,
+    functions_of,
+    layers_of,
+    merge,
+    trainable,
+)
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.training.data import TrainData
-from jaxmlp.types import Key, Params, ScalarLike, State
+from jaxmlp.types import Key, ScalarLike, State
 
 _SCALES = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)  # 0: the same batches, nothing learnt
 _SETTLED = 20  # steps at the end over which the loss is averaged
@@ -41,10 +46,10 @@ class Trial(NamedTuple):
 
 
 def try_rates(
-    config: MLPConfig,
+    config: NetworkConfig,
     loss: Loss,
     optimizer: Optimizer,
-    params: Params,
+    params: NetworkParams,
     data: TrainData,
     *,
     steps: int,
@@ -99,10 +104,10 @@ def try_rates(
 
 @partial(jax.jit, static_argnames=("loss", "frozen"))
 def _run(
-    config: MLPConfig,
+    config: NetworkConfig,
     loss: Loss,
     optimizer: Optimizer,
-    params: Params,
+    params: NetworkParams,
     data: tuple[Array, Array, Array | None],
     rows: Array,
     state: State,
@@ -110,7 +115,7 @@ def _run(
     frozen: tuple[int, ...],
 ) -> tuple[Array, Array]:
     """Loss (scales, steps) and update ratio (scales, steps, layers that train)."""
-    gradient = value_and_grad(config, loss, frozen=frozen)
+    gradient = functions_of(config).value_and_grad(config, loss, frozen=frozen)
 
     def step(scale: Array, carry: Any, rows: Array) -> tuple[Any, tuple[Array, Array]]:
         params, moments = carry
@@ -119,7 +124,8 @@ def _run(
         layers = trainable(params, frozen)
         updates, moments = optimizer.update(trainable(grads, frozen), moments, layers)
         updates = jax.tree.map(lambda u: scale.astype(u.dtype) * u, updates)
-        norms = [(_norm(u.W), _norm(layer.W)) for u, layer in zip(updates, layers, strict=True)]
+        pairs = zip(layers_of(updates), layers_of(layers), strict=True)
+        norms = [(_norm(u.W), _norm(layer.W)) for u, layer in pairs]
         ratios = [change / jnp.where(size > 0, size, jnp.ones_like(size)) for change, size in norms]
         params = merge(params, apply_updates(layers, updates), frozen)
         return (params, moments), (value, jnp.stack(ratios))

@@ -13,9 +13,12 @@ from jaxmlp.checks import check_features, check_frozen
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.flatness import activation_outputs, is_flat, slopes
 from jaxmlp.network import forward
+from jaxmlp.networks import NetworkConfig, NetworkParams, layers_inputs
+from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.types import Params, State, wide_dtype
 
 _BLOCK_ROWS = 2048
+_SEEN_ROWS = 1 << 16
 
 
 class UnitActivity(NamedTuple):
@@ -100,6 +103,21 @@ def layer_activity(
         )
         for (mean, square, flat), dead, phi in zip(found, silent, activations, strict=True)
     )  # fmt: skip
+
+
+def seen_rows(config: NetworkConfig, params: NetworkParams, x: Any) -> Any:
+    """Return what the layers see of all examples; of a table, what each member does of some.
+
+    A table's network has rows for each of its members: at most about 65,000, evenly taken.
+    """
+    return layers_inputs(config, params, x[:: seen_every(config, len(x))])
+
+
+def seen_every(config: NetworkConfig, n_rows: int) -> int:
+    """Return the distance of the rows that `seen_rows` takes."""
+    if not isinstance(config, TabularConfig):
+        return 1
+    return max(1, config.front.members * n_rows // _SEEN_ROWS)
 
 
 def _variance(mean: np.ndarray, square: np.ndarray) -> np.ndarray:

@@ -15,19 +15,26 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxmlp.blocks import BLOCK_ROWS, stream_blocks
 from jaxmlp.checks import check_features, unknown_name
-from jaxmlp.config import MLPConfig
 from jaxmlp.data import Preprocessing, Standardizer
 from jaxmlp.data.arrays import check_matrix
 from jaxmlp.losses import get_loss
 from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.models.surgery import features, hidden_layer
-from jaxmlp.network import predict
-from jaxmlp.types import Params, State
+from jaxmlp.networks import (
+    NetworkConfig,
+    NetworkParams,
+    functions_of,
+    layers_inputs,
+    layers_of,
+    mlp_of,
+)
+from jaxmlp.types import State
 
 OUTPUTS = ("probabilities", "logits", "embeddings")
 
@@ -247,7 +254,7 @@ def infer_blocks(
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
     if output == "embeddings":
-        layer = hidden_layer(model.config, layer)
+        layer = hidden_layer(mlp_of(model.config), layer)
     compute = partial(
         _compute, model.config, model.params, model.state,
         loss=model.loss, output=output, layer=layer,
@@ -260,8 +267,8 @@ def infer_blocks(
 
 @partial(jax.jit, static_argnames=("loss", "output", "layer"))
 def _compute(
-    config: MLPConfig,
-    params: Params,
+    config: NetworkConfig,
+    params: NetworkParams,
     state: State,
     x: Float[Array, "rows n_in"],
     *,
@@ -270,8 +277,10 @@ def _compute(
     layer: int,
 ) -> jax.Array:
     if output == "embeddings":
-        return features(config, params, x, layer, state=state)
-    logits = predict(config, params, x, state=state)
+        layers, h = layers_of(params), layers_inputs(config, params, x)
+        found = features(mlp_of(config), layers, h, layer, state=state)
+        return jnp.mean(found.reshape(-1, len(x), found.shape[1]), axis=0)  # over the members
+    logits = functions_of(config).predict(config, params, x, state=state)
     return get_loss(loss).link(logits) if output == "probabilities" else logits
 
 

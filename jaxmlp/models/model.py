@@ -5,19 +5,23 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from jaxmlp.checks import check_params, check_state
+from jaxmlp.checks import check_state
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import Preprocessing, TargetTransform
 from jaxmlp.losses import Loss
 from jaxmlp.network import Network
+from jaxmlp.networks import check_params, mlp_of
+from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.types import Params, State
+
+_CONFIGS = (MLPConfig, TabularConfig)
 
 
 class Model(NamedTuple):
     """A trained network with all that a prediction from raw data needs.
 
     Attributes:
-        config: the network.
+        config: the network, an `MLPConfig` or a `TabularConfig`.
         params: its parameters.
         state: running statistics of batch normalization.
         loss: name of the loss it was trained with; its link turns logits into predictions.
@@ -32,8 +36,8 @@ class Model(NamedTuple):
             keys, and arrays (which `load` returns as numpy arrays, and tuples as lists).
     """
 
-    config: MLPConfig
-    params: Params
+    config: Any
+    params: Any
     state: State = ()
     loss: str = "softmax_cross_entropy"
     preprocessing: Preprocessing | None = None
@@ -123,7 +127,8 @@ def as_network(value: NetworkLike) -> Network:
         The network, its parts checked against each other.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: for anything else, and for a network for tables, whose input side the callers of
+            this function would lose.
         ValueError: for parameters or running statistics of another network.
 
     Example:
@@ -132,7 +137,13 @@ def as_network(value: NetworkLike) -> Network:
         >>> as_network((config, jaxmlp.init(config, jax.random.key(0)))).config.layer_sizes
         (2, 1)
     """
-    return as_model(value).network
+    network = as_model(value).network
+    if isinstance(network.config, TabularConfig):
+        raise TypeError(
+            "this is a network for tables, with an input side before its layers, which this cannot "
+            "take; train it with --recipe plain (recipe='plain'), which has layers only."
+        )
+    return network
 
 
 def as_model(value: NetworkLike) -> Model:
@@ -160,14 +171,15 @@ def as_model(value: NetworkLike) -> Model:
     """
     known = value.to_model() if isinstance(value, _BecomesModel) else getattr(value, "model", value)
     parts = getattr(known, "network", known)
-    if not (isinstance(parts, tuple) and len(parts) in (2, 3) and isinstance(parts[0], MLPConfig)):
+    if not (isinstance(parts, tuple) and len(parts) in (2, 3) and isinstance(parts[0], _CONFIGS)):
         raise TypeError(
             f"a {type(value).__name__} is no network; pass jaxmlp.Network(config, params, state), "
             "a Model, or what fit, finetune, a converter or jaxmlp.models.load returns."
         )
     network = Network(*parts)
-    check_params(network.config.layer_sizes, network.config.normalized, network.params)
-    check_state(network.config.normalized, network.config.layer_sizes, network.state)
+    check_params(network.config, network.params)
+    layers = mlp_of(network.config)
+    check_state(layers.normalized, layers.layer_sizes, network.state)
     if isinstance(known, Model):
         return known
     loss = getattr(known, "loss", None)

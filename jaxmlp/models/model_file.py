@@ -7,6 +7,9 @@ and `sha256` of both the model's JSON and the arrays. Nothing in it can run code
 Format version 2 adds `target_transform` and `extra`; these and `preprocessing` may hold arrays,
 which are the tensors `<field>.<number>`, with `{"$tensor": name}` in their place in the JSON. Any
 record that `jaxmlp.data.register_preprocessing` knows can be the preprocessing.
+
+Format version 3 adds networks for tables: the config holds `front`, `mlp` and `link`, and the input
+side is the tensors `front.<E|s|r>` and `front.numbers.<field>`. Other models stay in version 2.
 """
 
 import hashlib
@@ -19,17 +22,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.checks import check_params, check_state
+from jaxmlp.checks import check_state
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import preprocessing_from_dict, preprocessing_to_dict
 from jaxmlp.files import read_tensors, safetensors_module, write_atomically
+from jaxmlp.front_types import Front, Periodic, Piecewise
 from jaxmlp.losses import get_loss
 from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.models.packing import JSON, pack, unpack
+from jaxmlp.networks import NetworkConfig, NetworkParams, check_params, layers_of, mlp_of
+from jaxmlp.tabular_config import TabularConfig, TabularParams
 from jaxmlp.types import Layer, NormState, State
 
 MODEL_FILE = "model.safetensors"
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
+_LAYERS_VERSION = 2  # of models without an input side, which older readers know
 
 
 def save(path: str | Path, model: NetworkLike) -> None:
@@ -60,10 +67,11 @@ def save(path: str | Path, model: NetworkLike) -> None:
     model = as_model(model)
     arrays = _arrays(model)
     description = _describe(model, arrays)
+    version = _FORMAT_VERSION if isinstance(model.config, TabularConfig) else _LAYERS_VERSION
     header = {
-        "format_version": _FORMAT_VERSION,
+        "format_version": version,
         "model": description,
-        "sha256": _digest(_FORMAT_VERSION, description, arrays),
+        "sha256": _digest(version, description, arrays),
     }
     metadata = {"jaxmlp": json.dumps(header, ensure_ascii=False)}
     write_atomically(path, safetensors_module().numpy.save(arrays, metadata))
@@ -114,8 +122,14 @@ def load(path: str | Path) -> Model:
 
 
 def _arrays(model: Model) -> dict[str, np.ndarray]:
-    groups = (("layers", model.params), ("state", model.state))
-    return {
+    groups = (("layers", layers_of(model.params)), ("state", model.state))
+    front: dict[str, np.ndarray] = {}
+    if isinstance(model.params, TabularParams):
+        front = {
+            f"front.{'.'.join(entry.name for entry in path)}": np.ascontiguousarray(leaf)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(model.params.front)
+        }
+    return front | {
         f"{group}.{l}.{field}": np.ascontiguousarray(leaf)
         for group, entries in groups
         for l, entry in enumerate(entries)
@@ -148,16 +162,17 @@ def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, JSON]:
 
 
 def _build(description: Any, arrays: dict[str, np.ndarray]) -> Model:
-    config = MLPConfig.from_dict(description["config"])
-    params = tuple(Layer(**_group(arrays, f"layers.{l}.")) for l in range(config.n_layers))
+    fields = description["config"]
+    config: NetworkConfig = (TabularConfig if "front" in fields else MLPConfig).from_dict(fields)
+    params = _params(config, arrays)
     state: State = ()
     if any(config.normalized):
         state = tuple(
             NormState(**_group(arrays, f"state.{l}.")) if norm else None
             for l, norm in enumerate(config.normalized)
         )
-    check_params(config.layer_sizes, config.normalized, params)
-    check_state(config.normalized, config.layer_sizes, state)
+    check_params(config, params)
+    check_state(config.normalized, mlp_of(config).layer_sizes, state)
     get_loss(description["loss"])
     description = unpack(description, arrays)
     return Model(
@@ -172,6 +187,18 @@ def _build(description: Any, arrays: dict[str, np.ndarray]) -> Model:
         preprocessing_from_dict(description.get("target_transform")),  # not in version 1
         description.get("extra", {}),
     )
+
+
+def _params(config: NetworkConfig, arrays: dict[str, np.ndarray]) -> NetworkParams:
+    layers = tuple(Layer(**_group(arrays, f"layers.{l}.")) for l in range(config.n_layers))
+    if not isinstance(config, TabularConfig):
+        return layers
+    found = _group(arrays, "front.")
+    embedding = {k.removeprefix("numbers."): v for k, v in found.items() if "." in k}
+    rest = {k: v for k, v in found.items() if "." not in k}
+    kind = {"piecewise": Piecewise, "periodic": Periodic}.get(config.front.embedding or "")
+    numbers = kind(**embedding) if kind is not None and embedding else None
+    return TabularParams(Front(numbers, **rest), layers)
 
 
 def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, jax.Array]:

@@ -26,9 +26,11 @@ from jaxmlp.optimizers.momentum import momentum as momentum
 from jaxmlp.optimizers.momentum import nesterov as nesterov
 from jaxmlp.optimizers.rmsprop import RmspropState as RmspropState
 from jaxmlp.optimizers.rmsprop import rmsprop as rmsprop
+from jaxmlp.optimizers.schedules import SCHEDULES as SCHEDULES
 from jaxmlp.optimizers.schedules import cosine as cosine
 from jaxmlp.optimizers.schedules import coslog4 as coslog4
 from jaxmlp.optimizers.schedules import flat_cosine as flat_cosine
+from jaxmlp.optimizers.schedules import make_schedule as make_schedule
 from jaxmlp.optimizers.sgd import gd as gd
 from jaxmlp.optimizers.sgd import sgd as sgd
 

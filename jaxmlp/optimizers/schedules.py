@@ -4,12 +4,14 @@ They go wherever a learning rate, a weight decay or a dropout rate does. optax's
 too, but bake their numbers into the program.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from jaxmlp.optimizers.base import hyperparameter
+from jaxmlp.checks import unknown_name
+from jaxmlp.optimizers.base import Rate, hyperparameter
 from jaxmlp.types import ScalarLike, Schedule
 
 
@@ -72,6 +74,53 @@ def coslog4(value: ScalarLike, n_steps: ScalarLike) -> Schedule:
     Reference: Holzmüller et al., 2024, arXiv 2407.04491.
     """
     return Partial(_coslog4, *_numbers(value, n_steps))
+
+
+def make_schedule(name: str, value: float, n_steps: int) -> Rate:
+    """Make a schedule by name.
+
+    Args:
+        name: one of `SCHEDULES`.
+        value: at its highest.
+        n_steps: of the run.
+
+    Returns:
+        What goes where a learning rate does.
+
+    Raises:
+        ValueError: for an unknown name, or a negative value.
+
+    Example:
+        >>> float(make_schedule("cosine", 0.5, 100)(100))
+        0.0
+    """
+    if name not in SCHEDULES:
+        raise unknown_name("schedule", name, SCHEDULES)
+    hyperparameter("learning_rate", value, low=0.0)
+    return SCHEDULES[name](value, n_steps)
+
+
+def _optax(name: str, *arguments: Any) -> Schedule:
+    import optax  # here, for `import jaxmlp` would wait 80 ms for it
+
+    schedule: Schedule = getattr(optax, name)(*arguments)
+    return schedule
+
+
+def _warmup_cosine(value: float, n_steps: int) -> Schedule:
+    """Rise for a tenth of the run, then fall along a cosine."""
+    return _optax("warmup_cosine_decay_schedule", 0.0, value, max(1, n_steps // 10), n_steps)
+
+
+SCHEDULES: dict[str, Callable[[float, int], Rate]] = {
+    "constant": lambda value, n_steps: value,
+    "cosine": cosine,
+    "coslog4": coslog4,
+    "linear": lambda value, n_steps: _optax("linear_schedule", value, 0.0, n_steps),
+    "exponential": lambda value, n_steps: _optax("exponential_decay", value, n_steps, 0.01),
+    "warmup-cosine": _warmup_cosine,
+}
+"""Schedules by name: (value, number of steps) -> rate."""
 
 
 def _numbers(value: Any, n_steps: Any) -> tuple[Any, Any]:

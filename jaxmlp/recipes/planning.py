@@ -1,7 +1,8 @@
 """What a recipe comes to for a certain table: the network, its start, and its training."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -9,51 +10,120 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxmlp import tabular_network
+from jaxmlp import network, tabular_network
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.bins import piecewise_bins
 from jaxmlp.front_config import FrontConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.optimizers import Optimizer, adam, chain, cosine, coslog4, flat_cosine, scale_by_leaf
+from jaxmlp.networks import NetworkConfig, NetworkParams, trainable
+from jaxmlp.optimizers import Optimizer, adam, chain, flat_cosine, make_schedule, scale_by_leaf
 from jaxmlp.recipes.recipe import Recipe
 from jaxmlp.tabular_config import TabularConfig, TabularParams, link_of
 from jaxmlp.training import EarlyStopping, FitResult, fit
 from jaxmlp.training.result import Callback
-from jaxmlp.types import Key
+from jaxmlp.types import Key, Params
 
 _SMALL_TABLE = 1_000  # training rows
 
 
-class RecipePlan(NamedTuple):
+class RecipeSettings(NamedTuple):
+    """What a recipe says for a table of so many rows, and so many classes or numbers.
+
+    Attributes:
+        layers: units of the hidden layers.
+        activation: of these.
+        learning_rate: at its highest.
+        schedule: of the learning rate.
+        batch_size: rows a step.
+        epochs: passes over the training rows.
+        dropout: probability to drop, in the first half of the run.
+        label_smoothing: of classes.
+        patience: epochs without improvement before training stops; the best epoch is kept.
+    """
+
+    layers: tuple[int, ...]
+    activation: str
+    learning_rate: float
+    schedule: str
+    batch_size: int
+    epochs: int
+    dropout: float
+    label_smoothing: float
+    patience: int
+
+
+@dataclass(frozen=True)
+class RecipePlan:
     """A recipe, fitted to a table.
 
     Attributes:
         recipe: the recipe.
+        settings: what it says for this table, or what was said instead.
         config: the network.
         loss: the loss.
-        batch_size: rows a step.
-        epochs: passes over the training rows.
-        n_steps: of the whole run.
+        n_rows: training rows.
     """
 
     recipe: Recipe
-    config: TabularConfig
+    settings: RecipeSettings
+    config: NetworkConfig
     loss: Loss
-    batch_size: int
-    epochs: int
-    n_steps: int
+    n_rows: int
+
+    @property
+    def batch_size(self) -> int:
+        """Rows a step, at most all of them."""
+        return min(self.settings.batch_size or self.n_rows, self.n_rows)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.settings.epochs * math.ceil(self.n_rows / self.batch_size)
 
     @property
     def loss_options(self) -> dict[str, float]:
         """Numbers that the loss takes."""
         smooth = "label_smoothing" in dict(self.loss.options)
-        return {"label_smoothing": self.recipe.label_smoothing} if smooth else {}
+        return {"label_smoothing": self.settings.label_smoothing} if smooth else {}
 
     @property
     def dropout_rate(self) -> Any:
-        """The schedule of dropout."""
-        return flat_cosine(self.recipe.dropout, self.n_steps)
+        """The schedule of dropout: constant for half of the run, then falling to 0."""
+        return flat_cosine(self.settings.dropout, self.n_steps)
+
+
+def recipe_settings(recipe: Recipe, n_rows: int, task: str, n_out: int) -> RecipeSettings:
+    """Return what a recipe says for a table.
+
+    Args:
+        recipe: the recipe.
+        n_rows: training rows.
+        task: "classification" or "regression".
+        n_out: outputs of the network.
+
+    Example:
+        >>> from jaxmlp.recipes import get_recipe
+        >>> recipe_settings(get_recipe("tabm"), 12_000, "regression", 1).epochs
+        55
+    """
+    numbers = task == "regression"
+    long = numbers or n_out > recipe.many_classes
+    widen = 2 if long and not numbers else 1
+    epochs = round(recipe.steps[long] * recipe.batch_size / n_rows)
+    epochs = max(recipe.min_epochs, min(epochs, recipe.max_epochs[long]))
+    settings = RecipeSettings(
+        tuple(widen * units for units in recipe.hidden_sizes),
+        recipe.activation[numbers],
+        recipe.learning_rate[numbers],
+        recipe.schedule,
+        recipe.batch_size,
+        epochs,
+        recipe.dropout[numbers],
+        recipe.label_smoothing,
+        epochs if recipe.patience is None else max(10, int(epochs * recipe.patience)),
+    )
+    return settings._replace(**dict(recipe.small[numbers])) if n_rows < _SMALL_TABLE else settings
 
 
 def make_plan(
@@ -63,7 +133,8 @@ def make_plan(
     loss: str | Loss,
     n_out: int,
     *,
-    dtype: str = "float32",
+    settings: RecipeSettings | None = None,
+    layer_options: Mapping[str, Any] | None = None,
 ) -> RecipePlan:
     """Fit a recipe to a table.
 
@@ -73,38 +144,33 @@ def make_plan(
         n_rows: training rows.
         loss: the loss.
         n_out: outputs of the network: classes, or numbers.
-        dtype: of the parameters.
+        settings: instead of the recipe's own.
+        layer_options: further fields of the layers' `MLPConfig`, such as dtype.
 
     Returns:
-        The plan.
+        The plan. A recipe without embeddings, scale and members has ordinary layers only.
     """
     loss = get_loss(loss)
-    numbers = loss.task == "regression"
-    many = not numbers and n_out > recipe.many_classes
+    settings = settings or recipe_settings(recipe, n_rows, loss.task, n_out)
     front = FrontConfig(
         preprocessor.n_features, preprocessor.number_columns, preprocessor.level_columns,
         recipe.embedding, recipe.width, recipe.bins, recipe.frequencies, recipe.sigma,
         recipe.category_width, recipe.scale, recipe.members,
     )  # fmt: skip
-    hidden = tuple(size * (2 if many else 1) for size in recipe.hidden_sizes)
-    mlp = MLPConfig(
-        (front.n_out, *hidden, n_out),
-        activation=recipe.activation[numbers],
-        dropout=recipe.dropout > 0,
-        dtype=dtype,
+    layers = MLPConfig(
+        (front.n_out, *settings.layers, n_out),
+        activation=settings.activation,
+        dropout=settings.dropout > 0,
+        **(layer_options or {}),
     )
-    config = TabularConfig(front, mlp, link_of(loss))
-    size = recipe.small_batch_size if n_rows < _SMALL_TABLE else recipe.batch_size
-    batch_size = min(size, n_rows)
-    per_epoch = math.ceil(n_rows / batch_size)
-    epochs = round(recipe.steps[numbers or many] / per_epoch)
-    epochs = max(recipe.min_epochs, min(epochs, recipe.max_epochs[numbers or many]))
-    return RecipePlan(recipe, config, loss, batch_size, epochs, epochs * per_epoch)
+    plain = not front.n_parameters
+    config = layers if plain else TabularConfig(front, layers, link_of(loss))
+    return RecipePlan(recipe, settings, config, loss, n_rows)
 
 
 def initial_params(
     plan: RecipePlan, key: Key, x: Float[np.ndarray, "rows n_in"], y: np.ndarray
-) -> TabularParams:
+) -> NetworkParams:
     """Draw the parameters; counts start at their mean, which the network need not find first.
 
     Args:
@@ -116,66 +182,68 @@ def initial_params(
     Returns:
         The parameters.
     """
-    config, bins = plan.config, None
+    config = plan.config
+    if not isinstance(config, TabularConfig):
+        layers: Params = _from_mean(plan, network.init(config, key), y)
+        return layers
+    bins = None
     if config.front.embedding == "piecewise" and config.front.numbers:
         bins = piecewise_bins(x[:, list(config.front.numbers)], config.front.bins)
     params = tabular_network.init(config, key, bins)
-    if plan.loss.name == "poisson":
-        last = params.layers[-1]
-        mean = max(float(np.mean(y)), 1e-3)
-        layers = (*params.layers[:-1], last._replace(b=last.b + jnp.log(mean)))
-        params = params._replace(layers=layers)
-    return params
+    return params._replace(layers=_from_mean(plan, params.layers, y))
 
 
-def make_optimizer(plan: RecipePlan, params: TabularParams) -> Optimizer:
+def _from_mean(plan: RecipePlan, layers: Any, y: np.ndarray) -> Any:
+    if plan.loss.name != "poisson":
+        return layers
+    mean = max(float(np.mean(y)), 1e-3)
+    return (*layers[:-1], layers[-1]._replace(b=layers[-1].b + jnp.log(mean)))
+
+
+def make_optimizer(plan: RecipePlan, params: NetworkParams) -> Optimizer:
     """Make the update rule: Adam with the recipe's schedules, and rates by group."""
-    recipe = plan.recipe
-    rate = recipe.learning_rate[plan.loss.task == "regression"]
-    schedules: dict[str, Any] = {
-        "cosine": cosine,
-        "coslog4": coslog4,
-        "constant": lambda rate, steps: rate,
-    }
+    recipe, settings = plan.recipe, plan.settings
+    trained = trainable(params, ())
     rule = adam(
-        schedules[recipe.schedule](rate, plan.n_steps), b2=recipe.b2,
+        make_schedule(settings.schedule, settings.learning_rate, plan.n_steps),
+        b2=recipe.b2,
         weight_decay=flat_cosine(recipe.weight_decay, plan.n_steps),
-        mask=_decays(params),
+        mask=_by_group(trained, 1.0, embeddings=1.0, scale=1.0, biases=0.0),
+    )
+    factors = _by_group(
+        trained, 1.0, embeddings=recipe.embedding_rate, scale=recipe.scale_rate,
+        biases=recipe.bias_rate,
     )  # fmt: skip
-    return chain(rule, scale_by_leaf(_rate_factors(recipe, params)))
+    return chain(rule, scale_by_leaf(factors))
 
 
-def _rate_factors(recipe: Recipe, params: TabularParams) -> TabularParams:
-    """The factor of the learning rate of each array."""
-    trained = tabular_network.trainable(params, ())
-    front = trained.front._replace(
-        numbers=jax.tree.map(lambda _: recipe.embedding_rate, trained.front.numbers),
-        E=None if trained.front.E is None else 1.0,
-        s=None if trained.front.s is None else recipe.scale_rate,
-        r=None if trained.front.r is None else 1.0,
-    )
+def _by_group(
+    params: NetworkParams, others: float, *, embeddings: float, scale: float, biases: float
+) -> Any:
+    """One number for each array, by what it is."""
+    numbers = jax.tree.map(lambda _: others, params)
     layers = tuple(
-        jax.tree.map(lambda _: 1.0, layer)._replace(b=recipe.bias_rate) for layer in trained.layers
+        layer._replace(b=None if layer.b is None else biases)
+        for layer in getattr(numbers, "layers", numbers)
     )
+    if not isinstance(numbers, TabularParams):
+        return layers
+    front = numbers.front
+    embedded = jax.tree.map(lambda _: embeddings, front.numbers)
+    front = front._replace(numbers=embedded, s=None if front.s is None else scale)
     return TabularParams(front, layers)
 
 
-def _decays(params: TabularParams) -> TabularParams:
-    """Which arrays decay: all but biases."""
-    trained = tabular_network.trainable(params, ())
-    yes = jax.tree.map(lambda _: True, trained)
-    return yes._replace(layers=tuple(layer._replace(b=False) for layer in yes.layers))
-
-
-def fit_recipe(
+def fit_plan(
     plan: RecipePlan,
     train: tuple[Any, Any],
     validation: tuple[Any, Any] | None,
     *,
     seed: int = 0,
     sample_weight: Any = None,
+    clip: Optimizer | None = None,
     callbacks: Iterable[Callback] = (),
-    diagnostics: Any = None,
+    **options: Any,
 ) -> FitResult:
     """Train a network for a table by a recipe.
 
@@ -185,18 +253,23 @@ def fit_recipe(
         validation: likewise; its loss decides which epoch is kept. None keeps the last.
         seed: of parameters, shuffling and dropout.
         sample_weight: non-negative weights of the training rows.
+        clip: what is done to gradients first.
         callbacks: as `jaxmlp.fit` takes them.
-        diagnostics: likewise.
+        options: further ones of `jaxmlp.fit`, such as diagnostics and l2.
 
     Returns:
         The result.
     """
     params = initial_params(plan, jax.random.key(seed), np.asarray(train[0]), np.asarray(train[1]))
-    stopping = EarlyStopping(patience=plan.epochs) if validation is not None else None
+    rule = make_optimizer(plan, params)
+    stopping = None
+    if validation is not None:
+        stopping = EarlyStopping(patience=plan.settings.patience)
     return fit(
-        plan.config, params, train, loss=plan.loss, optimizer=make_optimizer(plan, params),
-        epochs=plan.epochs, key=jax.random.key(seed + 1), batch_size=plan.batch_size,
+        plan.config, params, train, loss=plan.loss,
+        optimizer=rule if clip is None else chain(clip, rule),
+        epochs=plan.settings.epochs, key=jax.random.key(seed + 1), batch_size=plan.batch_size,
         validation_data=validation, early_stopping=stopping, sample_weight=sample_weight,
         dropout_rate=plan.dropout_rate, loss_options=plan.loss_options, callbacks=callbacks,
-        diagnostics=diagnostics,
+        **options,
     )  # fmt: skip

@@ -10,7 +10,9 @@ from jaxmlp.formatting import format_number
 from jaxmlp.losses import get_loss
 from jaxmlp.models import Model
 from jaxmlp.network import backward, forward
+from jaxmlp.networks import layers_inputs, layers_of, mlp_of
 from jaxmlp.report.style import BLUE, INK, ORANGE
+from jaxmlp.tabular_config import TabularConfig
 
 _ROWS = 256  # of the training data: enough for norms
 _WIDTH, _HEIGHT, _STEP = 1.7, 1.5, 2.6  # of a box, and from one to the next, in inches
@@ -31,14 +33,15 @@ def network_chart(
         The figure: in each box the weights' shape, parameters and gradient norm; above the arrows
         the root mean square of what is handed on, below them that of the gradient coming back.
     """
-    config, loss = model.config.replace(dropout=False), get_loss(model.loss)
-    rows = jnp.asarray(x[:_ROWS])
-    outputs, cache = forward(config, model.params, rows)
-    _, d_outputs = loss.value_and_grad(outputs, jnp.asarray(y[:_ROWS]))
-    grads, _ = backward(config, model.params, cache, d_outputs / len(rows))
+    config, loss = mlp_of(model.config).replace(dropout=False), get_loss(model.loss)
+    layers, rows = layers_of(model.params), layers_inputs(model.config, model.params, x[:_ROWS])
+    outputs, cache = forward(config, layers, rows)
+    targets = np.resize(y[:_ROWS], (len(rows), *np.shape(y)[1:]))  # again for each member
+    _, d_outputs = loss.value_and_grad(outputs, jnp.asarray(targets))
+    grads, _ = backward(config, layers, cache, d_outputs / len(rows))
     sizes = config.layer_sizes
-    boxes = [(f"inputs\n{sizes[0]:,}", "")]
-    for l, (layer, grad) in enumerate(zip(model.params, grads, strict=True), 1):
+    boxes = [*_front_boxes(model), (f"inputs\n{sizes[0]:,}", "")]
+    for l, (layer, grad) in enumerate(zip(layers, grads, strict=True), 1):
         n_parameters = sum(leaf.size for leaf in layer if leaf is not None)
         name = config.activations[l - 1].name
         norm = format_number(float(jnp.linalg.norm(grad.W)), 2)
@@ -46,7 +49,23 @@ def network_chart(
         boxes.append((f"layer {l}\n{said}", f"‖dJ/dW‖ = {norm}"))
     boxes.append((f"objective\n{loss.name.replace('_', ' ')}", ""))
     handed = [*(kept.inputs for kept in cache), outputs]
-    return _draw(boxes, [format_number(float(jnp.sqrt(jnp.mean(h**2))), 2) for h in handed])
+    shown = [format_number(float(jnp.sqrt(jnp.mean(h**2))), 2) for h in handed]
+    return _draw(boxes, [""] * (len(boxes) - len(shown) - 1) + shown)
+
+
+def _front_boxes(model: Model) -> list[tuple[str, str]]:
+    """Describe what stands before the layers of a network for tables."""
+    if not isinstance(model.config, TabularConfig):
+        return []
+    front = model.config.front
+    lines = [f"table\n{front.n_in:,} columns"]
+    if front.numbers and front.embedding:
+        lines.append(f"{len(front.numbers):,} embedded, {front.embedding}")
+    if front.categories:
+        lines.append(f"{len(front.categories):,} looked up")
+    if front.members > 1:
+        lines.append(f"{front.members} members")
+    return [("\n".join(lines), "")]
 
 
 def _draw(boxes: list[tuple[str, str]], handed: list[str]) -> Figure:
@@ -72,7 +91,8 @@ def _draw(boxes: list[tuple[str, str]], handed: list[str]) -> Figure:
                   color=INK, fontsize=9, linespacing=1.3)  # fmt: skip
         axes.text(center, low + 0.1, gradient, ha="center", va="bottom", color=ORANGE, fontsize=9)
         if k < len(boxes) - 1:
-            _arrows(axes, left + _WIDTH, middle, handed[k], with_gradient=k > 0)
+            with_gradient = bool(gradient)
+            _arrows(axes, left + _WIDTH, middle, handed[k], with_gradient=with_gradient)
     return figure
 
 

@@ -4,19 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.data.tables.pitfalls import Doubt
 from jaxmlp.diagnostics import LayerReadings, UnitActivity, layer_activity
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.flatness import activation_outputs
+from jaxmlp.diagnostics.units import seen_rows
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.lecture import explain_backward
 from jaxmlp.losses import get_loss
 from jaxmlp.losses.deviance import shown_as, to_deviance
 from jaxmlp.models import Model
 from jaxmlp.network import forward
+from jaxmlp.networks import layers_inputs, layers_of, mlp_of
 from jaxmlp.report.charts import by_layer, curve, histograms
 from jaxmlp.report.layers import count_from_one
 from jaxmlp.report.network_chart import network_chart
@@ -31,6 +32,7 @@ from jaxmlp.report.outcome_charts import (
 from jaxmlp.report.page import Chart, FindingText, report_page
 from jaxmlp.report.plots import confusion_matrix
 from jaxmlp.report.scores import SCORE_NAMES, Score
+from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.training import FitResult
 from jaxmlp.training.metrics import METRICS
 
@@ -153,13 +155,14 @@ def _unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
     Returns:
         One or two charts.
     """
-    config = model.config.replace(dropout=False)
-    _, cache = forward(config, model.params, jnp.asarray(x[:_SAMPLE_ROWS]))
+    config, layers = mlp_of(model.config).replace(dropout=False), layers_of(model.params)
+    h = layers_inputs(model.config, model.params, x[:_SAMPLE_ROWS])
+    _, cache = forward(config, layers, h)
     samples = [
         np.asarray(activation_outputs(phi, kept.residual), np.float64).ravel()
         for phi, kept in zip(config.activations[:-1], cache[:-1], strict=True)
     ]
-    activity = layer_activity(config, model.params, jnp.asarray(x))
+    activity = layer_activity(config, layers, seen_rows(model.config, model.params, x))
     dead = _dead_units(activity)
     if result.diagnostics is not None:
         dead += f" (before training: {_dead_units(result.diagnostics.activity[0])})"
@@ -223,7 +226,9 @@ def _graph_chart(model: Model, x: np.ndarray, y: np.ndarray) -> Chart:
     Returns:
         A wide chart.
     """
-    if max(model.config.layer_sizes) > _DRAWN_UNITS or model.config.n_layers > _DRAWN_LAYERS:
+    sizes = mlp_of(model.config).layer_sizes
+    fronted = isinstance(model.config, TabularConfig)
+    if fronted or max(sizes) > _DRAWN_UNITS or model.config.n_layers > _DRAWN_LAYERS:
         caption = (
             "Forward, the root mean square of what a layer hands on; in each box the norm of its "
             "weights' gradient, over 256 training rows."
