@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxmlp.estimators.weights import to_attributes
 from jaxmlp.training import Progress
-from jaxmlp.types import Params, State
+from jaxmlp.types import State
 
 try:  # scikit-learn 1.9
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -56,7 +56,7 @@ class EpochReports:
             self.epoch_context = self.context.subcontext(task_name="epoch")
             self.epoch_context.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def end(self, epoch: int, row: dict[str, float], params: Params, state: State) -> bool:
+    def end(self, epoch: int, row: dict[str, float], params: Any, state: State) -> bool:
         """Tell everybody that an epoch is over; return whether one of them said stop."""
         attributes = to_attributes(params, state)
         stop = False

@@ -1,15 +1,20 @@
 """Calibration: are answers of 80% confidence right in 80% of the cases? If not, the cure."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 import scipy.special
 from jaxtyping import Float, Int
 
+from jaxmlp.losses import get_loss
 from jaxmlp.models.inference import class_probabilities, infer
 from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.networks import layers_of
+from jaxmlp.tabular_config import TabularConfig
+from jaxmlp.tabular_network import mean_logits, member_logits
 
 _INVERSE_RANGE = (1e-3, 1e3)  # of 1/T: outside, the validation data do not determine it
 
@@ -160,7 +165,30 @@ def calibrate(
             f"calibration needs a classifier that picks one class, but the loss is {model.loss!r}"
             f"{' with several outputs' if several else ''}."
         )
-    T = fit_temperature(infer(model, x, output="logits"), y)
-    head = jax.tree.map(lambda leaf: leaf / np.asarray(T, leaf.dtype), model.params[-1])
-    metrics = {**model.metrics, "temperature": T}
-    return model._replace(params=(*model.params[:-1], head), metrics=metrics), T
+    if isinstance(model.config, TabularConfig):
+        T = _fit_members_temperature(model, x, y)
+    else:
+        T = fit_temperature(infer(model, x, output="logits"), y)
+    *below, head = layers_of(model.params)
+    head = jax.tree.map(lambda leaf: leaf / np.asarray(T, leaf.dtype), head)
+    params = (*below, head)
+    if isinstance(model.config, TabularConfig):
+        params = model.params._replace(layers=params)
+    return model._replace(params=params, metrics={**model.metrics, "temperature": T}), T
+
+
+def _fit_members_temperature(model: Model, x: np.ndarray, y: np.ndarray) -> float:
+    """Find the temperature of every member's logits that makes their mean prediction likeliest."""
+    config, loss = model.config, get_loss(model.loss)
+    targets = jnp.asarray(y if config.layer_sizes[-1] > 1 else y.astype(np.float32)[:, None])
+    logits = member_logits(config, model.params, jnp.asarray(x), state=model.state)
+
+    @jax.jit
+    def mean_loss(log_T: Any) -> Any:
+        outputs = mean_logits(config, logits / jnp.exp(log_T).astype(logits.dtype))
+        return jnp.mean(loss.value_and_grad(outputs, targets)[0])
+
+    found = scipy.optimize.minimize_scalar(
+        lambda log_T: float(mean_loss(jnp.float32(log_T))), bounds=(-3, 3), method="bounded"
+    )
+    return float(np.exp(found.x))

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.config import MLPConfig
+from jaxmlp.networks import NetworkConfig
 from jaxmlp.training.executor import Executor
 
 _TABLE: list[dict[str, Any]] = json.loads(
@@ -22,7 +22,7 @@ _NAMES = ("vmap", "one", "chunks of N", "measure")
 
 def choose_executor(
     executor: str | Executor | None,
-    config: MLPConfig,
+    config: NetworkConfig,
     batch_size: int,
     n_members: int,
     shared_batches: bool = False,
@@ -62,7 +62,7 @@ def choose_executor(
     raise unknown_name("executor", executor, _NAMES)
 
 
-def candidates(config: MLPConfig, n_members: int) -> list[Executor]:
+def candidates(config: NetworkConfig, n_members: int) -> list[Executor]:
     """Return what "measure" tries: chunks of 1, 4, 16, ... and all at once."""
     devices = min(jax.local_device_count(), n_members)
     largest = -(-n_members // devices)
@@ -70,7 +70,7 @@ def candidates(config: MLPConfig, n_members: int) -> list[Executor]:
     return [Executor(size, devices) for size in sizes if size <= 256]
 
 
-def _table_chunk(config: MLPConfig, batch_size: int, shared_batches: bool) -> int:
+def _table_chunk(config: NetworkConfig, batch_size: int, shared_batches: bool) -> int:
     """Look up the first row that the network fits into."""
     platform = jax.default_backend()
     rows = [row for row in _TABLE if row["platform"] == platform] or _TABLE

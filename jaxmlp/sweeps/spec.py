@@ -19,6 +19,7 @@ from jaxmlp.sweeps.executors import candidates, choose_executor
 from jaxmlp.sweeps.grid import GridPoint, optimizer_names, with_shape
 from jaxmlp.sweeps.members import fold_tables, stack, start_members
 from jaxmlp.sweeps.progress import OnProgress
+from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.training.data import bucket
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.options import (
@@ -167,6 +168,11 @@ def member_keys(key: Key, seed: int) -> tuple[Key, Key]:
 def by_shape(spec: SweepSpec, points: list[GridPoint]) -> "dict[ShapeGroup, list[int]]":
     """Indices of the points that one program can serve, by what serves them."""
     training, shapes = spec.training, dict[Any, list[int]]()
+    if isinstance(training.config, TabularConfig):
+        raise ValueError(
+            "sweeps train networks of layers alone; of a network for tables, train the points "
+            "with jaxmlp.fit, which share a program."
+        )
     for i, point in enumerate(points):
         shape = with_shape(training.config, training.batch_size, point)
         shapes.setdefault(shape, []).append(i)

@@ -50,7 +50,8 @@ def to_frame(table: Any, names: tuple[str, ...] | None = None) -> DataFrame:
     """Return a table as a pandas DataFrame with unique text names; the data are not copied.
 
     Args:
-        table: a DataFrame of pandas or polars, a mapping of columns, or an array (rows, columns).
+        table: a DataFrame of pandas or polars, a table of Arrow, a mapping of columns, or an array
+            (rows, columns).
         names: of the columns of an array; by default x0, x1, ...
 
     Returns:
@@ -64,7 +65,9 @@ def to_frame(table: Any, names: tuple[str, ...] | None = None) -> DataFrame:
         ['x0', 'x1']
     """
     pd = import_pandas()
-    if type(table).__module__.partition(".")[0] == "polars":
+    if type(table).__module__.partition(".")[0] == "pyarrow":
+        table = table.to_pandas()
+    elif type(table).__module__.partition(".")[0] == "polars":
         table = pd.DataFrame({name: table[name].to_numpy() for name in table.columns})
     elif not isinstance(table, pd.DataFrame):
         array = table if isinstance(table, dict) else _matrix(table)
