@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, check_random_state, compute_sample_weight
@@ -28,6 +29,7 @@ from sklearn.utils.validation import (
 from jaxmlp.checks import unknown_name
 from jaxmlp.data import Standardizer, TablePreprocessor
 from jaxmlp.data.tables.row_split import split_rows
+from jaxmlp.data.tables.values import to_frame
 from jaxmlp.losses import Loss, check_target_values, get_loss
 from jaxmlp.models import Model, infer
 from jaxmlp.models.calibration import calibrate
@@ -221,9 +223,8 @@ class _BaseTabularMLP(BaseEstimator):
 
     def _read(self, X: Any, reset: bool) -> tuple[Any, Mapping[str, Any] | None]:
         """Check a table; of an array of numbers, every column is a number."""
-        if isinstance(X, dict) or type(X).__module__.partition(".")[0] in ("polars", "pyarrow"):
-            from jaxmlp.data.tables.values import to_frame
-
+        foreign = type(X).__module__.partition(".")[0] in ("polars", "pyarrow")
+        if foreign or (isinstance(X, dict) and not issparse(X)):  # a sparse matrix may be a dict
             X = to_frame(X)
         if hasattr(X, "columns"):
             validate_data(self, X, skip_check_array=True, reset=reset)
