@@ -33,6 +33,10 @@ Recipe = Annotated[
         default=False,
     ),
 ]
+Trees = Annotated[
+    bool,
+    option(OUTPUT, "Fit boosted trees on the same rows, and print their scores beside.", "--trees"),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR", rich_help_panel=DATA),

@@ -46,6 +46,7 @@ class Options:
     dtype: str = "float32"
     seed: int = 0
     recipe: str = "plain"
+    trees: bool = False
 
     @property
     def rate(self) -> float:

@@ -79,6 +79,7 @@ def train(
             arguments.TRAINING, "Splits and trainings, of seeds from --seed on, to average over."
         ),
     ] = 1,
+    trees: arguments.Trees = False,
     out: arguments.Out = None,
     force: arguments.Force = False,
     quiet: arguments.Quiet = False,
@@ -93,6 +94,10 @@ def train(
     A table needs the column to predict; what it understood of the others is printed first:
 
         jaxmlp train data.csv --target y
+
+    Whether the network pays, boosted trees on the same rows tell:
+
+        jaxmlp train data.csv --target y --trees
 
     How much of the result is luck, five splits and trainings tell:
 
@@ -110,7 +115,9 @@ def train(
         target, task, schema, group, time, drop, category, number, scaling,
         missing, not no_header, delimiter, skip,
     )  # fmt: skip
-    options = replace(options, recipe=_choose_recipe(context, recipe, options))
+    options = replace(options, recipe=_choose_recipe(context, recipe, options), trees=trees)
+    if trees and not is_table(data):
+        raise ValueError(f"--trees goes with a table, but {data} is none.")
     check_options(options)
     one_hot = get_recipe(options.recipe).max_one_hot
     table = replace(table, max_one_hot=one_hot)

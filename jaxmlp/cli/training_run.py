@@ -26,6 +26,7 @@ from jaxmlp.cli.prepared_table import PreparedTable
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import environment, write_run
 from jaxmlp.cli.table_summary import show_table
+from jaxmlp.cli.trees import fit_trees, show_trees
 from jaxmlp.cli.units import units_of
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
@@ -71,6 +72,11 @@ def run_training(
     _say_how_it_ended(console, options, result)
     model, outcome = measure_model(data, result)
     _show_outcome(console, outcome, data)
+    trees = {}
+    if options.trees and isinstance(data, PreparedTable):
+        fitted = fit_trees(data, options.seed)
+        show_trees(console, outcome, fitted)
+        trees = {"trees": fitted.to_dict()}
     findings = diagnose(
         plan.config, result, (data.train.x, data.train.y), loss=data.loss, optimizer=plan.optimizer,
         validation_data=(data.validation.x, data.validation.y), trial_steps=0,
@@ -81,7 +87,7 @@ def run_training(
         f"jaxmlp train {Path(options.data).name}", model,
         replace(result, history=units_of(data).history(result.history)),
         (data.train.x, data.train.y), outcome, findings,
-        {"options": asdict(options), **table, **environment()},
+        {"options": asdict(options), **table, **trees, **environment()},
         data.doubts if isinstance(data, PreparedTable) else (),
     )  # fmt: skip
     schema = data.schema.to_dict() if isinstance(data, PreparedTable) else None
