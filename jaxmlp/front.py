@@ -49,7 +49,7 @@ def piecewise_forward(
     (V = 0 at the start: the embedding begins as a straight line and learns its bends).
     """
     d, T, m = p.V.shape
-    t = jnp.sum(p.starts[:, 1:] <= x[:, :, None], axis=-1, dtype=jnp.int32)
+    t = jnp.sum(p.starts[None, :, 1:] <= x[:, :, None], axis=-1, dtype=jnp.int32)
     place = t + T * jnp.arange(d, dtype=jnp.int32)[None, :]  # in tables of d T rows
     start, width = (jnp.take(part.ravel(), place, mode="clip") for part in (p.starts, p.widths))
     f = (x - start) / width
@@ -80,7 +80,7 @@ def piecewise_backward(
     T, (d, m) = p.V.shape[1], p.w.shape
     d_w = jnp.einsum("bd,bdm->dm", x, G)
     # z = onehot(t) f + (ones below t), and a sum over the rows of one bin is a product with onehot.
-    onehot = (t[:, :, None] == jnp.arange(T, dtype=jnp.int32)).astype(x.dtype)
+    onehot = (t[:, :, None] == jnp.arange(T, dtype=jnp.int32)[None, None, :]).astype(x.dtype)
     sums = jnp.einsum("bdt,bdm->dtm", onehot, jnp.concatenate([G, f[:, :, None] * G], axis=-1))
     d_V = jnp.einsum("tu,dtm->dum", _lower_triangle(T, x.dtype), sums[..., :m]) + sums[..., m:]
     place = t + T * jnp.arange(d, dtype=jnp.int32)[None, :]

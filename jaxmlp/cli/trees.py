@@ -54,12 +54,11 @@ def fit_trees(data: PreparedTable, seed: int) -> Trees:
     if not numbers:
         scores = classification_scores(data.test.y, model.predict_proba(data.test.x))
     else:
-        parts = (
-            np.asarray(y, np.float64)[:, None] for y in (data.test.y, model.predict(data.test.x))
-        )
-        if data.target_transform is not None:
-            parts = map(data.target_transform.inverse_transform, parts)
-        scores = regression_scores(*(part[:, 0] for part in parts))
+        parts = [np.asarray(y, np.float64) for y in (data.test.y, model.predict(data.test.x))]
+        transform = data.target_transform
+        if transform is not None:
+            parts = [transform.inverse_transform(part[:, None])[:, 0] for part in parts]
+        scores = regression_scores(*parts)
     return Trees(scores, time.perf_counter() - begin)
 
 

@@ -73,16 +73,20 @@ class _BaseTabularMLP(BaseEstimator):
     }
 
     @abstractmethod
-    def _encode_targets(self, y: Any) -> np.ndarray:
-        """Take in the training targets; return them as the loss takes them."""
+    def _learn_targets(self, y: np.ndarray) -> None:
+        """Take in what there is to know about the targets of the rows that count."""
 
     @abstractmethod
-    def _known_targets(self, y: Any) -> np.ndarray:
-        """Return further targets as the loss takes them."""
+    def _known_targets(self, y: np.ndarray) -> np.ndarray:
+        """Return targets as the loss takes them."""
 
     @abstractmethod
     def _choose_loss(self) -> Loss:
         """Return the loss."""
+
+    def _further_targets(self, y: Any) -> np.ndarray:
+        """Check further targets, and return them as the loss takes them."""
+        return self._known_targets(self._check_targets(y))
 
     @property
     def _n_out(self) -> int:
@@ -123,7 +127,8 @@ class _BaseTabularMLP(BaseEstimator):
         y = self._check_targets(y)
         check_consistent_length(X, y)
         weight = self._weigh(y, _checked_weight(sample_weight, X))
-        targets = self._encode_targets(y)
+        self._learn_targets(y if weight is None else y[weight > 0])
+        targets = self._known_targets(y)
         train, validation = self._parts(X, targets, weight, groups, time)
         recipe = get_recipe(self.recipe)
         table = _rows(X, train)
@@ -135,7 +140,7 @@ class _BaseTabularMLP(BaseEstimator):
         held_out = None
         if X_val is not None:
             X_val, _ = self._read(X_val, reset=False)
-            held_out = preprocessor.transform(X_val), self._known(y_val)
+            held_out = preprocessor.transform(X_val), self._further_targets(y_val)
         elif len(validation):
             held_out = preprocessor.transform(_rows(X, validation)), targets[validation]
         seed = check_random_state(self.random_state).randint(2**31 - 2)
@@ -393,14 +398,13 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
             raise ValueError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
         return y
 
-    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+    def _learn_targets(self, y: np.ndarray) -> None:
         encoder = LabelEncoder().fit(y)
         if len(encoder.classes_) < 2:
             raise ValueError(
                 f"Classifier can't train when only one class is present: {encoder.classes_[0]!r}."
             )
         self._encoder, self.classes_ = encoder, encoder.classes_
-        return self._known_targets(y)
 
     def _known_targets(self, y: np.ndarray) -> np.ndarray:
         return self._encoder.transform(y).astype(np.int32)
@@ -513,12 +517,11 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
             y = column_or_1d(y, warn=True)
         return y
 
-    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+    def _learn_targets(self, y: np.ndarray) -> None:
         self._n_outputs = 1 if y.ndim == 1 else y.shape[1]
         self._standardizer = None
         if self._choose_loss().name != "poisson":
             self._standardizer = Standardizer.fit(y.reshape(len(y), -1))
-        return self._known_targets(y)
 
     def _known_targets(self, y: np.ndarray) -> np.ndarray:
         y = y.reshape(len(y), -1)
