@@ -91,6 +91,7 @@ _KEPT = (
     "header",
     "delimiter",
     "skip",
+    "folds",
 )  # what the schema does not say
 
 

@@ -21,6 +21,7 @@ from jaxmlp.data.tables import (
     read_schema,
     read_table,
     read_target,
+    split_folds,
     split_rows,
     with_kinds,
 )
@@ -64,6 +65,8 @@ class TableOptions:
         delimiter: between its cells; "" finds it out.
         skip: lines above the table.
         max_one_hot: levels up to which a category is one-hot; None: all are.
+        folds: of a cross-validation; 0 splits once.
+        fold: which of them tests, from 0.
     """
 
     target: str | None = None
@@ -80,6 +83,8 @@ class TableOptions:
     delimiter: str = ""
     skip: int = 0
     max_one_hot: int | None = None
+    folds: int = 0
+    fold: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values."""
@@ -197,14 +202,19 @@ def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -
         if special is not None and special not in frame.columns:
             raise unknown_column(special, frame)
     columns = _set_aside(infer_columns(frame.drop(columns=name), chosen), options)
-    split = split_rows(
-        target.y,
-        stratify=target.class_names is not None,
-        seed=seed,
-        group=None if options.group is None else frame[options.group],
-        time=None if options.time is None else frame[options.time],
-    )
-    return _UnderstoodTable(frame, target, columns, split)
+    return _UnderstoodTable(frame, target, columns, _split(frame, target, options, seed))
+
+
+def _split(frame: DataFrame, target: Target, options: TableOptions, seed: int) -> RowSplit:
+    said: dict[str, Any] = {
+        "stratify": target.class_names is not None,
+        "seed": seed,
+        "group": None if options.group is None else frame[options.group],
+        "time": None if options.time is None else frame[options.time],
+    }
+    if options.folds:
+        return split_folds(target.y, options.folds, **said)[options.fold]
+    return split_rows(target.y, **said)
 
 
 def _target_name(frame: DataFrame, name: str | None, path: str) -> str:

@@ -1,7 +1,7 @@
-"""`jaxmlp train --seeds N`: how much of a result is the luck of the split and of the start."""
+"""`jaxmlp train --seeds N` and `--folds N`: how much of a result is luck of split and start."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -15,25 +15,30 @@ from jaxmlp.formatting import format_number, format_share
 from jaxmlp.report.scores import SCORE_NAMES
 
 
-def repeat_training(
-    console: Console, options: Options, load: Callable[[int], PreparedData], seeds: range
-) -> list[dict[str, float]]:
-    """Split, train and test anew with each seed, and nothing more.
+class Repetition(NamedTuple):
+    """A further training: its options, and what loads its data."""
+
+    options: Options
+    load: Callable[[], PreparedData]
+
+
+def repeat_training(console: Console, repetitions: Sequence[Repetition]) -> list[dict[str, float]]:
+    """Load, train and test anew, and nothing more.
 
     Args:
         console: for the progress.
-        options: of the run.
-        load: seed -> data, split by it.
-        seeds: of the repetitions.
+        repetitions: what to train.
 
     Returns:
         What each reached on its test part, {name: value}.
     """
     found = []
     quiet = console.quiet or not console.is_terminal
-    for seed in track(seeds, "further seeds", console=console, transient=True, disable=quiet):
-        data, own = load(seed), replace(options, seed=seed)
-        result = fit_network(own, data, make_plan(own, data), observed=False)
+    for options, load in track(
+        repetitions, "further trainings", console=console, transient=True, disable=quiet
+    ):
+        data = load()
+        result = fit_network(options, data, make_plan(options, data), observed=False)
         model, _ = measure_model(data, result, importance=False)
         found.append(dict(model.metrics))
     return found
@@ -57,12 +62,14 @@ def summarize(metrics: list[dict[str, float]]) -> dict[str, dict[str, float]]:
     return summary
 
 
-def show_summary(console: Console, summary: Mapping[str, Mapping[str, float]], n: int) -> None:
+def show_summary(
+    console: Console, summary: Mapping[str, Mapping[str, float]], heading: str
+) -> None:
     """Print how the scores vary."""
-    console.print(f"over {n} seeds, each with its own split and initial weights")
+    console.print(heading)
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("score", "mean", "deviation", "least", "most"):
-        table.add_column(heading, justify="left" if heading == "score" else "right")
+    for column in ("score", "mean", "deviation", "least", "most"):
+        table.add_column(column, justify="left" if column == "score" else "right")
     for name, found in summary.items():
         write = format_share if name.endswith("accuracy") else format_number
         short = name.removeprefix("test_").replace("_", " ")

@@ -133,7 +133,7 @@ def _flat(run: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in run.items():
         if isinstance(value, dict):
-            flat |= {} if name in ("intervals", "seeds") else _flat(value)
+            flat |= {} if name in ("intervals", "seeds", "folds") else _flat(value)
         else:
             flat[name] = value
     return flat

@@ -21,7 +21,7 @@ from jaxmlp.cli.options import (
 )
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
-from jaxmlp.cli.repeats import repeat_training, show_summary, summarize
+from jaxmlp.cli.repeats import Repetition, repeat_training, show_summary, summarize
 from jaxmlp.cli.run_folder import choose_folder, read_run
 from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import conclude, run_training
@@ -79,6 +79,13 @@ def train(
             arguments.TRAINING, "Splits and trainings, of seeds from --seed on, to average over."
         ),
     ] = 1,
+    folds: Annotated[
+        int,
+        arguments.option(
+            arguments.TRAINING,
+            "Cross-validate a table in so many folds; the folder keeps the first one's network.",
+        ),
+    ] = 0,
     trees: arguments.Trees = False,
     out: arguments.Out = None,
     force: arguments.Force = False,
@@ -103,6 +110,10 @@ def train(
 
         jaxmlp train data.csv --target y --seeds 5
 
+    Or five folds, each of which tests what was learnt from the other four:
+
+        jaxmlp train data.csv --target y --folds 5
+
     A larger set, from its files:
 
         jaxmlp train fashion-mnist --data-dir data --layers 512,256 --epochs 20
@@ -120,13 +131,10 @@ def train(
         raise ValueError(f"--trees goes with a table, but {data} is none.")
     check_options(options)
     one_hot = get_recipe(options.recipe).max_one_hot
-    table = replace(table, max_one_hot=one_hot)
+    table = replace(table, max_one_hot=one_hot, folds=folds)
     name = "stdin" if data == STANDARD_INPUT else Path(data).name.split(".")[0]
     folder = choose_folder(out, name, force)
-    if seeds < 1:
-        raise ValueError(f"--seeds is {seeds}; give at least 1.")
-    if seeds > 1 and data == STANDARD_INPUT:
-        raise ValueError("--seeds reads the data several times; give a file instead of -.")
+    _check_repeats(data, seeds, folds)
     settings = None
     with jax.enable_x64(True) if dtype == "float64" else nullcontext():
         prepared = load_data(data, data_dir, table, seed)
@@ -137,9 +145,10 @@ def train(
         code, outcome = run_training(options, prepared, folder, console, settings)
         if not as_json:
             conclude(outcome, folder)
-        if seeds > 1 and not code:
-            load = partial(load_data, data, data_dir, table)
-            _repeat(console, options, load, seeds, folder)
+        if (folds or seeds > 1) and not code:
+            name, count = ("folds", folds) if folds else ("seeds", seeds)
+            load = partial(load_data, data, data_dir)
+            _repeat(console, _further_trainings(options, table, load, name, count), folder, name)
     if as_json:
         print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
     raise typer.Exit(code)
@@ -169,23 +178,52 @@ def _suitable(recipe: str, data: PreparedData) -> dict[str, Any]:
     return recipe_defaults(recipe_settings(get_recipe(recipe), n_rows, task, len(names or (0,))))
 
 
-def _repeat(
-    console: Console,
+def _check_repeats(data: str, seeds: int, folds: int) -> None:
+    if seeds < 1:
+        raise ValueError(f"--seeds is {seeds}; give at least 1.")
+    if folds and seeds > 1:
+        raise ValueError("--folds and --seeds each repeat the training; give one of them.")
+    if folds and folds < 2:
+        raise ValueError(f"--folds is {folds}; give at least 2, or 0 for a single split.")
+    if folds and not is_table(data):
+        raise ValueError(f"--folds goes with a table, but {data} is none; --seeds goes with both.")
+    if (folds or seeds > 1) and data == STANDARD_INPUT:
+        name = "--folds" if folds else "--seeds"
+        raise ValueError(f"{name} reads the data several times; give a file instead of -.")
+
+
+def _further_trainings(
     options: Options,
-    load: Callable[[int], PreparedData],
-    seeds: int,
-    folder: Path,
-) -> None:
-    """Train with further seeds, and add what they reached to the run."""
+    table: TableOptions,
+    load: Callable[[TableOptions, int], PreparedData],
+    name: str,
+    count: int,
+) -> list[Repetition]:
+    """Return what follows the first of so many seeds or folds."""
+    seed = options.seed
+    if name == "folds":
+        tables = [replace(table, fold=k) for k in range(1, count)]
+        return [Repetition(options, partial(load, own, seed)) for own in tables]
+    seeds = range(seed + 1, seed + count)
+    return [Repetition(replace(options, seed=k), partial(load, table, k)) for k in seeds]
+
+
+_HEADINGS = {
+    "folds": "over {} folds, each tested once; the network of the first is kept",
+    "seeds": "over {} seeds, each with its own split and initial weights",
+}
+
+
+def _repeat(console: Console, further: list[Repetition], folder: Path, name: str) -> None:
+    """Train further, and add what all trainings reached to the run."""
     run = read_run(folder)
-    further = range(options.seed + 1, options.seed + seeds)
-    metrics = [run["metrics"], *repeat_training(console, options, load, further)]
+    metrics = [run["metrics"], *repeat_training(console, further)]
     summary = summarize(metrics)
-    content = {**run, "seeds": {"metrics": metrics, "summary": summary}}
+    content = {**run, name: {"metrics": metrics, "summary": summary}}
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / "run.json", text.encode())
     console.print()
-    show_summary(console, summary, seeds)
+    show_summary(console, summary, _HEADINGS[name].format(len(metrics)))
 
 
 def _said(context: typer.Context, name: str) -> bool:

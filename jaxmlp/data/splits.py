@@ -65,6 +65,40 @@ def split_at_random(
     return first, second
 
 
+def cut_at_random(
+    n_rows: int,
+    n_folds: int,
+    seed: int,
+    labels: np.ndarray | None,
+    groups: np.ndarray | None = None,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut row numbers into folds, as scikit-learn does; by class where there are labels.
+
+    Args:
+        n_rows: how many rows there are.
+        n_folds: at least 2, at most n_rows; or as many as there are groups.
+        seed: of the folds by rows; folds by groups depend on the groups' numbers alone.
+        labels: classes whose shares each fold keeps, (rows,).
+        groups: numbers of groups whose rows stay in one fold, (rows,).
+
+    Returns:
+        The other rows, and those of the fold, for each.
+
+    Raises:
+        ImportError: if scikit-learn is not installed, with the command that installs it.
+    """
+    sklearn = import_optional(
+        "sklearn.model_selection", "folds are made with scikit-learn", "jaxmlp[sklearn]"
+    )
+    if groups is not None:
+        cut = sklearn.GroupKFold(n_folds)
+    elif labels is not None:
+        cut = sklearn.StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    else:
+        cut = sklearn.KFold(n_folds, shuffle=True, random_state=seed)
+    return list(cut.split(np.zeros(n_rows), labels, groups))
+
+
 def _count_rows(test_size: float | int, n_rows: int) -> int:
     n_test = round(test_size * n_rows) if isinstance(test_size, float) else test_size
     if not 0 < n_test < n_rows:

@@ -1,14 +1,20 @@
-"""Several seeds, JSON for programs, and a folder of runs as a table."""
+"""Several seeds or folds, JSON for programs, and a folder of runs as a table."""
 
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import KFold
 
+import jaxmlp
+from jaxmlp.cli import diagnose
 from jaxmlp.cli.main import run
+from jaxmlp.cli.prepared_table import load_table
 
 SMALL = ["--epochs", "2", "--layers", "8"]
 
@@ -47,6 +53,69 @@ def test_each_seed_is_a_run_of_its_own(folder, tmp_path):
     alone = json.loads((tmp_path / "run" / "run.json").read_text())["metrics"]["test_rmse"]
     found = json.loads((folder / "runs" / "houses-3" / "run.json").read_text())
     assert found["seeds"]["metrics"][2]["test_rmse"] == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def folds(folder):
+    """A run by three folds: its folder, and what was printed as JSON."""
+    out = folder / "runs-by-folds" / "houses-1"
+    with jax.numpy_dtype_promotion("standard"), redirect_stdout(io.StringIO()) as printed:
+        assert not run(["train", str(folder / "houses.csv"), "--target", "price", *SMALL,
+                        "--folds", "3", "--seed", "5", "--json", "--out", str(out)])  # fmt: skip
+    return out, json.loads(printed.getvalue())
+
+
+def test_folds(folds, folder):
+    found = folds[1]
+    metrics, summary = found["folds"]["metrics"], found["folds"]["summary"]["test_rmse"]
+    values = [m["test_rmse"] for m in metrics]
+    assert len(set(values)) == 3
+    assert metrics[0] == found["metrics"]
+    assert summary["mean"] == pytest.approx(np.mean(values))
+    assert summary["deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert "seeds" not in found
+
+
+def test_the_network_kept_is_that_of_the_first_fold(folds, folder):
+    out, found = folds
+    table = pd.read_csv(folder / "houses.csv")
+    _, rows = next(KFold(3, shuffle=True, random_state=5).split(table))
+    test = table.iloc[rows]
+    answers = jaxmlp.load(out).predict(test.drop(columns="price"))
+    error = float(np.sqrt(np.mean((answers - test["price"]) ** 2)))
+    assert error == pytest.approx(found["metrics"]["test_rmse"], rel=1e-5)
+
+
+def test_a_run_by_folds_is_diagnosed_on_its_own_rows(folds, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        diagnose, "load_table", lambda *arguments: seen.append(load_table(*arguments)) or seen[0]
+    )
+    assert run(["diagnose", str(folds[0])]) in (0, 1)
+    assert seen[0].split.reason.startswith("fold 1 of 3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--folds", "3", "--seeds", "2"], "give one of them"),
+        (["--folds", "1"], "give at least 2"),
+        (["--folds", "151"], "from 2 to the 150 usable rows"),
+    ],
+)
+def test_folds_that_are_refused(arguments, message, folder, tmp_path, capsys):
+    out = tmp_path / "run"
+    table = [str(folder / "houses.csv"), "--target", "price", "--out", str(out)]
+    assert run(["train", *table, *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_folds_go_with_a_table(capsys):
+    assert run(["train", "digits", "--folds", "3"]) == 2
+    assert "--folds goes with a table" in capsys.readouterr().err
+    assert run(["train", "-", "--target", "y", "--folds", "3"]) == 2
+    assert "--folds reads the data several times" in capsys.readouterr().err
 
 
 def test_json_is_all_that_train_prints(folder, tmp_path, capsys):

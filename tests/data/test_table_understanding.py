@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import StratifiedKFold
 
 from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.data import TablePreprocessor
-from jaxmlp.data.tables import Column, infer_columns, read_target, split_rows
+from jaxmlp.data.tables import Column, infer_columns, read_target, split_folds, split_rows
 from jaxmlp.data.tables.pitfalls import leaking_columns, repeated_rows
 
 RNG = np.random.default_rng(1)
@@ -142,6 +143,64 @@ def test_time_does_not_run_backwards():
 def test_splits_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
         split_rows(np.zeros(100), stratify=False, **options)
+
+
+def folds_are_whole(splits, n):
+    """Each row tests once, and no row is in two parts of a split."""
+    for split in splits:
+        parts_are_whole(split, n)
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(n))
+
+
+def test_folds_are_those_of_scikit_learn():
+    y = (RNG.random(203) < 0.2).astype(int)
+    splits = split_folds(y, 5, stratify=True, seed=3)
+    folds_are_whole(splits, 203)
+    known = StratifiedKFold(5, shuffle=True, random_state=3).split(y, y)
+    for split, (rest, test) in zip(splits, known, strict=True):
+        np.testing.assert_array_equal(split.test, test)
+        np.testing.assert_array_equal(np.sort([*split.train, *split.validation]), rest)
+
+
+def test_a_class_of_fewer_rows_than_folds_is_not_spread():
+    y = np.repeat([0, 1], [97, 3])
+    folds_are_whole(split_folds(y, 5, stratify=True), 100)
+    folds_are_whole(split_folds(np.arange(12.0), 12, stratify=False), 12)
+
+
+def test_groups_stay_together_in_folds():
+    group = pd.Series(RNG.choice([*"abcdefghij", None], 500), name="g")
+    splits = split_folds(np.zeros(500), 4, stratify=False, seed=1, group=group)
+    folds_are_whole(splits, 500)
+    for split in splits:
+        seen = [set(group[rows].dropna()) for rows in split[:3]]
+        assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
+        assert 100 < len(split.test) < 150
+
+
+def test_folds_by_time_learn_from_what_came_before():
+    moments = pd.Series(RNG.permutation(np.repeat(np.arange(100), 5)), name="t")
+    splits = split_folds(np.zeros(500), 4, stratify=False, time=moments)
+    for k, split in enumerate(splits):
+        train, validation, test = (moments[rows] for rows in split[:3])
+        assert train.max() < validation.min() <= validation.max() < test.min()
+        assert (test.min(), test.max()) == (80 - 20 * k, 99 - 20 * k)
+        assert len(train) + len(validation) == 400 - 100 * k
+
+
+@pytest.mark.parametrize(
+    ("n_folds", "options", "message"),
+    [
+        (101, {}, "from 2 to the 100 usable rows"),
+        (4, {"group": pd.Series(["a", "b", "c", "c"] * 25, name="g")}, "too few for 4 folds"),
+        (2, {"group": pd.Series(["a", "b", "a", "a"] * 25, name="g")}, "too few for 2 folds"),
+        (4, {"time": pd.Series([1, 2, 3, 4] * 25, name="t")}, "too few to split by"),
+        (2, {"time": pd.Series([1] * 100, name="t")}, "too few to split by"),
+    ],
+)
+def test_folds_that_cannot_be(n_folds, options, message):
+    with pytest.raises(ValueError, match=message):
+        split_folds(np.zeros(100), n_folds, stratify=False, **options)
 
 
 def doubts(frame, target, y=None):

@@ -7,6 +7,7 @@ from jaxmlp.data.tables.reading import is_table_file as is_table_file
 from jaxmlp.data.tables.reading import read_table as read_table
 from jaxmlp.data.tables.reading import read_table_blocks as read_table_blocks
 from jaxmlp.data.tables.row_split import RowSplit as RowSplit
+from jaxmlp.data.tables.row_split import split_folds as split_folds
 from jaxmlp.data.tables.row_split import split_rows as split_rows
 from jaxmlp.data.tables.schema import Column as Column
 from jaxmlp.data.tables.schema import Schema as Schema
