@@ -16,7 +16,7 @@ from jaxmlp.cli import diagnose
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_table import load_table
 
-SMALL = ["--epochs", "2", "--layers", "8"]
+SMALL = ["--epochs", "2", "--layers", "8", "--recipe", "plain"]
 
 
 @pytest.fixture(scope="module")
