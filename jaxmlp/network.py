@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxmlp import checks
@@ -86,7 +87,7 @@ def _draw(config: MLPConfig, key: Key) -> Params:
 
 
 def predict(
-    config: MLPConfig, params: Params, x: Float[Array, "batch n_in"], *, state: State = ()
+    config: MLPConfig, params: Params, x: Float[ArrayLike, "batch n_in"], *, state: State = ()
 ) -> Float[Array, "batch n_out"]:
     """Compute the network's logits, keeping nothing for a backward pass.
 
@@ -125,7 +126,7 @@ def predict(
 def forward(
     config: MLPConfig,
     params: Params,
-    x: Float[Array, "batch n_in"],
+    x: Float[ArrayLike, "batch n_in"],
     *,
     key: Key | None = None,
     sample_weight: Float[Array, " batch"] | None = None,

@@ -37,7 +37,7 @@ from jaxmlp.training import FitResult
 from jaxmlp.training.data import Batch, TrainData, all_positive, prepare_data
 from jaxmlp.training.options import prepare_settings
 from jaxmlp.training.stopping import EarlyStopping
-from jaxmlp.types import Key, Params, ScalarLike, State, wide_dtype
+from jaxmlp.types import Absent, Key, Params, ScalarLike, State, wide_dtype
 
 _SAMPLE_ROWS = 1024  # for gradients and covariances: enough for both, and one size to compile for
 
@@ -118,7 +118,7 @@ class Examination:
     exact: float = 0.0
     loss_value: float = float("nan")
     chance: float = float("nan")
-    flow: _Flow | None = None
+    flow: _Flow | Absent = None
     activity: tuple[UnitActivity, ...] = ()
     conditioning: tuple[Conditioning, ...] = ()
     trial: Trial | None = None

@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
@@ -16,7 +17,7 @@ _T = TypeVar("_T")
 def features(
     config: MLPConfig,
     params: Params,
-    x: Float[Array, "batch n_in"],
+    x: Float[ArrayLike, "batch n_in"],
     layer: int = -1,
     *,
     state: State = (),
