@@ -66,14 +66,19 @@ def parse_days(levels: tuple[str, ...], order: str) -> Float64[np.ndarray, " lev
     """Read words as dates; NaN for those that are none."""
     if not levels:
         return np.empty(0)
-    texts = [_iso_date(word, order) for word in levels]
+    texts = [iso_date(word, order) for word in levels]
     stamps = import_pandas().to_datetime(
         np.array(texts, object), utc=True, format="ISO8601", errors="coerce"
     )
     return _days(stamps.to_numpy("datetime64[us]"))
 
 
-def _iso_date(word: str, order: str) -> str | None:
+def iso_date(word: str, order: str) -> str | None:
+    """Write a date as ISO 8601 does, whatever it is; None for what is none.
+
+    >>> iso_date("5 Jan 2020", "ymd"), iso_date("5/1/2020 6:30 PM", "dmy"), iso_date("soon", "ymd")
+    ('2020-01-05', '2020-01-05T18:30', None)
+    """
     match = _NUMBERS.fullmatch(word)
     if match:
         parts = dict(zip(order, match.group("a", "b", "c"), strict=True))

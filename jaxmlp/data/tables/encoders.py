@@ -25,10 +25,10 @@ from jaxmlp.data.tables.values import (
 Features = Float64[np.ndarray, "rows features"]
 
 SCALINGS = ("robust", "standard", "quantile")
-_BOUND = 3.0  # where smooth clipping saturates
+BOUND = 3.0  # where smooth clipping saturates
 _QUANTILES = 257
-_YEAR, _WEEK = 365.2425, 7.0  # days
-_MONDAY = 3.0  # 1970-01-01 was a Thursday
+CYCLES = {"year": (0.0, 365.2425), "week": (3.0, 7.0), "day": (0.0, 1.0)}
+"""(shift, period) in days: day + shift is a whole period at the start; 1970-01-01, a Thursday."""
 
 
 class Encoder(Protocol):
@@ -133,7 +133,7 @@ class NumberEncoder(Record):
         if self.scaling == "quantile":
             return _normal_scores(numbers, np.asarray(self.quantiles))
         z = (numbers - self.center) / self.scale
-        return z / np.hypot(1.0, z / _BOUND) if self.scaling == "robust" else z
+        return z / np.hypot(1.0, z / BOUND) if self.scaling == "robust" else z
 
     def remarks(self, column: Series) -> list[str]:
         """Missing numbers where there were none, and words."""
@@ -271,10 +271,9 @@ class DateEncoder(Record):
         missing = np.isnan(days)
         days = np.where(missing, self.center, days)
         z = (days - self.center) / self.scale
-        features = [z / np.hypot(1.0, z / _BOUND)]
-        phases = {"year": days / _YEAR, "week": (days + _MONDAY) / _WEEK, "day": days}
-        for cycle in self.cycles:
-            angle = 2 * math.pi * (phases[cycle] % 1.0)
+        features = [z / np.hypot(1.0, z / BOUND)]
+        for shift, period in map(CYCLES.__getitem__, self.cycles):
+            angle = 2 * math.pi * ((days + shift) / period % 1.0)
             features += [np.sin(angle), np.cos(angle)]
         block = np.where(missing[:, None], 0.0, np.stack(features, axis=1))
         if self.may_miss:

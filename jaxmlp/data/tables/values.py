@@ -27,7 +27,7 @@ MISSING_WORDS = frozenset(
     ("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "nat", "<na>", "-", "--", ".")
 )
 # Squares, ranges and quotients of numbers between these are finite; what is smaller counts as 0.
-_LARGEST, _SMALLEST = 1e100, 1e-100
+LARGEST, SMALLEST = 1e100, 1e-100
 _WHOLE = re.compile(r"([+-]?\d+)[.,]0{1,2}")
 _ORNAMENT = "$€£% \t"
 # A 0 groups no thousands: 0,500 is a half.
@@ -148,7 +148,7 @@ def to_words(column: Series, missing: frozenset[str] = MISSING_WORDS) -> Words:
     levels: dict[str, int] = {}
     merged = np.full(len(uniques) + 1, -1)  # the last entry answers code -1
     for k, value in enumerate(uniques):
-        word = _word(value)
+        word = to_word(value)
         if word.lower() not in missing:
             merged[k] = levels.setdefault(word, len(levels))
     return Words(merged[codes], tuple(levels))
@@ -170,7 +170,7 @@ def to_levels(column: Series, missing: frozenset[str] = MISSING_WORDS) -> Words:
     known, levels = set(words), dict[str, int]()
     merged = np.full(len(words) + 1, -1)
     for k, word in enumerate(words):
-        short = _whole(word)
+        short = as_whole(word)
         merged[k] = levels.setdefault(short if short in known else word, len(levels))
     return Words(merged[codes], tuple(levels))
 
@@ -188,14 +188,18 @@ def find_levels(words: tuple[str, ...], levels: tuple[str, ...]) -> list[int | N
     return [spelled.get(word, numbers.get(number)) for word, number in found]
 
 
-def _whole(word: str) -> str:
-    """Write 1.0 as 1, as whole numbers are; pandas adds the 0 as soon as a cell is empty."""
+def as_whole(word: str) -> str:
+    """Write 1.0 as 1, as whole numbers are; pandas adds the 0 as soon as a cell is empty.
+
+    >>> as_whole("1.0"), as_whole("1.05")
+    ('1', '1.05')
+    """
     match = _WHOLE.fullmatch(word)
     return match[1] if match else word
 
 
 def _numbers(words: tuple[str, ...]) -> np.ndarray:
-    return parse_numbers(tuple(_whole(word) for word in words), ".")
+    return parse_numbers(tuple(as_whole(word) for word in words), ".")
 
 
 def blank_cells(frame: DataFrame, words: tuple[str, ...]) -> DataFrame:
@@ -238,13 +242,18 @@ def to_truths(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(whole.get(number, word.lower()) for word, number in found)
 
 
-def _word(value: object) -> str:
+def to_word(value: object) -> str:
+    """Write one filled cell as a word: 3.0 and 3 are one level.
+
+    >>> to_word(3.0), to_word(" b ")
+    ('3', 'b')
+    """
     if (
         isinstance(value, float | np.floating)
         and float(value).is_integer()
         and abs(float(value)) < 1e15
     ):
-        return str(int(value))  # 3.0 and 3 are one level
+        return str(int(value))
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
     return str(value).strip()
@@ -278,8 +287,8 @@ def to_numbers(column: Series, style: str = ".") -> Float64[np.ndarray, " rows"]
             numbers[rest] = _numbers_of_words(column[rest], style)
     else:
         numbers = _numbers_of_words(column, style)
-    numbers = np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -_LARGEST, _LARGEST)
-    return np.where(np.abs(numbers) < _SMALLEST, 0.0, numbers)
+    numbers = np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -LARGEST, LARGEST)
+    return np.where(np.abs(numbers) < SMALLEST, 0.0, numbers)
 
 
 def plain_numbers(column: Series) -> Float64[np.ndarray, " rows"]:
@@ -295,9 +304,18 @@ def _numbers_of_words(column: Series, style: str) -> Float64[np.ndarray, " rows"
 
 def parse_numbers(levels: tuple[str, ...], style: str) -> Float64[np.ndarray, " levels"]:
     """Read words as numbers; NaN for those that are none."""
-    texts = [_plain_number(_undecorated(word), style) for word in levels]
+    texts = [plain_text(word, style) for word in levels]
     numbers = import_pandas().to_numeric(np.array(texts, object), errors="coerce")
     return np.asarray(numbers, np.float64)
+
+
+def plain_text(word: str, style: str) -> str:
+    """Write a number without ornament, as any program reads it; what is none stays none.
+
+    >>> plain_text("-$1,200", "."), plain_text("1.200,5 €", ","), plain_text("(5k)", ".")
+    ('-1200', '1200.5', '-5e3')
+    """
+    return _plain_number(_undecorated(word), style)
 
 
 def _undecorated(word: str) -> str:
