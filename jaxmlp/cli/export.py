@@ -19,6 +19,7 @@ from jaxmlp.data import Standardizer
 from jaxmlp.files import safetensors_module, write_atomically
 from jaxmlp.interchange.example_rows import example_rows
 from jaxmlp.interchange.export_plan import Plan, plan_of
+from jaxmlp.interchange.onnx_table import onnx_inputs
 from jaxmlp.interchange.pytorch_module import torch_source
 from jaxmlp.models import Model, load
 from jaxmlp.optional import import_optional
@@ -92,9 +93,9 @@ def _choose_parts(model: Model, to: str, network_only: bool, console: Console) -
     if network_only:
         names = getattr(preprocessing, "feature_names", None)  # such as town=A, of a table
         return model._replace(preprocessing=None, feature_names=names)
-    if preprocessing is not None and not isinstance(preprocessing, Standardizer):
+    if to == "sklearn" and not isinstance(preprocessing, Standardizer | None):
         raise ValueError(
-            f"the encoding of a table cannot be written for {to}. Pass --network-only for the "
+            "the encoding of a table cannot be written for sklearn. Pass --network-only for the "
             "network alone, whose inputs are what load(...).preprocessing.transform(table) makes."
         )
     return model
@@ -107,9 +108,15 @@ def _onnx(model: Model, path: Path) -> str:
     except ImportError:
         return "not run: onnxruntime is not installed"
     session = onnxruntime.InferenceSession(content)
-    outputs = ", ".join(output.name for output in session.get_outputs())
-    error = _error(model, lambda x: session.run(["logits"], {"x": x})[0])
-    return f"input x; outputs {outputs}\nchecked with onnxruntime: logits agree to {error:.1e}"
+    inputs, outputs = (
+        ", ".join(value.name for value in values)
+        for values in (session.get_inputs(), session.get_outputs())
+    )
+    error = _error(model, lambda x: session.run(["logits"], onnx_inputs(plan_of(model), x))[0])
+    return (
+        f"input{'s' * (', ' in inputs)} {inputs}; outputs {outputs}\n"
+        f"checked with onnxruntime: logits agree to {error:.1e}"
+    )
 
 
 def _numpy(model: Model, path: Path) -> str:
@@ -175,7 +182,7 @@ def _sklearn(model: Model, path: Path) -> str:
     )
 
 
-def _error(model: Model, logits: Callable[[np.ndarray], np.ndarray]) -> float:
+def _error(model: Model, logits: Callable[[Any], np.ndarray]) -> float:
     """The largest difference from the network on a few rows; refuse what is no rounding."""
     plan: Plan = plan_of(model)
     rows = example_rows(model, plan)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxmlp.files import write_atomically
+from jaxmlp.interchange.c_table import RowsCode, table_code
+from jaxmlp.interchange.c_text import c_float, c_string, c_table
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import ACTIVATION_NUMBERS, Plan, Scaling, plan_of
 from jaxmlp.models.model import NetworkLike, as_model
@@ -32,12 +34,10 @@ _CALLED = {"gelu": "sigmoid", "silu": "sigmoid", "mish": "softplus"}
 _TEMPLATE = """\
 /* A trained multilayer perceptron, {sizes}, written by jaxmlp.
  *
- * C99, float, no heap, nothing but math.h. The constants take {constant_bytes} bytes, the
+ * C99, {precision}, no heap, nothing but math.h. The constants take {constant_bytes} bytes, the
  * buffers on the stack {stack_bytes} at most. One example at a time:
  *
- *     float x[{NAME}_INPUTS], y[{NAME}_OUTPUTS];
- *     {name}_predict(x, y);  // y: {what}
-{label_usage} *
+{usage} *
  * To check it where it runs (this adds stdio.h, for the check alone):
  *
  *     cc -std=c99 -D{NAME}_CHECK -x c {file} -lm && ./a.out
@@ -76,7 +76,7 @@ static inline void {name}_predict(const float *x, float *y)
 {{
     {name}_logits(x, y);
 {link_code}}}
-{label_code}
+{label_code}{table_code}
 #ifdef {NAME}_CHECK
 #include <stdio.h>
 
@@ -85,8 +85,7 @@ int main(void)
 {{
     float y[{NAME}_OUTPUTS], error = 0.0f, largest = 0.0f;
     for (int row = 0; row < {n_rows}; ++row) {{
-        {name}_logits({name}_check_x + row * {NAME}_INPUTS, y);
-        for (int j = 0; j < {NAME}_OUTPUTS; ++j) {{
+{check_call}        for (int j = 0; j < {NAME}_OUTPUTS; ++j) {{
             const float wanted = {name}_check_logits[row * {NAME}_OUTPUTS + j];
             error = fmaxf(error, fabsf(y[j] - wanted));
             largest = fmaxf(largest, fabsf(wanted));
@@ -166,6 +165,10 @@ def to_c(model: NetworkLike, path: str | Path, name: str | None = None) -> str:
         Its source: `<name>_logits(x, y)`, `<name>_predict(x, y)` (linked) and, for classes with
         names, `<name>_label(x)` and `<name>_class(label)`; all `static`, so that only what is
         called takes room. With -D<NAME>_CHECK it is a program that compares with what ours says.
+        Of a model of a table also a struct `<name>_row` of its cells, `<name>_encode(row, x)`,
+        `<name>_predict_row(row, y)` and `<name>_label_row(row)`: a number is a double, NAN if it is
+        missing (with decimal commas it is text); words, truths and dates are UTF-8 text, read as in
+        training.
 
     Raises:
         OSError: if the file cannot be written.
@@ -200,15 +203,17 @@ def to_c(model: NetworkLike, path: str | Path, name: str | None = None) -> str:
 def _source(plan: Plan, rows: ExampleRows, name: str, file: str) -> str:
     names = {"name": name, "NAME": name.upper()}
     widest = max(plan.sizes[1 if plan.inputs is None else 0 : -1], default=0)
-    label_usage = f" *     puts({name}_class({name}_label(x)));\n" if plan.decision else ""
+    rows_code = _table_rows(plan, rows, name) if plan.table else _matrix_rows(plan, rows, names)
+    stack = 4 * (2 * widest + (plan.sizes[0] if plan.table else 0))
     return _TEMPLATE.format(
         **names,
         sizes="-".join(str(size) for size in plan.sizes),
         file=file,
-        constant_bytes=4 * _count(plan),
-        stack_bytes=2 * 4 * widest,
+        precision="float; in the encoding of the row double" if plan.table else "float",
+        constant_bytes=4 * _count(plan) + rows_code.n_bytes,
+        stack_bytes=stack,
         what=plan.meaning,
-        label_usage=label_usage,
+        usage=rows_code.usage,
         n_in=plan.sizes[0],
         n_out=plan.sizes[-1],
         widest=widest,
@@ -217,10 +222,34 @@ def _source(plan: Plan, rows: ExampleRows, name: str, file: str) -> str:
         logits_code=_logits_code(plan, names),
         link_code=_link_code(plan, names),
         label_code=_label_code(plan, names),
-        check_constants=_table(f"{name}_check_x", rows.x)
-        + _table(f"{name}_check_logits", rows.logits),
-        n_rows=len(rows.x),
+        table_code=rows_code.code,
+        check_constants=rows_code.check + c_table(f"{name}_check_logits", rows.logits),
+        check_call=rows_code.check_call,
+        n_rows=len(rows.logits),
     )
+
+
+def _matrix_rows(plan: Plan, rows: ExampleRows, names: dict[str, str]) -> RowsCode:
+    """Inputs that are numbers."""
+    name, NAME = names["name"], names["NAME"]
+    lines = [
+        f"float x[{NAME}_INPUTS], y[{NAME}_OUTPUTS];",
+        f"{name}_predict(x, y);  // y: {plan.meaning}",
+        *[f"puts({name}_class({name}_label(x)));"] * bool(plan.decision),
+    ]
+    return RowsCode(
+        "".join(f" *     {line}\n" for line in lines),
+        "",
+        c_table(f"{name}_check_x", np.asarray(rows.x)),
+        f"        {name}_logits({name}_check_x + row * {NAME}_INPUTS, y);\n",
+        0,
+    )
+
+
+def _table_rows(plan: Plan, rows: ExampleRows, name: str) -> RowsCode:
+    if plan.table is None or not isinstance(rows.x, dict):
+        raise TypeError("these rows are no table.")
+    return table_code(plan.table, name, plan.meaning, rows.x, labels=bool(plan.decision))
 
 
 def _count(plan: Plan) -> int:
@@ -230,34 +259,17 @@ def _count(plan: Plan) -> int:
     return layers + inputs + (0 if plan.targets is None else 2 * plan.sizes[-1])
 
 
-def _float(value: float) -> str:
-    """A float literal that reads back to the same float32: 9 digits are enough.
-
-    >>> _float(1.0), _float(1e-20), _float(0.1)
-    ('1.0f', '9.99999968e-21f', '0.100000001f')
-    """
-    text = f"{np.float32(value):.9g}"
-    return (text if re.search(r"[.e]", text) else text + ".0") + "f"
-
-
-def _table(name: str, values: np.ndarray) -> str:
-    texts = [_float(value) for value in np.ravel(values)]
-    lines = [", ".join(texts[k : k + 6]) for k in range(0, len(texts), 6)]
-    body = ",\n    ".join(lines)
-    return f"static const float {name}[{len(texts)}] = {{\n    {body}\n}};\n"
-
-
 def _constants(plan: Plan, name: str) -> str:
     tables = []
     if plan.inputs is not None:
         high, low = _split(plan.inputs)
-        tables += [_table(f"{name}_center", high), _table(f"{name}_center_rest", low)]
-        tables.append(_table(f"{name}_scale", plan.inputs.scale))
+        tables += [c_table(f"{name}_center", high), c_table(f"{name}_center_rest", low)]
+        tables.append(c_table(f"{name}_scale", plan.inputs.scale))
     for l, step in enumerate(plan.steps):
-        tables += [_table(f"{name}_W{l}", step.W.T), _table(f"{name}_b{l}", step.b)]
+        tables += [c_table(f"{name}_W{l}", step.W.T), c_table(f"{name}_b{l}", step.b)]
     if plan.targets is not None:
-        tables.append(_table(f"{name}_target_center", plan.targets.center))
-        tables.append(_table(f"{name}_target_scale", plan.targets.scale))
+        tables.append(c_table(f"{name}_target_center", plan.targets.center))
+        tables.append(c_table(f"{name}_target_scale", plan.targets.scale))
     return "".join(tables)
 
 
@@ -271,7 +283,7 @@ def _activations(plan: Plan, name: str) -> str:
     wanted = {step.activation for step in plan.steps}
     wanted |= {"sigmoid"} if plan.link == "sigmoid" else set()
     wanted |= {_CALLED[activation] for activation in wanted & set(_CALLED)}
-    numbers = {key: _float(value) for key, value in ACTIVATION_NUMBERS.items()}
+    numbers = {key: c_float(value) for key, value in ACTIVATION_NUMBERS.items()}
     source = ""
     for activation, body in _ACTIVATION_CODE.items():
         if activation in wanted:
@@ -333,23 +345,6 @@ def _label_code(plan: Plan, names: dict[str, str]) -> str:
         if plan.decision == "argmax"
         else "    return y[0] > 0.0f ? 1 : 0;\n"
     )
-    texts = ",\n".join(f"        {_c_string(text)}" for text in plan.class_names)
+    texts = ",\n".join(f"        {c_string(text)}" for text in plan.class_names)
     n_classes = len(plan.class_names)
     return _LABEL.format(**names, n_classes=n_classes, names=texts, choice=choice)
-
-
-def _c_string(text: str) -> str:
-    """A C literal of UTF-8; octal escapes end after three digits, and no ?? makes a trigraph.
-
-    >>> print(_c_string('né "?"'))
-    "n\\303\\251 \\"\\?\\""
-    """
-    plain = {ord('"'): '\\"', ord("\\"): "\\\\", ord("?"): "\\?"}
-    return (
-        '"'
-        + "".join(
-            plain.get(byte, chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}")
-            for byte in text.encode()
-        )
-        + '"'
-    )

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS, GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
-from jaxmlp.data import Preprocessing, Standardizer
+from jaxmlp.data import Preprocessing, Standardizer, TablePreprocessor
 from jaxmlp.interchange.foreign import Dense, Norm, fold_after, known_activation
+from jaxmlp.interchange.table_plan import TablePlan, table_plan
 from jaxmlp.losses import get_loss
 from jaxmlp.losses.base import identity_link
 from jaxmlp.losses.classification import sigmoid_link, softmax_link
@@ -66,6 +67,7 @@ class Plan(NamedTuple):
         targets: y -> y * scale + center after the link, or None.
         feature_names: of the inputs, or None.
         class_names: of the classes, or None.
+        table: from the cells of a table to the inputs, or None.
     """
 
     inputs: Scaling | None
@@ -74,6 +76,7 @@ class Plan(NamedTuple):
     targets: Scaling | None
     feature_names: tuple[str, ...] | None
     class_names: tuple[str, ...] | None
+    table: TablePlan | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -141,14 +144,15 @@ def plan_of(model: Model) -> Plan:
             dense = fold_after(dense, Norm(gamma, beta, mean, var), config.batch_norm_eps)
         steps.append(_Step(dense.W.astype(dtype), np.asarray(dense.b).astype(dtype), name))
     n_in, n_out = config.layer_sizes[0], config.layer_sizes[-1]
-    return Plan(
-        _scaling("preprocessing", model.preprocessing, n_in),
-        tuple(steps),
-        _LINKS[loss.link],
-        _scaling("target_transform", model.target_transform, n_out),
-        _names("feature_names", model.feature_names, n_in),
-        model.class_names,
-    )
+    targets = _scaling("target_transform", model.target_transform, n_out)
+    described = tuple(steps), _LINKS[loss.link], targets
+    if isinstance(model.preprocessing, TablePreprocessor):
+        names = _names("preprocessing.feature_names", model.preprocessing.feature_names, n_in)
+        table = table_plan(model.preprocessing)
+        return Plan(None, *described, names, model.class_names, table)
+    inputs = _scaling("preprocessing", model.preprocessing, n_in)
+    names = _names("feature_names", model.feature_names, n_in)
+    return Plan(inputs, *described, names, model.class_names)
 
 
 def _scaling(field: str, record: Preprocessing | None, size: int) -> Scaling | None:

@@ -1,6 +1,5 @@
 """Leave without JAX: a model as one Python file that needs numpy alone."""
 
-import base64
 import json
 import textwrap
 from pathlib import Path
@@ -10,6 +9,8 @@ import numpy as np
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import ACTIVATION_NUMBERS, Plan, plan_of
+from jaxmlp.interchange.numpy_table import table_code
+from jaxmlp.interchange.own_source import array_expression
 from jaxmlp.models.model import NetworkLike, as_model
 
 # Source of each function that a predictor may need; others that it calls come before it.
@@ -56,9 +57,9 @@ Needs numpy alone. Use it as a program or as a module:
     from {module} import predict{label_import}
 """
 
-import base64
+{future}import base64
 import csv
-{math}import sys
+{imports}import sys
 
 import numpy as np
 
@@ -70,11 +71,8 @@ CLASS_NAMES = {class_names}
     return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
 
 
-def logits(x):
-    """Outputs of the network, (rows, {n_out}), for raw features x, (rows, {n_in})."""
-    x = np.asarray(x)
-    if x.ndim != 2 or x.shape[1] != {n_in}:
-        raise ValueError(f"x has shape {{x.shape}}, but must be (rows, {n_in}).")
+{inputs}def logits(x):
+    """Outputs of the network, (rows, {n_out}), for {what_x}."""
 {preparation}
     for W, b, activation in LAYERS:
         h = activation(h @ W + b)
@@ -94,27 +92,7 @@ def predict(x):
     return error
 
 
-def read_csv(path):
-    """Features of a CSV file; columns go by name if the first line has the names."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows:
-        raise SystemExit(f"{{path}} is empty.")
-    columns = range(len(rows[0]))
-    try:
-        [float(cell) for cell in rows[0]]
-    except ValueError:
-        heading = rows.pop(0)
-        if FEATURE_NAMES is not None:
-            missing = [name for name in FEATURE_NAMES if name not in heading]
-            if missing:
-                raise SystemExit(f"{{path}} lacks the column {{missing[0]!r}}.")
-            columns = [heading.index(name) for name in FEATURE_NAMES]
-    try:
-        return np.array([[float(row[k]) for k in columns] for row in rows]).reshape(len(rows), -1)
-    except (ValueError, IndexError):
-        raise SystemExit(f"{{path}} holds something that is not a number.")
-
+{read_csv}
 
 def main(arguments):
     if not arguments:
@@ -129,10 +107,39 @@ def main(arguments):
         print({main_print})
 
 
-{data}
+{data}{columns}
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+'''
+
+
+_CHECK_MATRIX = """\
+    x = np.asarray(x)
+    if x.ndim != 2 or x.shape[1] != {n_in}:
+        raise ValueError(f"x has shape {{x.shape}}, but must be (rows, {n_in}).")
+"""
+_READ_CSV = '''\
+def read_csv(path):
+    """Features of a CSV file; columns go by name if the first line has the names."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if not rows:
+        raise SystemExit(f"{path} is empty.")
+    columns = range(len(rows[0]))
+    try:
+        [float(cell) for cell in rows[0]]
+    except ValueError:
+        heading = rows.pop(0)
+        if FEATURE_NAMES is not None:
+            missing = [name for name in FEATURE_NAMES if name not in heading]
+            if missing:
+                raise SystemExit(f"{path} lacks the column {missing[0]!r}.")
+            columns = [heading.index(name) for name in FEATURE_NAMES]
+    try:
+        return np.array([[float(row[k]) for k in columns] for row in rows]).reshape(len(rows), -1)
+    except (ValueError, IndexError):
+        raise SystemExit(f"{path} holds something that is not a number.")
 '''
 
 
@@ -146,7 +153,9 @@ def to_numpy(model: NetworkLike, path: str | Path) -> str:
     Returns:
         Its source: functions `logits`, `predict` (linked) and, for classes with names,
         `predict_label`; the weights as base64; rows with the logits that ours has for them, with
-        which `self_check` (run as a program without arguments) compares.
+        which `self_check` (run as a program without arguments) compares. Of a model of a table
+        they take its cells: a dict of columns, a DataFrame, or a list of rows whose cells are text,
+        numbers, dates or None, read as in training; `encode` gives the inputs of the network.
 
     Raises:
         OSError: if the file cannot be written.
@@ -168,8 +177,12 @@ def to_numpy(model: NetworkLike, path: str | Path) -> str:
     model = as_model(model)
     path = Path(path)
     plan = plan_of(model)
+    delimiter = model.extra.get("reading", {}).get("delimiter") or ","
     source = _TEMPLATE.format(
-        **_texts(plan, path), **_code(plan), data=_data(plan, example_rows(model, plan))
+        **_texts(plan, path),
+        **_code(plan),
+        **_inputs(plan, delimiter),
+        data=_data(plan, example_rows(model, plan)),
     )
     write_atomically(path, source.encode())
     return source
@@ -183,7 +196,6 @@ def _texts(plan: Plan, path: Path) -> dict[str, str | int]:
         "module": path.stem,
         "feature_names": _literal(plan.feature_names),
         "class_names": _literal(plan.class_names),
-        "n_in": plan.sizes[0],
         "n_out": plan.sizes[-1],
         "dtype": plan.dtype.newbyteorder("<").str,
         "tolerance": "1e-5" if plan.dtype == np.float32 else "1e-12",
@@ -201,13 +213,6 @@ def _code(plan: Plan) -> dict[str, str]:
     predicted = "logits(x)" if plan.link == "identity" else f"{plan.link}(logits(x))"
     if plan.targets is not None:
         predicted = f"{predicted} * TARGET_SCALE + TARGET_CENTER"
-    prepared = f"    h = x.astype(np.{plan.dtype.name})"
-    if plan.inputs is not None:
-        prepared = (
-            "    x = x if x.dtype == np.float64 else x.astype(np.float32)\n"
-            "    h = ((x - CENTER) / SCALE).astype(x.dtype)  # in float64, rounded once\n"
-            f"    h = h.astype(np.{plan.dtype.name})"
-        )
     choice = {
         "argmax": "z.argmax(axis=1)",
         "sign": "(z[:, 0] > 0).astype(int)",
@@ -221,11 +226,7 @@ def _code(plan: Plan) -> dict[str, str]:
         '    return ["NaN" if unknown else CLASS_NAMES[k] for k, unknown in rows]\n\n\n'
     )
     labels = plan.decision is not None
-    functions = _functions(plan)
     return {
-        "functions": functions,
-        "math": "import math\n" if "math." in functions else "",
-        "preparation": prepared,
         "predict_doc": f"{plan.meaning.capitalize()}, (rows, {plan.sizes[-1]}).",
         "predict_code": predicted,
         "label": label if labels else "",
@@ -233,6 +234,44 @@ def _code(plan: Plan) -> dict[str, str]:
         "main_outputs": "predict_label(x)" if labels else "predict(x)",
         "main_print": "row" if labels else '*(f"{value:.9g}" for value in row), sep=","',
     }
+
+
+def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
+    """Code from what the user has to the inputs of the layers, and all functions that are used."""
+    functions, to_dtype = _functions(plan), f".astype(np.{plan.dtype.name})"
+    modules = {"math"} if "math." in functions else set()
+    if plan.table is not None:
+        code = table_code(plan.table, delimiter)
+        modules |= code.pop("modules")
+        return {
+            **code,
+            "functions": functions + code["functions"] + "\n\n",
+            "imports": _imports(modules),
+            "future": "from __future__ import annotations\n\n",
+            "what_x": "the cells of a table, as encode takes them",
+            "preparation": f"    h = encode(x){to_dtype}",
+        }
+    prepared = f"    h = x{to_dtype}"
+    if plan.inputs is not None:
+        prepared = (
+            "    x = x if x.dtype == np.float64 else x.astype(np.float32)\n"
+            "    h = ((x - CENTER) / SCALE).astype(x.dtype)  # in float64, rounded once\n"
+            f"    h = h{to_dtype}"
+        )
+    return {
+        "functions": functions,
+        "imports": _imports(modules),
+        "future": "",
+        "inputs": "",
+        "what_x": f"raw features x, (rows, {plan.sizes[0]})",
+        "preparation": _CHECK_MATRIX.format(n_in=plan.sizes[0]) + prepared,
+        "read_csv": _READ_CSV,
+        "columns": "",
+    }
+
+
+def _imports(modules: set[str]) -> str:
+    return "".join(f"import {name}\n" for name in sorted(modules - {"np"}))
 
 
 def _functions(plan: Plan) -> str:
@@ -250,21 +289,17 @@ def _functions(plan: Plan) -> str:
 def _data(plan: Plan, rows: ExampleRows) -> str:
     lines = []
     for l, step in enumerate(plan.steps):
-        lines += [f"W{l} = {_array(step.W)}", f"b{l} = {_array(step.b)}"]
+        lines += [f"W{l} = {array_expression(step.W)}", f"b{l} = {array_expression(step.b)}"]
     layers = (f"    (W{l}, b{l}, {step.activation}),\n" for l, step in enumerate(plan.steps))
     lines.append(f"LAYERS = [\n{''.join(layers)}]")
     if plan.inputs is not None:
-        lines += [f"CENTER = {_array(plan.inputs.center)}", f"SCALE = {_array(plan.inputs.scale)}"]
+        lines += [
+            f"CENTER = {array_expression(plan.inputs.center)}",
+            f"SCALE = {array_expression(plan.inputs.scale)}",
+        ]
     if plan.targets is not None:
         for name, values in zip(("CENTER", "SCALE"), plan.targets, strict=True):
-            lines.append(f"TARGET_{name} = {_array(values.astype(plan.dtype))}")
-    lines += [f"CHECK_X = {_array(rows.x)}", f"CHECK_LOGITS = {_array(rows.logits)}"]
+            lines.append(f"TARGET_{name} = {array_expression(values.astype(plan.dtype))}")
+    x = rows.x if isinstance(rows.x, dict) else array_expression(rows.x)
+    lines += [f"CHECK_X = {x}", f"CHECK_LOGITS = {array_expression(rows.logits)}"]
     return "\n".join(lines) + "\n"
-
-
-def _array(values: np.ndarray) -> str:
-    """The expression that decodes an array."""
-    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    text = base64.b64encode(little.tobytes()).decode()
-    wrapped = "\n".join(textwrap.wrap(text, 96))
-    return f'array("""\n{wrapped}\n""", {values.shape}, "{little.dtype.str}")'

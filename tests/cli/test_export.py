@@ -4,6 +4,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from importlib import util
 
 import jax
 import numpy as np
@@ -110,25 +111,53 @@ def test_what_is_refused(tmp_path, model, capsys, monkeypatch, arguments, messag
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_the_encoding_of_a_table_stays_behind(tmp_path, model, capsys):
-    """One sentence says so; the network alone can go, its inputs by their names."""
+@pytest.fixture
+def table(tmp_path):
+    """A table, and the model file of one that was fitted to it."""
     pytest.importorskip("pandas")
-    table = {"age": [31, 42, 50, 23], "town": ["A", "B", "A", "C"]}
+    table = {
+        "age": [31, 42, 50, 23],
+        "town": ["A", "B", "A", "C"],
+        "on": ["1.2.2020", "25.12.2021"] * 2,
+    }
     preprocessing = TablePreprocessor.fit(table)
     config = jaxmlp.MLPConfig((preprocessing.n_features, 3, 1))
     targets = Standardizer(np.array([10.0]), np.array([3.0]), 1, 0.0, 20.0)
     made = Model(
         config, jaxmlp.init(config, jax.random.key(0)), loss="squared_error",
-        preprocessing=preprocessing, feature_names=("age", "town"), target_transform=targets,
+        preprocessing=preprocessing, feature_names=tuple(table), target_transform=targets,
     )  # fmt: skip
     save(tmp_path / "model.safetensors", made)
-    assert run(["export", str(tmp_path), "--to", "numpy"]) == 2
-    assert "of a table cannot be written for numpy. Pass --network-only" in capsys.readouterr().err
+    return made, table
+
+
+def test_the_encoding_of_a_table_goes_along(tmp_path, table, capsys):
+    made, cells = table
+    assert run(["export", str(tmp_path), "--to", "numpy"]) == 0
+    assert "checked with numpy: logits agree to" in capsys.readouterr().out
+    names = runpy.run_path(str(tmp_path / "predictor.py"))
+    np.testing.assert_allclose(names["predict"](cells)[:, 0], made.predict(cells), rtol=1e-5)
+    assert run(["export", str(tmp_path), "--to", "c"]) == 0
+    if shutil.which("cc"):
+        assert "self-check passed: logits agree to" in capsys.readouterr().out
+    if util.find_spec("onnxruntime"):
+        assert run(["export", str(tmp_path), "--to", "onnx"]) == 0
+        said = capsys.readouterr().out
+        assert "inputs age, town, on; outputs logits, predictions" in said
+        assert "checked with onnxruntime: logits agree to" in said
+
+
+def test_the_encoding_of_a_table_stays_behind(tmp_path, table, capsys):
+    """One sentence says so; the network alone can go, its inputs by their names."""
+    made, cells = table
+    assert run(["export", str(tmp_path), "--to", "sklearn"]) == 2
+    said = capsys.readouterr().err
+    assert "of a table cannot be written for sklearn. Pass --network-only" in said
     assert run(["export", str(tmp_path), "--to", "numpy", "--network-only"]) == 0
     names = runpy.run_path(str(tmp_path / "predictor.py"))
-    assert names["FEATURE_NAMES"] == list(preprocessing.feature_names)
-    x = preprocessing.transform(table)
-    expected = np.asarray(jaxmlp.predict(config, made.params, x)) * 3 + 10
+    assert names["FEATURE_NAMES"] == list(made.preprocessing.feature_names)
+    x = made.preprocessing.transform(cells)
+    expected = np.asarray(jaxmlp.predict(made.config, made.params, x)) * 3 + 10
     np.testing.assert_allclose(names["predict"](x), expected, rtol=1e-5)
 
 
