@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxmlp.files import write_atomically
+from jaxmlp.interchange.c_front import FrontCode, front_code
 from jaxmlp.interchange.c_table import RowsCode, table_code
 from jaxmlp.interchange.c_text import c_float, c_string, c_table
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
@@ -66,11 +67,11 @@ static inline void {name}_affine(const float *W, const float *b, int n_in, int n
     }}
 }}
 
-/* The outputs of the network for the raw features x[{NAME}_INPUTS], in y[{NAME}_OUTPUTS]. */
-static inline void {name}_logits(const float *x, float *y)
+/* The outputs of the {layers_of}, in y[{NAME}_OUTPUTS]. */
+static inline void {name}_{layers}(const float *x, float *y)
 {{
 {logits_code}}}
-
+{front_code}
 /* The same through the link: {what}, in y[{NAME}_OUTPUTS]. */
 static inline void {name}_predict(const float *x, float *y)
 {{
@@ -204,20 +205,26 @@ def _source(plan: Plan, rows: ExampleRows, name: str, file: str) -> str:
     names = {"name": name, "NAME": name.upper()}
     widest = max(plan.sizes[1 if plan.inputs is None else 0 : -1], default=0)
     rows_code = _table_rows(plan, rows, name) if plan.table else _matrix_rows(plan, rows, names)
-    stack = 4 * (2 * widest + (plan.sizes[0] if plan.table else 0))
+    stack = 4 * (2 * widest + (plan.n_in if plan.table else 0))
+    front = front_code(plan.front, name, plan.sizes[-1]) if plan.front else FrontCode("", "", 0, 0)
     return _TEMPLATE.format(
         **names,
         sizes="-".join(str(size) for size in plan.sizes),
         file=file,
         precision="float; in the encoding of the row double" if plan.table else "float",
-        constant_bytes=4 * _count(plan) + rows_code.n_bytes,
-        stack_bytes=stack,
+        constant_bytes=4 * _count(plan) + rows_code.n_bytes + front.n_bytes,
+        stack_bytes=stack + front.stack,
+        layers="layers" if plan.front else "logits",
+        layers_of="layers for a member's x"
+        if plan.front
+        else f"network for the raw features x[{name.upper()}_INPUTS]",
+        front_code=front.code and f"\n{front.code}",
         what=plan.meaning,
         usage=rows_code.usage,
-        n_in=plan.sizes[0],
+        n_in=plan.n_in,
         n_out=plan.sizes[-1],
         widest=widest,
-        constants=_constants(plan, name),
+        constants=_constants(plan, name) + front.constants,
         activations=_activations(plan, name),
         logits_code=_logits_code(plan, names),
         link_code=_link_code(plan, names),

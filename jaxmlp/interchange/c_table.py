@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxmlp.data.tables.values import MISSING_WORDS, shorten
-from jaxmlp.interchange import c_cells, c_dates
-from jaxmlp.interchange.c_text import c_double, c_string, c_table
+from jaxmlp.interchange import c_cells, c_dates, c_numbers
+from jaxmlp.interchange.c_text import c_double, c_string, c_table, identifiers, in_comment
 from jaxmlp.interchange.example_rows import Cells
 from jaxmlp.interchange.table_plan import (
     AS241,
@@ -32,17 +32,17 @@ _FUNCTIONS = {
     "same": ((), c_cells.SAME),
     "space": ((), c_cells.SPACE),
     "trim": (("space",), c_cells.TRIM),
-    "parse": ((), c_cells.PARSE),
-    "numbered": (("parse",), c_cells.NUMBERED),
+    "parse": ((), c_numbers.PARSE),
+    "numbered": (("parse",), c_numbers.NUMBERED),
     "filled": (("trim", "same"), c_cells.FILLED),
     "place": (("filled",), c_cells.PLACE),
-    "tidy": ((), c_cells.TIDY),
-    "given": (("tidy",), c_cells.GIVEN),
-    "number": (("filled", "parse", "tidy"), c_cells.NUMBER),
+    "tidy": ((), c_numbers.TIDY),
+    "given": (("tidy",), c_numbers.GIVEN),
+    "number": (("filled", "parse", "tidy"), c_numbers.NUMBER),
     "days": (("filled",), c_dates.DAYS),
-    "scaled": ((), c_cells.SCALED),
-    "rank": ((), c_cells.RANK),
-    "cycle": ((), c_cells.CYCLE),
+    "scaled": ((), c_numbers.SCALED),
+    "rank": ((), c_numbers.RANK),
+    "cycle": ((), c_numbers.CYCLE),
 }
 """Each function with those it calls, in the order in which they are written."""
 
@@ -221,14 +221,14 @@ def table_code(table: TablePlan, name: str, what: str, cells: Cells, labels: boo
         Its code.
     """
     writer, offset = _Writer(table, name), 0
-    names = _identifiers([column.name for column in table.columns])
+    names = identifiers([column.name for column in table.columns])
     fields = []
     for k, (column, field) in enumerate(zip(table.columns, names, strict=True)):
         variable, kind, value, says = _READINGS[type(column.reading)](
             writer, column.reading, k, f"row->{field}"
         )
-        fields.append(f"    {kind}{field};  /* {_in_comment(f'{column.name}: {says}')} */")
-        writer.lines.append(f"{variable} = {value};  /* {_in_comment(column.name)} */")
+        fields.append(f"    {kind}{field};  /* {in_comment(f'{column.name}: {says}')} */")
+        writer.lines.append(f"{variable} = {value};  /* {in_comment(column.name)} */")
         for p, part in enumerate(column.parts):
             writer.lines += _PARTS[type(part)](writer, part, f"{k}_{p}" if p else f"{k}", offset)
             offset += part.width
@@ -253,15 +253,6 @@ def table_code(table: TablePlan, name: str, what: str, cells: Cells, labels: boo
         f"        {name}_encode(&{name}_check_rows[row], x);\n        {name}_logits(x, y);\n",
         writer.n_bytes,
     )
-
-
-def _in_comment(text: str) -> str:
-    """A text that ends no comment, begins none, and stays on its line.
-
-    >>> _in_comment("a */ b??/\\n")
-    'a *_ b?_/'
-    """
-    return " ".join(text.split()).replace("*/", "*_").replace("/*", "_*").replace("??", "?_")
 
 
 def _usage(table: TablePlan, names: list[str], name: str, what: str, labels: bool) -> str:
@@ -294,31 +285,6 @@ def _cell(cell: str | float | None, double: bool) -> str:
     if double:
         return c_double(math.nan if cell is None else float(cell))
     return "0" if cell is None else c_string(str(cell))
-
-
-_RESERVED = re.compile(
-    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
-    "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
-    "union|unsigned|void|volatile|while|NAN|INFINITY|"
-    "and|bool|catch|class|delete|explicit|export|false|friend|mutable|namespace|new|not|operator|"
-    "or|private|protected|public|template|this|throw|true|try|using|virtual|xor"  # of C++
-)
-
-
-def _identifiers(names: Sequence[str]) -> list[str]:
-    """Names of fields in C, each once.
-
-    >>> _identifiers(["age", "hours-per-week", "class", "Größe", "1st", "hours per week"])
-    ['age', 'hours_per_week', 'class_', 'Gr__e', 'c1st', 'hours_per_week_']
-    """
-    taken: list[str] = []
-    for name in names:
-        field = re.sub(r"[^a-zA-Z0-9_]", "_", name)
-        field = field if re.match(r"[a-zA-Z]", field) else f"c{field}"
-        while field in taken or _RESERVED.fullmatch(field):
-            field += "_"
-        taken.append(field)
-    return taken
 
 
 _Read = tuple[str, str, str, str]  # variable, type of the field, expression, what the field says

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,6 +28,7 @@ def c_double(value: float) -> str:
 
 _WRITTEN: dict[str, Callable[[float], str]] = {
     "float": c_float, "double": c_double, "short": lambda value: f"{value:d}",
+    "int": lambda value: f"{value:d}",
 }  # fmt: skip
 
 
@@ -54,3 +55,37 @@ def c_string(text: str) -> str:
         )
         + '"'
     )
+
+
+def in_comment(text: str) -> str:
+    """A text that ends no comment, begins none, and stays on its line.
+
+    >>> in_comment("a */ b??/\\n")
+    'a *_ b?_/'
+    """
+    return " ".join(text.split()).replace("*/", "*_").replace("/*", "_*").replace("??", "?_")
+
+
+_RESERVED = re.compile(
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
+    "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
+    "union|unsigned|void|volatile|while|NAN|INFINITY|"
+    "and|bool|catch|class|delete|explicit|export|false|friend|mutable|namespace|new|not|operator|"
+    "or|private|protected|public|template|this|throw|true|try|using|virtual|xor"  # of C++
+)
+
+
+def identifiers(names: Sequence[str]) -> list[str]:
+    """Names of fields in C, each once.
+
+    >>> identifiers(["age", "hours-per-week", "class", "Größe", "1st", "hours per week"])
+    ['age', 'hours_per_week', 'class_', 'Gr__e', 'c1st', 'hours_per_week_']
+    """
+    taken: list[str] = []
+    for name in names:
+        field = re.sub(r"[^a-zA-Z0-9_]", "_", name)
+        field = field if re.match(r"[a-zA-Z]", field) else f"c{field}"
+        while field in taken or _RESERVED.fullmatch(field):
+            field += "_"
+        taken.append(field)
+    return taken

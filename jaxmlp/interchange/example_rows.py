@@ -1,6 +1,7 @@
 """A few rows with the answers of the network, by which an export checks itself where it runs."""
 
-from typing import NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 from jaxmlp.interchange.export_plan import Plan
 from jaxmlp.interchange.table_plan import Numbers, Places, PlannedColumn, Rank, Scaled, TablePlan
 from jaxmlp.models.model import Model
-from jaxmlp.network import predict
+from jaxmlp.networks import functions_of, mlp_of
 
 _N_ROWS = 4
 _FIRST_DAY, _LAST_DAY = -25_567, 47_481  # years 1900 to 2099, which any program knows
@@ -40,15 +41,17 @@ def example_rows(model: Model, plan: Plan) -> ExampleRows:
         The rows; the same for the same model. In the last row of a table every cell is missing.
     """
     x = _features(plan) if plan.table is None else _cells(plan.table)
-    config = model.config.replace(dtype=plan.dtype.name, compute_dtype=None)
+    layers = mlp_of(model.config).replace(dtype=plan.dtype.name, compute_dtype=None)
+    config: Any = replace(model.config, mlp=layers) if plan.front is not None else layers
     params = jax.tree.map(lambda leaf: leaf.astype(plan.dtype), model.params)
     prepared = x if model.preprocessing is None else model.preprocessing.transform(x)
     inputs = jnp.asarray(prepared, plan.dtype)
-    return ExampleRows(x, np.asarray(predict(config, params, inputs, state=model.state)))
+    logits = functions_of(config).predict(config, params, inputs, state=model.state)
+    return ExampleRows(x, np.asarray(logits))
 
 
 def _features(plan: Plan) -> np.ndarray:
-    x = np.random.default_rng(0).normal(size=(_N_ROWS, plan.sizes[0]))
+    x = np.random.default_rng(0).normal(size=(_N_ROWS, plan.n_in))
     if plan.inputs is not None:
         x = x * plan.inputs.scale + plan.inputs.center
     return x.astype(plan.dtype)

@@ -10,12 +10,15 @@ import numpy as np
 from jaxmlp.activations import ACTIVATIONS, GELU_CUBIC, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from jaxmlp.data import Preprocessing, Standardizer, TablePreprocessor
 from jaxmlp.interchange.foreign import Dense, Norm, fold_after, known_activation
+from jaxmlp.interchange.front_plan import FrontPlan, front_plan
 from jaxmlp.interchange.table_plan import TablePlan, table_plan
 from jaxmlp.losses import get_loss
 from jaxmlp.losses.base import identity_link
 from jaxmlp.losses.classification import sigmoid_link, softmax_link
 from jaxmlp.losses.regression import exp_link
 from jaxmlp.models.model import Model
+from jaxmlp.networks import layers_of, mlp_of
+from jaxmlp.tabular_config import TabularConfig, TabularParams
 
 _LINKS: dict[Callable[..., jax.Array], str] = {
     identity_link: "identity",
@@ -68,6 +71,7 @@ class Plan(NamedTuple):
         feature_names: of the inputs, or None.
         class_names: of the classes, or None.
         table: from the cells of a table to the inputs, or None.
+        front: from the inputs to those of the layers, for each member of a network for tables.
     """
 
     inputs: Scaling | None
@@ -77,6 +81,7 @@ class Plan(NamedTuple):
     feature_names: tuple[str, ...] | None
     class_names: tuple[str, ...] | None
     table: TablePlan | None = None
+    front: FrontPlan | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -85,8 +90,13 @@ class Plan(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Units of every layer, input and output included."""
+        """Units of every layer, those that the first takes included."""
         return (self.steps[0].W.shape[0], *(step.W.shape[1] for step in self.steps))
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs."""
+        return self.sizes[0] if self.front is None else self.front.n_in
 
     @property
     def meaning(self) -> str:
@@ -132,10 +142,11 @@ def plan_of(model: Model) -> Plan:
             f"the link of loss {loss.name!r} is a function of your own, which cannot be exported; "
             "export with loss='squared_error' for the logits."
         )
-    config = model.config
-    dtype = np.float64 if config.dtype == "float64" else np.float32
+    config = mlp_of(model.config)
+    dtype = np.dtype(np.float64 if config.dtype == "float64" else np.float32)
     steps = []
-    for l, (layer, phi) in enumerate(zip(model.params, config.activations, strict=True)):
+    layers = layers_of(model.params)
+    for l, (layer, phi) in enumerate(zip(layers, config.activations, strict=True)):
         name = known_activation(phi, ACTIVATIONS, "an export")
         W, b, gamma, beta = (None if leaf is None else np.asarray(leaf) for leaf in layer)
         dense = Dense(np.asarray(W), b)
@@ -143,16 +154,19 @@ def plan_of(model: Model) -> Plan:
             mean, var = (np.asarray(part) for part in model.state[l])
             dense = fold_after(dense, Norm(gamma, beta, mean, var), config.batch_norm_eps)
         steps.append(_Step(dense.W.astype(dtype), np.asarray(dense.b).astype(dtype), name))
-    n_in, n_out = config.layer_sizes[0], config.layer_sizes[-1]
+    n_in, n_out = model.config.layer_sizes[0], config.layer_sizes[-1]
+    front = None
+    if isinstance(model.config, TabularConfig) and isinstance(model.params, TabularParams):
+        front = front_plan(model.config, model.params.front, dtype)
     targets = _scaling("target_transform", model.target_transform, n_out)
     described = tuple(steps), _LINKS[loss.link], targets
     if isinstance(model.preprocessing, TablePreprocessor):
         names = _names("preprocessing.feature_names", model.preprocessing.feature_names, n_in)
         table = table_plan(model.preprocessing)
-        return Plan(None, *described, names, model.class_names, table)
+        return Plan(None, *described, names, model.class_names, table, front)
     inputs = _scaling("preprocessing", model.preprocessing, n_in)
     names = _names("feature_names", model.feature_names, n_in)
-    return Plan(inputs, *described, names, model.class_names)
+    return Plan(inputs, *described, names, model.class_names, front=front)
 
 
 def _scaling(field: str, record: Preprocessing | None, size: int) -> Scaling | None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import ACTIVATION_NUMBERS, Plan, plan_of
+from jaxmlp.interchange.numpy_front import front_code, front_data
 from jaxmlp.interchange.numpy_table import table_code
 from jaxmlp.interchange.own_source import array_expression
 from jaxmlp.models.model import NetworkLike, as_model
@@ -74,9 +75,9 @@ CLASS_NAMES = {class_names}
 {inputs}def logits(x):
     """Outputs of the network, (rows, {n_out}), for {what_x}."""
 {preparation}
-    for W, b, activation in LAYERS:
+{front}    for W, b, activation in LAYERS:
         h = activation(h @ W + b)
-    return h
+    return {logits}
 
 
 def predict(x):
@@ -240,12 +241,17 @@ def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
     """Code from what the user has to the inputs of the layers, and all functions that are used."""
     functions, to_dtype = _functions(plan), f".astype(np.{plan.dtype.name})"
     modules = {"math"} if "math." in functions else set()
+    front, front_functions = {"front": "", "logits": "h"}, ""
+    if plan.front is not None:
+        front = {"front": "    h = members(h)\n", "logits": "mean_logits(h)"}
+        front_functions = front_code(plan.front)
     if plan.table is not None:
         code = table_code(plan.table, delimiter)
         modules |= code.pop("modules")
         return {
             **code,
-            "functions": functions + code["functions"] + "\n\n",
+            **front,
+            "functions": functions + front_functions + code["functions"] + "\n\n",
             "imports": _imports(modules),
             "future": "from __future__ import annotations\n\n",
             "what_x": "the cells of a table, as encode takes them",
@@ -259,12 +265,13 @@ def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
             f"    h = h{to_dtype}"
         )
     return {
-        "functions": functions,
+        **front,
+        "functions": functions + front_functions,
         "imports": _imports(modules),
         "future": "",
         "inputs": "",
-        "what_x": f"raw features x, (rows, {plan.sizes[0]})",
-        "preparation": _CHECK_MATRIX.format(n_in=plan.sizes[0]) + prepared,
+        "what_x": f"raw features x, (rows, {plan.n_in})",
+        "preparation": _CHECK_MATRIX.format(n_in=plan.n_in) + prepared,
         "read_csv": _READ_CSV,
         "columns": "",
     }
@@ -292,6 +299,8 @@ def _data(plan: Plan, rows: ExampleRows) -> str:
         lines += [f"W{l} = {array_expression(step.W)}", f"b{l} = {array_expression(step.b)}"]
     layers = (f"    (W{l}, b{l}, {step.activation}),\n" for l, step in enumerate(plan.steps))
     lines.append(f"LAYERS = [\n{''.join(layers)}]")
+    if plan.front is not None:
+        lines += front_data(plan.front)
     if plan.inputs is not None:
         lines += [
             f"CENTER = {array_expression(plan.inputs.center)}",

@@ -11,6 +11,7 @@ import numpy as np
 import jaxmlp.activations as ours
 from jaxmlp.files import write_atomically
 from jaxmlp.interchange.export_plan import Plan, plan_of
+from jaxmlp.interchange.onnx_front import add_front, add_mean
 from jaxmlp.interchange.onnx_table import ML_OPSET, add_table, input_names
 from jaxmlp.models.model import NetworkLike, as_model
 from jaxmlp.optional import import_optional
@@ -95,6 +96,8 @@ def to_onnx(model: NetworkLike, path: str | Path | None = None) -> "onnx.ModelPr
         )
     graph = Graph(plan.dtype, () if plan.table is None else input_names(plan.table))
     h, inputs, meanings = _inputs(graph, plan)
+    if plan.front is not None:
+        h = add_front(graph, plan.front, h)
     proto = _finish(graph, plan, inputs, _network(graph, plan, h), meanings)
     graph.onnx.checker.check_model(proto, full_check=True)
     if path is not None:
@@ -117,17 +120,20 @@ def _inputs(graph: Graph, plan: Plan) -> tuple[str, list["onnx.ValueInfoProto"],
         shifted = graph("Sub", wide, graph.constant("center", center))
         scaled = graph("Div", shifted, graph.constant("scale", scale))
         h = graph("Cast", scaled, name="x_standardized", to=_type(graph))
-    return h, [describe("x", _type(graph), ["batch", plan.sizes[0]])], {}
+    return h, [describe("x", _type(graph), ["batch", plan.n_in])], {}
 
 
 def _network(graph: Graph, plan: Plan, h: str) -> list[tuple[str, int]]:
     """Add the layers; return the outputs' names, each with its number of columns (0: a vector)."""
     for l, (W, b, activation) in enumerate(plan.steps):
         last = l == len(plan.steps) - 1
+        named = last and plan.front is None
         parts = (graph.constant(f"W{l}", W), graph.constant(f"b{l}", b))
-        z = graph("Gemm", h, *parts, name="logits" if last else f"z{l}")
+        z = graph("Gemm", h, *parts, name="logits" if named else f"z{l}")
         h = z if last else _ACTIVATION_NODES[activation](graph, z)
     n_out = plan.sizes[-1]
+    if plan.front is not None:
+        h = graph("Identity", add_mean(graph, plan.front, h, n_out), name="logits")
     prediction = {
         "identity": lambda: h,
         "softmax": lambda: graph("Softmax", h, axis=1),
