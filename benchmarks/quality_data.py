@@ -1,4 +1,4 @@
-"""The ten data sets of the quality study, split and encoded alike for every method."""
+"""The data sets of the studies of quality: split alike for every method, and encoded or typed."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,28 +11,45 @@ from jaxmlp.data.tables import Target, infer_columns, read_table, read_target, s
 
 
 class Source(NamedTuple):
-    """Where a data set comes from: a file's name or one of scikit-learn's, and its target.
+    """Where a data set comes from, and what is known of its columns.
 
-    `leaking` are columns that are not known when one predicts, or give the target away; the study
-    leaves them out.
+    Attributes:
+        origin: a file's name, or that of one of scikit-learn's sets.
+        target: the column to predict.
+        leaking: columns that are not known when one predicts, or give the target away; the studies
+            leave them out.
+        texts: columns that name single rows; the study of tables leaves them out.
+        codes: columns of numbers that name kinds; the study of tables tells every method so.
     """
 
     origin: str
     target: str
     leaking: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
 
 SOURCES = {
     "adult": Source("adult.csv.gz", "income"),
     "bank_marketing": Source("bank_marketing.csv.gz", "y", ("duration",)),
-    "titanic": Source("titanic.csv", "Survived"),
+    "titanic": Source(
+        "titanic.csv", "Survived", texts=("PassengerId", "Name", "Ticket", "Cabin")
+    ),
     "dry_bean": Source("dry_bean.csv.gz", "Class"),
     "digits": Source("digits", "target"),
     "breast_cancer": Source("breast_cancer", "target"),
     "wine": Source("wine", "target"),
     "california_housing": Source("california_housing.csv", "median_house_value"),
-    "bike_sharing": Source("bike_sharing_hour.csv", "cnt", ("casual", "registered", "instant")),
+    "bike_sharing": Source(
+        "bike_sharing_hour.csv", "cnt", ("casual", "registered", "instant"),
+        codes=("season", "mnth", "hr", "weekday", "weathersit"),
+    ),
     "diabetes": Source("diabetes", "target"),
+}  # fmt: skip
+
+TABLES = {
+    **{name: source for name, source in SOURCES.items() if name != "digits"},  # images
+    "bike_sharing_numeric": SOURCES["bike_sharing"]._replace(codes=()),
 }
 
 
@@ -56,12 +73,77 @@ def load_frame(name: str, data_dir: Path) -> Any:
     """Load a data set as a DataFrame, target included, without the leaking columns."""
     from sklearn import datasets
 
-    source = SOURCES[name]
+    source = {**SOURCES, **TABLES}[name]
     if "." in source.origin:
         frame = read_table(data_dir / "tabular" / source.origin)
     else:
         frame = getattr(datasets, f"load_{source.origin}")(as_frame=True).frame
     return frame.drop(columns=list(source.leaking))
+
+
+class TableSplit(NamedTuple):
+    """One split of one table: typed columns as people have them, 60 / 20 / 20.
+
+    Attributes:
+        X_train, X_val, X_test: DataFrames of numbers and categories, holes included.
+        y_train, y_val, y_test: class indices, or numbers in their units.
+        class_names: sorted; None for numbers.
+    """
+
+    X_train: Any
+    y_train: np.ndarray
+    X_val: Any
+    y_val: np.ndarray
+    X_test: Any
+    y_test: np.ndarray
+    class_names: tuple[str, ...] | None
+
+    @property
+    def rest(self) -> tuple[Any, np.ndarray]:
+        """Training and validation rows together, for methods that need no validation."""
+        import pandas as pd
+
+        return pd.concat([self.X_train, self.X_val]), np.concatenate([self.y_train, self.y_val])
+
+
+def split_table(name: str, frame: Any, seed: int) -> TableSplit:
+    """Split a table, its columns typed by pandas; classes keep their shares in every part.
+
+    Args:
+        name: of the data set, in `TABLES`.
+        frame: from `load_frame`.
+        seed: of the split.
+    """
+    source = TABLES[name]
+    target = read_target(frame[source.target])
+    X = _typed(frame.drop(columns=[target.name, *source.texts]), source).iloc[target.rows]
+    is_class = target.class_names is not None
+    parts = split_rows(
+        target.y, stratify=is_class, seed=seed, test_share=0.2, validation_share=0.25
+    )
+    pieces = [piece for rows in parts[:3] for piece in (X.iloc[rows], target.y[rows])]
+    return TableSplit(*pieces, target.class_names)
+
+
+def _typed(frame: Any, source: Source) -> Any:
+    """Return numbers as numbers, dates as days, and everything else as categories."""
+    import pandas as pd
+
+    columns = {}
+    for name, column in frame.items():
+        text = not pd.api.types.is_numeric_dtype(column)
+        known = column.where(~column.isin(["", "?"])) if text else column
+        numbers = pd.to_numeric(known, errors="coerce")
+        days = pd.to_datetime(known, format="%Y-%m-%d", errors="coerce") if text else None
+        if name in source.codes:
+            columns[name] = known.astype(object).astype("category")
+        elif numbers.notna().sum() == known.notna().sum():
+            columns[name] = numbers.astype(float)
+        elif days.notna().sum() == known.notna().sum():
+            columns[name] = (days - days.min()).dt.days.astype(float)
+        else:
+            columns[name] = known.astype(object).astype("category")
+    return pd.DataFrame(columns)
 
 
 def make_split(name: str, frame: Any, seed: int, rows: int | None) -> Split:
