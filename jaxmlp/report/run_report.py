@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def run_report(run: RunRecord) -> str:
         scores,
         [*map(_doubt, run.doubts), *map(_words, run.findings)],
         sections,
-        {name: _shown_setting(value) for name, value in run.settings.items()},
+        {k: _shown_setting(value) for k, value in run.settings.items() if k != "trees"},
     )
 
 
@@ -247,6 +248,8 @@ def _dead_units(activity: Sequence[UnitActivity]) -> str:
 def _summary(run: RunRecord) -> str:
     model, result = run.model, run.result
     sizes = "-".join(str(size) for size in model.config.layer_sizes)
+    if isinstance(model.config, TabularConfig) and model.config.front.members > 1:
+        sizes += f" of {model.config.front.members} members"
     status = result.status.name.lower().replace("_", " ")
     n_epochs = result.history.n_epochs
     text = (
@@ -256,6 +259,7 @@ def _summary(run: RunRecord) -> str:
     text += (
         "." if result.epoch == n_epochs else f"; the parameters of epoch {result.epoch} are kept."
     )
+    text += _beside_trees(run.settings.get("trees"))
     seen = result.diagnostics
     if seen is None:
         return text
@@ -263,6 +267,18 @@ def _summary(run: RunRecord) -> str:
         format_number(_in_units(run, v, seen.exact)) for v in (seen.first_loss, seen.chance)
     )
     return f"{text} {shown_as(model.loss).title()} before training {first}, chance level {chance}."
+
+
+def _beside_trees(trees: Any) -> str:
+    """Say what boosted trees reached on the same rows, if they were asked."""
+    if not trees:
+        return ""
+    scores = (
+        f"{SCORE_NAMES.get(name, name)} "
+        + (format_share if name.endswith("accuracy") else format_number)(value)
+        for name, value in trees["metrics"].items()
+    )
+    return f" Boosted trees on the same rows: {', '.join(scores)}."
 
 
 def _score(name: str, score: Score) -> str:
