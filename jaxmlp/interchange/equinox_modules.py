@@ -10,8 +10,8 @@ import numpy as np
 from jaxmlp.activations import ACTIVATIONS, identity
 from jaxmlp.config import ActivationLike
 from jaxmlp.interchange.export_plan import plan_of
-from jaxmlp.interchange.foreign import Block, Dense, assemble, known_activation
-from jaxmlp.models.model import NetworkLike, as_model
+from jaxmlp.interchange.foreign import Block, Dense, assemble, known_activation, layers_alone
+from jaxmlp.models.model import NetworkLike
 from jaxmlp.network import Network
 from jaxmlp.optional import import_optional
 
@@ -103,7 +103,7 @@ def to_equinox(model: NetworkLike) -> "equinox.nn.MLP | equinox.nn.Sequential":
     Example: (needs equinox)
         `outputs = jax.vmap(to_equinox(model))(x)`
     """
-    model = as_model(model)
+    model = layers_alone(model)
     eqx = _equinox()
     steps = plan_of(model).steps
     key = jax.random.key(0)  # all that is drawn from it is replaced

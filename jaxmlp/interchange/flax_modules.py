@@ -12,9 +12,10 @@ from jaxmlp.interchange.foreign import (
     Norm,
     arrange,
     assemble,
+    layers_alone,
     natural_key,
 )
-from jaxmlp.models.model import NetworkLike, as_model
+from jaxmlp.models.model import NetworkLike
 from jaxmlp.network import Network
 
 
@@ -153,7 +154,7 @@ def to_flax(model: NetworkLike, api: Literal["linen", "nnx"] = "linen") -> dict[
     """
     if api not in ("linen", "nnx"):
         raise ValueError(f"api is {api!r}, but flax has 'linen' and 'nnx'.")
-    model = as_model(model)
+    model = layers_alone(model)
     variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
     layers: dict[int, dict[str, Any]] = {}
     number = n_norms = 0

@@ -14,10 +14,23 @@ import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS, Activation
 from jaxmlp.config import ActivationLike, MLPConfig
+from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.network import Network
+from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.types import Layer, NormState, wide_dtype
 
 Names: TypeAlias = Sequence[str | tuple[str, str]]
+
+
+def layers_alone(value: NetworkLike) -> Model:
+    """Return the model of a network that is nothing but layers, as other libraries have them."""
+    model = as_model(value)
+    if isinstance(model.config, TabularConfig):
+        raise ValueError(
+            "this is a network for tables, whose input side and members other libraries have not: "
+            "export it to numpy, C or ONNX, or train it with --recipe plain (recipe='plain')."
+        )
+    return model
 
 
 class Dense(NamedTuple):

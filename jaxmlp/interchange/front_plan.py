@@ -92,7 +92,7 @@ def front_plan(config: TabularConfig, front: Front, dtype: np.dtype) -> FrontPla
         tuple((column, n, first) for (column, n), first in placed),
         (np.zeros((0, 0)) if front.E is None else _wide(front.E)).astype(dtype),
         factors.astype(dtype),
-        config.link,
+        config.link if len(factors) > 1 else "identity",
     )
 
 

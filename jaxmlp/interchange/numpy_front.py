@@ -39,6 +39,12 @@ def mean_logits(z):
 {mean}
 
 
+def in_blocks(h):
+    """Logits for inputs h, of some rows at a time, since each is there for every member."""
+    parts = [h[k : k + 1024] for k in range(0, max(1, len(h)), 1024)]
+    return np.concatenate([mean_logits(layers(members(part))) for part in parts])
+
+
 '''
 _MEANS = {
     "identity": "    return z.mean(axis=0)",

@@ -72,12 +72,16 @@ CLASS_NAMES = {class_names}
     return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
 
 
-{inputs}def logits(x):
+{inputs}def layers(h):
+    for W, b, activation in LAYERS:
+        h = activation(h @ W + b)
+    return h
+
+
+def logits(x):
     """Outputs of the network, (rows, {n_out}), for {what_x}."""
 {preparation}
-{front}    for W, b, activation in LAYERS:
-        h = activation(h @ W + b)
-    return {logits}
+    return {outputs}
 
 
 def predict(x):
@@ -241,16 +245,15 @@ def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
     """Code from what the user has to the inputs of the layers, and all functions that are used."""
     functions, to_dtype = _functions(plan), f".astype(np.{plan.dtype.name})"
     modules = {"math"} if "math." in functions else set()
-    front, front_functions = {"front": "", "logits": "h"}, ""
+    outputs, front_functions = "layers(h)", ""
     if plan.front is not None:
-        front = {"front": "    h = members(h)\n", "logits": "mean_logits(h)"}
-        front_functions = front_code(plan.front)
+        outputs, front_functions = "in_blocks(h)", front_code(plan.front)
     if plan.table is not None:
         code = table_code(plan.table, delimiter)
         modules |= code.pop("modules")
         return {
             **code,
-            **front,
+            "outputs": outputs,
             "functions": functions + front_functions + code["functions"] + "\n\n",
             "imports": _imports(modules),
             "future": "from __future__ import annotations\n\n",
@@ -265,7 +268,7 @@ def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
             f"    h = h{to_dtype}"
         )
     return {
-        **front,
+        "outputs": outputs,
         "functions": functions + front_functions,
         "imports": _imports(modules),
         "future": "",

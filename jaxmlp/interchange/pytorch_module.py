@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.activations import LEAKY_SLOPE
-from jaxmlp.interchange.foreign import known_activation
-from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.interchange.foreign import known_activation, layers_alone
+from jaxmlp.models.model import Model, NetworkLike
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ def to_torch(model: NetworkLike) -> dict[str, np.ndarray]:
     Differences: momentum is torch's, the weight of the new statistic, in `to_torch_module`; the
         running variance is that of the population, where torch's own is that of the sample.
     """
-    model = as_model(model)
+    model = layers_alone(model)
     weights: dict[str, np.ndarray] = {}
     for number, (kind, l) in enumerate(_modules(model)):
         if kind == "Linear":
@@ -90,7 +90,7 @@ def to_torch_module(model: NetworkLike) -> "torch.nn.Sequential":
     """
     import torch
 
-    model = as_model(model)
+    model = layers_alone(model)
     config = model.config
     modules: list[torch.nn.Module] = []
     for kind, l in _modules(model):
@@ -118,7 +118,7 @@ def to_torch_module(model: NetworkLike) -> "torch.nn.Sequential":
 
 def torch_source(model: NetworkLike) -> str:
     """Write the Python expression of the nn.Sequential that takes `to_torch`'s weights."""
-    model = as_model(model)
+    model = layers_alone(model)
     lines = []
     for kind, l in _modules(model):
         n_in, n_out = model.config.layer_sizes[l : l + 2]

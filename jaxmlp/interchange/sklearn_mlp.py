@@ -6,8 +6,8 @@ import numpy as np
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
-from jaxmlp.interchange.foreign import Block, Dense, assemble
-from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.interchange.foreign import Block, Dense, assemble, layers_alone
+from jaxmlp.models.model import Model, NetworkLike
 from jaxmlp.network import Network
 from jaxmlp.optional import import_optional
 
@@ -127,7 +127,7 @@ def to_sklearn(model: NetworkLike) -> "MLPClassifier | MLPRegressor | Pipeline":
     Differences: features are float32 or float64 as the weights are; scikit-learn's `predict` of a
         classifier asks for probability > 1/2 in the binary case, the same as the larger logit.
     """
-    model = as_model(model)
+    model = layers_alone(model)
     sklearn = import_optional(
         "sklearn.neural_network", "this needs scikit-learn", "jaxmlp[sklearn]"
     )

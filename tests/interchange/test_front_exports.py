@@ -92,3 +92,9 @@ def test_onnx(case):
     assert_equal(MODELS[case], predictions)
     wanted = infer(MODELS[case], X, output="logits")
     np.testing.assert_allclose(logits, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["to_torch", "to_flax", "to_equinox", "to_sklearn"])
+def test_libraries_that_have_layers_alone(name):
+    with pytest.raises(ValueError, match="input side and members other libraries have not"):
+        getattr(interchange, name)(MODELS["bins"])

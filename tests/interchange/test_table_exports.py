@@ -29,8 +29,9 @@ from table_cells import (
 
 import jaxmlp
 from benchmarks.interchange import GCC
-from jaxmlp import interchange
+from jaxmlp import interchange, tabular_network
 from jaxmlp.data import TablePreprocessor
+from jaxmlp.data.tables.bins import piecewise_bins
 from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.reading import read_table
 from jaxmlp.data.tables.values import to_numbers
@@ -40,13 +41,30 @@ from jaxmlp.interchange.table_plan import Days, Numbers, table_plan
 from jaxmlp.models import Model, infer, prepare
 
 
-def model_of(training, regression=False, **options):
+def model_of(training, regression=False, recipe=False, **options):
     """A network of random weights behind a preprocessing that was fitted."""
     fitted = TablePreprocessor.fit(training, **options)
-    config = jaxmlp.MLPConfig((fitted.n_features, 16, 1 if regression else 3), "silu")
-    said = {"loss": "squared_error"} if regression else {"class_names": ("no", "yes", "perhaps")}
+    n_out = 1 if regression else 3
+    config = jaxmlp.MLPConfig((fitted.n_features, 16, n_out), "silu")
     params = jaxmlp.init(config, jax.random.key(1))
+    if recipe:
+        config = with_input_side(fitted, n_out)
+        numbers = list(config.front.numbers)
+        bins = piecewise_bins(fitted.transform(training)[:, numbers], config.front.bins)
+        params = tabular_network.init(config, jax.random.key(1), bins=bins)
+    said = {"loss": "squared_error"} if regression else {"class_names": ("no", "yes", "perhaps")}
     return Model(config, params, preprocessing=fitted, feature_names=fitted.column_names, **said)
+
+
+def with_input_side(fitted, n_out):
+    """A config of two members with embeddings of numbers and levels."""
+    numbers, levels, column = [], [], 0
+    for encoder in fitted.encoders:
+        numbers += range(column, column + encoder.n_numbers)
+        levels += [(column, encoder.n_levels)] * bool(encoder.n_levels)
+        column += len(encoder.feature_names)
+    front = jaxmlp.FrontConfig(column, numbers, levels, "piecewise", bins=8, members=2)
+    return jaxmlp.TabularConfig(front, jaxmlp.MLPConfig((front.n_out, 16, n_out)), "softmax")
 
 
 def answers(model, data):
@@ -58,6 +76,7 @@ MODELS = {
     "robust": model_of(TRAINING, columns=COLUMNS, missing=MISSING),
     "quantile": model_of(TRAINING, True, columns=COLUMNS, scaling="quantile"),
     "standard": model_of(TRAINING, columns=COLUMNS, scaling="standard", missing=("Überall",)),
+    "input side": model_of(TRAINING, recipe=True, columns=COLUMNS, max_one_hot=4),
     "numbers of levels": model_of(TRAINING, columns=COLUMNS, max_one_hot=4),
 }
 
