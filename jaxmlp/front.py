@@ -53,7 +53,7 @@ def piecewise_forward(
     place = t + T * jnp.arange(d, dtype=jnp.int32)[None, :]  # in tables of d T rows
     start, width = (jnp.take(part.ravel(), place, mode="clip") for part in (p.starts, p.widths))
     f = (x - start) / width
-    below = jnp.einsum("tv,dvm->dtm", _lower_triangle(T, x.dtype), p.V)  # sum over u < t
+    below = jnp.einsum("ts,dsm->dtm", _lower_triangle(T, x.dtype), p.V)  # sum over u < t
     look_up = jnp.concatenate([below, p.V], axis=-1).reshape(d * T, 2 * m)
     found = jnp.take(look_up, place, axis=0, mode="clip")
     e = x[:, :, None] * p.w[None] + p.b[None] + found[..., :m] + f[:, :, None] * found[..., m:]
@@ -82,7 +82,7 @@ def piecewise_backward(
     # z = onehot(t) f + (ones below t), and a sum over the rows of one bin is a product with onehot.
     onehot = (t[:, :, None] == jnp.arange(T, dtype=jnp.int32)[None, None, :]).astype(x.dtype)
     sums = jnp.einsum("bdt,bdm->dtm", onehot, jnp.concatenate([G, f[:, :, None] * G], axis=-1))
-    d_V = jnp.einsum("tv,dtm->dvm", _lower_triangle(T, x.dtype), sums[..., :m]) + sums[..., m:]
+    d_V = jnp.einsum("ts,dtm->dsm", _lower_triangle(T, x.dtype), sums[..., :m]) + sums[..., m:]
     place = t + T * jnp.arange(d, dtype=jnp.int32)[None, :]
     slope = (p.V / p.widths[:, :, None]).reshape(d * T, m)
     d_x = jnp.einsum("bdm,bdm->bd", p.w[None] + jnp.take(slope, place, axis=0, mode="clip"), G)

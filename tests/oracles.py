@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmlp
+from jaxmlp import TabularConfig
 from jaxmlp.diagnostics import NonFinite
+from jaxmlp.networks import functions_of
 
 
 def make_targets(rng, loss, batch, n_out):
@@ -33,21 +35,24 @@ def gradient_errors(config, loss, params, x, y, **options):
     are compared absolutely; under batch normalization some are zero but for rounding (a shift
     that the next layer's mean takes away again).
     """
-    J = jaxmlp.objective(config, loss)
-    _, ours = jaxmlp.value_and_grad(config, loss)(params, x, y, **options)
+    functions = functions_of(config)
+    J = functions.objective(config, loss)
+    _, ours = functions.value_and_grad(config, loss)(params, x, y, **options)
     theirs = jax.grad(J)(params, x, y, **options)
     forward_options = {k: v for k, v in options.items() if k not in ("l2", "loss_options")}
 
+    members = config.front.members if isinstance(config, TabularConfig) else 1
+
     def example_losses(params):
-        outputs, _ = jaxmlp.forward(config, params, x, **forward_options)
-        return jaxmlp.LOSSES[loss].value_and_grad(outputs, y)[0]
+        outputs, _ = functions.forward(config, params, x, **forward_options)
+        return jaxmlp.LOSSES[loss].value_and_grad(outputs, jnp.concatenate([y] * members))[0]
 
     def scale(g, *each):
         return max(np.linalg.norm(g), np.mean([np.linalg.norm(one) for one in each]))
 
     # One row after another, not jax.jacrev: its operations are those of jax.grad, compiled already.
     _, pull_back = jax.vjp(example_losses, params)
-    each = [pull_back(jnp.asarray(row, x.dtype))[0] for row in np.eye(len(x))]
+    each = [pull_back(jnp.asarray(row, x.dtype))[0] for row in np.eye(members * len(x))]
     scales = jax.tree.map(scale, theirs, *each)
     rounding = 1e3 * float(jnp.finfo(x.dtype).eps) * max(jax.tree.leaves(scales))
     zero = rounding if any(config.normalized) else 0.0

@@ -1,5 +1,6 @@
 """Tables as people have them: read, understood, split, and turned into a network's inputs."""
 
+from jaxmlp.data.tables.bins import piecewise_bins as piecewise_bins
 from jaxmlp.data.tables.dialect import ReadingOptions as ReadingOptions
 from jaxmlp.data.tables.inference import infer_columns as infer_columns
 from jaxmlp.data.tables.preprocessor import TablePreprocessor as TablePreprocessor

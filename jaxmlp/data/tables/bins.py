@@ -34,7 +34,7 @@ def piecewise_bins(
         raise ValueError(
             f"there are {len(x)} rows for {n_bins} bins; give rows, and 2 bins or more."
         )
-    starts = np.full((x.shape[1], n_bins), np.finfo(np.float32).max)
+    starts = np.full((x.shape[1], n_bins), np.finfo(np.float32).max, np.float64)
     widths = np.ones((x.shape[1], n_bins))
     shares = np.linspace(0, 1, n_bins // 2 + 1)
     for k, column in enumerate(np.asarray(x, np.float64).T):
