@@ -10,13 +10,13 @@ from jaxmlp.front_config import FrontConfig as FrontConfig
 from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
 from jaxmlp.losses import LOSSES as LOSSES
 from jaxmlp.losses import Loss as Loss
-from jaxmlp.network import Network as Network
 from jaxmlp.network import backward as backward
 from jaxmlp.network import forward as forward
 from jaxmlp.network import init as init
 from jaxmlp.network import objective as objective
 from jaxmlp.network import predict as predict
 from jaxmlp.network import value_and_grad as value_and_grad
+from jaxmlp.networks import Network as Network
 from jaxmlp.normalization import init_state as init_state
 from jaxmlp.optimizers import OPTIMIZERS as OPTIMIZERS
 from jaxmlp.optimizers import Optimizer as Optimizer

@@ -6,7 +6,7 @@ examples, so the lecture's z = W^T x + b for one column vector x reads z = x W +
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,20 +27,6 @@ from jaxmlp.normalization import (
 )
 from jaxmlp.products import rows_product
 from jaxmlp.types import Cache, Key, Layer, LayerCache, LayerDelta, Params, ScalarLike, State
-
-
-class Network(NamedTuple):
-    """A network as one value; the functions below take its parts.
-
-    Attributes:
-        config: its description.
-        params: its parameters.
-        state: running statistics of batch normalization, or ().
-    """
-
-    config: MLPConfig
-    params: Params
-    state: State = ()
 
 
 def init(config: MLPConfig, key: Key) -> Params:

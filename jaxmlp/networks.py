@@ -6,7 +6,7 @@ whatever trains or measures a network asks here, by its config, and never again.
 
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,20 @@ from jaxmlp.types import Params, State
 
 NetworkConfig: TypeAlias = MLPConfig | TabularConfig
 NetworkParams: TypeAlias = Params | TabularParams
+
+
+class Network(NamedTuple):
+    """A network as one value; functions take its parts.
+
+    Attributes:
+        config: its description.
+        params: its parameters.
+        state: running statistics of batch normalization, or ().
+    """
+
+    config: MLPConfig
+    params: Params
+    state: State = ()
 
 
 def functions_of(config: NetworkConfig) -> ModuleType:

@@ -14,7 +14,7 @@ from jaxmlp.losses import get_loss
 from jaxmlp.models.inference import infer, prepare
 from jaxmlp.models.model import Model, NetworkLike, as_model
 from jaxmlp.models.surgery import attach_head, detach_head, hidden_layer, replace_head
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 from jaxmlp.optimizers import Optimizer, adam, chain, scale_by_layer
 from jaxmlp.training import FitOptions, FitResult, FitStatus, fit
 from jaxmlp.training.fit import FIT_DEFAULTS

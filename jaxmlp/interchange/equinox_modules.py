@@ -12,7 +12,7 @@ from jaxmlp.config import ActivationLike
 from jaxmlp.interchange.export_plan import plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble, known_activation, layers_alone
 from jaxmlp.models.model import NetworkLike
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 from jaxmlp.optional import import_optional
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from jaxmlp.interchange.foreign import (
     natural_key,
 )
 from jaxmlp.models.model import NetworkLike
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 
 
 def from_flax(

@@ -15,7 +15,7 @@ import numpy as np
 from jaxmlp.activations import ACTIVATIONS, Activation
 from jaxmlp.config import ActivationLike, MLPConfig
 from jaxmlp.models.model import Model, NetworkLike, as_model
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.types import Layer, NormState, wide_dtype
 

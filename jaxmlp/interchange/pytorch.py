@@ -18,7 +18,7 @@ from jaxmlp.interchange.foreign import (
     assemble,
 )
 from jaxmlp.interchange.pytorch_module import TORCH_ACTIVATIONS
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 
 if TYPE_CHECKING:
     import torch

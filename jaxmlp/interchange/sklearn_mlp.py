@@ -8,7 +8,7 @@ from jaxmlp.checks import unknown_name
 from jaxmlp.interchange.export_plan import Plan, Scaling, plan_of
 from jaxmlp.interchange.foreign import Block, Dense, assemble, layers_alone
 from jaxmlp.models.model import Model, NetworkLike
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 from jaxmlp.optional import import_optional
 
 if TYPE_CHECKING:

@@ -22,4 +22,4 @@ from jaxmlp.models.surgery import features as features
 from jaxmlp.models.surgery import insert as insert
 from jaxmlp.models.surgery import replace_head as replace_head
 from jaxmlp.models.surgery import truncate as truncate
-from jaxmlp.network import Network as Network
+from jaxmlp.networks import Network as Network

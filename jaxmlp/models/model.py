@@ -9,8 +9,7 @@ from jaxmlp.checks import check_state
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import Preprocessing, TargetTransform
 from jaxmlp.losses import Loss
-from jaxmlp.network import Network
-from jaxmlp.networks import check_params, mlp_of
+from jaxmlp.networks import Network, check_params, mlp_of
 from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.types import Params, State
 

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.models.model import NetworkLike, as_network
-from jaxmlp.network import Network, forward, init
+from jaxmlp.network import forward, init
+from jaxmlp.networks import Network
 from jaxmlp.types import Key, Layer, Params, State
 
 _T = TypeVar("_T")

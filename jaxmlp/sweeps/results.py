@@ -10,7 +10,7 @@ import numpy as np
 from jaxmlp.config import MLPConfig
 from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 from jaxmlp.optional import import_optional
 from jaxmlp.sweeps.grid import GridPoint
 from jaxmlp.training.history import History

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxmlp.losses import Loss
-from jaxmlp.network import Network
+from jaxmlp.networks import Network
 from jaxmlp.training.history import History
 from jaxmlp.training.program import Carry
 from jaxmlp.training.stopping import FitStatus
