@@ -33,6 +33,14 @@ Recipe = Annotated[
         default=False,
     ),
 ]
+Budget = Annotated[
+    float | None,
+    option(
+        TRAINING,
+        "Seconds for a search over the recipe's numbers by the validation loss, and the training.",
+        default=False,
+    ),
+]
 Trees = Annotated[
     bool,
     option(OUTPUT, "Fit boosted trees on the same rows, and print their scores beside.", "--trees"),

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from jaxmlp.cli import arguments
+from jaxmlp.cli.budget import search_within
 from jaxmlp.cli.options import (
     Options,
     check_options,
@@ -86,6 +87,7 @@ def train(
             "Cross-validate a table in so many folds; the folder keeps the first one's network.",
         ),
     ] = 0,
+    budget: arguments.Budget = None,
     trees: arguments.Trees = False,
     out: arguments.Out = None,
     force: arguments.Force = False,
@@ -105,6 +107,10 @@ def train(
     Whether the network pays, boosted trees on the same rows tell:
 
         jaxmlp train data.csv --target y --trees
+
+    Given a minute, it looks for better numbers first:
+
+        jaxmlp train data.csv --target y --budget 60
 
     How much of the result is luck, five splits and trainings tell:
 
@@ -127,8 +133,11 @@ def train(
         missing, not no_header, delimiter, skip,
     )  # fmt: skip
     options = replace(options, recipe=_choose_recipe(context, recipe, options), trees=trees)
-    if trees and not is_table(data):
-        raise ValueError(f"--trees goes with a table, but {data} is none.")
+    for name, said in (("--trees", trees), ("--budget", budget is not None)):
+        if said and not is_table(data):
+            raise ValueError(f"{name} goes with a table, but {data} is none.")
+    if budget is not None and not budget > 0:
+        raise ValueError(f"--budget is {budget:g}; give seconds, such as 60.")
     check_options(options)
     one_hot = get_recipe(options.recipe).max_one_hot
     table = replace(table, max_one_hot=one_hot, folds=folds)
@@ -142,7 +151,11 @@ def train(
             options = replace(options, **_unsaid(context, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
         console = Console(quiet=quiet or as_json, highlight=False)
-        code, outcome = run_training(options, prepared, folder, console, settings)
+        searched = {}
+        if budget is not None:
+            search = search_within(options, prepared, budget, console)
+            options, searched = search.options, {"search": search.to_dict()}
+        code, outcome = run_training(options, prepared, folder, console, settings, searched)
         if not as_json:
             conclude(outcome, folder)
         if (folds or seeds > 1) and not code:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -47,6 +48,7 @@ def run_training(
     folder: Path,
     console: Console,
     table_settings: Mapping[str, object] | None = None,
+    further: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[int, Outcome]:
     """Prove, train, test and write; return the exit code, and what the test showed.
 
@@ -56,6 +58,7 @@ def run_training(
         folder: where to write.
         console: where to print; a quiet one shows nothing.
         table_settings: what the user said about a table, JSON-ready.
+        further: what else belongs to the run, JSON-ready, by name.
     """
     plan = make_plan(options, data)
     _introduce(console, options, data, plan.config)
@@ -87,7 +90,7 @@ def run_training(
         f"jaxmlp train {Path(options.data).name}", model,
         replace(result, history=units_of(data).history(result.history)),
         (data.train.x, data.train.y), outcome, findings,
-        {"options": asdict(options), **table, **trees, **environment()},
+        {"options": asdict(options), **table, **trees, **further, **environment()},
         data.doubts if isinstance(data, PreparedTable) else (),
     )  # fmt: skip
     schema = data.schema.to_dict() if isinstance(data, PreparedTable) else None
@@ -105,6 +108,7 @@ class _TrainingPlan(NamedTuple):
         params: where it starts.
         optimizer: the update rule, with its schedule over these steps.
         dropout_rate: probability to drop, or its schedule.
+        best: what decides which epoch is kept.
     """
 
     config: NetworkConfig
@@ -113,6 +117,7 @@ class _TrainingPlan(NamedTuple):
     params: NetworkParams
     optimizer: Optimizer
     dropout_rate: Any
+    best: str = "validation_loss"
 
 
 def make_plan(options: Options, data: PreparedData) -> _TrainingPlan:
@@ -140,7 +145,7 @@ def _plan_recipe(options: Options, data: PreparedTable) -> _TrainingPlan:
     if options.clip is not None:
         rule = chain(clip_by_global_norm(options.clip), rule)
     return _TrainingPlan(
-        plan.config, plan.batch_size, plan.n_steps, params, rule, plan.dropout_rate
+        plan.config, plan.batch_size, plan.n_steps, params, rule, plan.dropout_rate, plan.best
     )
 
 
@@ -222,7 +227,7 @@ def fit_network(
     """Train the network of a run."""
     stopping = None
     if options.patience is not None:
-        stopping = training.EarlyStopping(patience=options.patience)
+        stopping = training.EarlyStopping(plan.best, options.patience)
     every = max(_MONITOR_EVERY, plan.n_steps // _MONITOR_RECORDS)
     return training.fit(
         plan.config,

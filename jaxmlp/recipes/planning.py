@@ -16,13 +16,13 @@ from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.bins import piecewise_bins
 from jaxmlp.front_config import FrontConfig
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.networks import NetworkConfig, NetworkParams, trainable
+from jaxmlp.networks import NetworkConfig, NetworkParams, layers_of, trainable
 from jaxmlp.optimizers import Optimizer, adam, chain, flat_cosine, make_schedule, scale_by_leaf
 from jaxmlp.recipes.recipe import Recipe
 from jaxmlp.tabular_config import TabularConfig, TabularParams, link_of
 from jaxmlp.training import EarlyStopping, FitResult, fit
 from jaxmlp.training.result import Callback
-from jaxmlp.types import Key, Params
+from jaxmlp.types import Key, Layer, Params
 
 _SMALL_TABLE = 1_000  # training rows
 
@@ -88,6 +88,11 @@ class RecipePlan:
         return {"label_smoothing": self.settings.label_smoothing} if smooth else {}
 
     @property
+    def best(self) -> str:
+        """What decides which epoch is kept."""
+        return self.recipe.best[self.loss.task == "regression"]
+
+    @property
     def dropout_rate(self) -> Any:
         """The schedule of dropout: constant for half of the run, then falling to 0."""
         return flat_cosine(self.settings.dropout, self.n_steps)
@@ -120,7 +125,7 @@ def recipe_settings(recipe: Recipe, n_rows: int, task: str, n_out: int) -> Recip
         recipe.batch_size,
         epochs,
         recipe.dropout[numbers],
-        recipe.label_smoothing,
+        0.0 if numbers else recipe.label_smoothing,
         epochs if recipe.patience is None else max(10, int(epochs * recipe.patience)),
     )
     return settings._replace(**dict(recipe.small[numbers])) if n_rows < _SMALL_TABLE else settings
@@ -184,20 +189,33 @@ def initial_params(
     """
     config = plan.config
     if not isinstance(config, TabularConfig):
-        layers: Params = _from_mean(plan, network.init(config, key), y)
+        layers: Params = _started(plan, network.init(config, key), key, y)
         return layers
     bins = None
     if config.front.embedding == "piecewise" and config.front.numbers:
         bins = piecewise_bins(x[:, list(config.front.numbers)], config.front.bins)
     params = tabular_network.init(config, key, bins)
-    return params._replace(layers=_from_mean(plan, params.layers, y))
+    return params._replace(layers=_started(plan, params.layers, key, y))
 
 
-def _from_mean(plan: RecipePlan, layers: Any, y: np.ndarray) -> Any:
+def _started(plan: RecipePlan, layers: Any, key: Key, y: np.ndarray) -> Any:
+    """The layers as the recipe starts them; counts at their mean."""
+    if plan.recipe.start == "normal":
+        layers = tuple(_normal(layer, jax.random.fold_in(key, l)) for l, layer in enumerate(layers))
+        layers = (*layers[:-1], jax.tree.map(jnp.zeros_like, layers[-1]))
     if plan.loss.name != "poisson":
         return layers
     mean = max(float(np.mean(y)), 1e-3)
     return (*layers[:-1], layers[-1]._replace(b=layers[-1].b + jnp.log(mean)))
+
+
+def _normal(layer: Layer, key: Key) -> Layer:
+    """Draw W ~ N(0, 1/n_in) and b ~ N(0, 1)."""
+    first, second = jax.random.split(key)
+    W = jax.random.normal(first, layer.W.shape, layer.W.dtype) * layer.W.shape[0] ** -0.5
+    if layer.b is None:
+        return layer._replace(W=W)
+    return layer._replace(W=W, b=jax.random.normal(second, layer.b.shape, layer.b.dtype))
 
 
 def make_optimizer(plan: RecipePlan, params: NetworkParams) -> Optimizer:
@@ -208,23 +226,31 @@ def make_optimizer(plan: RecipePlan, params: NetworkParams) -> Optimizer:
         make_schedule(settings.schedule, settings.learning_rate, plan.n_steps),
         b2=recipe.b2,
         weight_decay=flat_cosine(recipe.weight_decay, plan.n_steps),
-        mask=_by_group(trained, 1.0, embeddings=1.0, scale=1.0, biases=0.0),
+        mask=_by_group(trained, embeddings=1.0, scale=1.0, biases=0.0),
     )
     factors = _by_group(
-        trained, 1.0, embeddings=recipe.embedding_rate, scale=recipe.scale_rate,
-        biases=recipe.bias_rate,
+        trained, embeddings=recipe.embedding_rate, scale=recipe.scale_rate,
+        biases=recipe.bias_rate, by_fan_in=recipe.by_fan_in,
     )  # fmt: skip
     return chain(rule, scale_by_leaf(factors))
 
 
 def _by_group(
-    params: NetworkParams, others: float, *, embeddings: float, scale: float, biases: float
+    params: NetworkParams,
+    *,
+    embeddings: float,
+    scale: float,
+    biases: float,
+    by_fan_in: bool = False,
 ) -> Any:
-    """One number for each array, by what it is."""
-    numbers = jax.tree.map(lambda _: others, params)
+    """One number for each array, by what it is; of what has no name here, 1."""
+    numbers = jax.tree.map(lambda _: 1.0, params)
     layers = tuple(
-        layer._replace(b=None if layer.b is None else biases)
-        for layer in getattr(numbers, "layers", numbers)
+        ones._replace(
+            W=layer.W.shape[0] ** -0.5 if by_fan_in else 1.0,
+            b=None if layer.b is None else biases,
+        )
+        for ones, layer in zip(layers_of(numbers), layers_of(params), strict=True)
     )
     if not isinstance(numbers, TabularParams):
         return layers
@@ -264,7 +290,7 @@ def fit_plan(
     rule = make_optimizer(plan, params)
     stopping = None
     if validation is not None:
-        stopping = EarlyStopping(patience=plan.settings.patience)
+        stopping = EarlyStopping(plan.best, plan.settings.patience)
     return fit(
         plan.config, params, train, loss=plan.loss,
         optimizer=rule if clip is None else chain(clip, rule),

@@ -25,6 +25,11 @@ class Recipe:
         hidden_sizes: units of the hidden layers.
         many_classes: more classes than this double the hidden sizes.
         activation: of the hidden layers, for classes and for numbers.
+        start: of weights and biases: "he" (biases 0), or "normal": N(0, 1/n_in) and N(0, 1), the
+            last layer 0.
+        by_fan_in: whether a weight's rate is divided by sqrt(n_in), as if it were of size 1 and
+            its product were (the "neural tangent" parametrization).
+        best: what decides which epoch is kept, for classes and for numbers.
         learning_rate: for classes and for numbers.
         schedule: of the learning rate: "cosine", "coslog4" or "constant".
         b2: Adam's share of the old average square.
@@ -57,6 +62,9 @@ class Recipe:
     hidden_sizes: tuple[int, ...] = (128, 128)
     many_classes: int = 10
     activation: tuple[str, str] = ("relu", "relu")
+    start: str = "he"
+    by_fan_in: bool = False
+    best: tuple[str, str] = ("validation_loss", "validation_loss")
     learning_rate: tuple[float, float] = (3e-3, 3e-3)
     schedule: str = "cosine"
     b2: float = 0.95
@@ -109,7 +117,15 @@ _PLAIN = Recipe(
     ),
 )  # fmt: skip
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_TABM, _PLAIN)}
+_REALMLP_S = Recipe(
+    "realmlp-s", embedding=None, max_one_hot=None, members=1, hidden_sizes=(256, 256, 256),
+    many_classes=1_000_000, activation=("selu", "mish"), start="normal", by_fan_in=True,
+    best=("validation_accuracy", "validation_rmse"), learning_rate=(0.04, 0.07),
+    schedule="coslog4", b2=0.95, weight_decay=0.0, dropout=(0.0, 0.0), label_smoothing=0.1,
+    batch_size=256, max_epochs=(256, 256), min_epochs=256, scale_rate=6.0, bias_rate=0.1,
+)  # fmt: skip
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_TABM, _REALMLP_S, _PLAIN)}
 """The recipes by name."""
 
 

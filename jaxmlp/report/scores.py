@@ -44,7 +44,8 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     p, square = hits / n, _Z**2 / n
     middle = (p + square / 2) / (1 + square)
     half = _Z * math.sqrt(p * (1 - p) / n + square / (4 * n)) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Rounding may leave the share itself outside where it is 0 or 1.
+    return max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half))
 
 
 def classification_scores(
