@@ -238,7 +238,7 @@ TIDY = r"""
 /* Finite numbers within +-1e100; NAN of others. */
 static inline double PREFIX_tidy(double v)
 {
-    return v - v != 0.0 ? NAN : fabs(v) < 1e-100 ? 0.0 : fmin(fmax(v, -1e100), 1e100);
+    return v - v != 0.0 ? (double)NAN : fabs(v) < 1e-100 ? 0.0 : fmin(fmax(v, -1e100), 1e100);
 }
 """
 
@@ -256,7 +256,7 @@ static inline double PREFIX_number(const char *cell, char point)
 {
     int n;
     const char *const s = PREFIX_filled(cell, &n);
-    return s ? PREFIX_tidy(PREFIX_parse(s, n, point)) : NAN;
+    return s ? PREFIX_tidy(PREFIX_parse(s, n, point)) : (double)NAN;
 }
 """
 

@@ -324,10 +324,11 @@ FOLDER = Path(os.environ.get("JAXMLP_DATA_DIR", "none"))
 @pytest.mark.parametrize(
     ("file", "target"), [("titanic.csv", "Survived"), ("adult.csv.gz", "income")]
 )
-def test_real_tables(tmp_path, file, target):
+@pytest.mark.parametrize("recipe", [False, True])
+def test_real_tables(tmp_path, file, target, recipe):
     onnxruntime = pytest.importorskip("onnxruntime")
     table = read_table(FOLDER / "tabular" / file).drop(columns=target)
-    model = model_of(table[::2][:5000])
+    model = model_of(table[::2][:5000], recipe=recipe)
     columns = table[1::2][:1000].to_dict("list")
     program = predictor(tmp_path, model)
     assert_equal(model, columns, program["predict"](columns), program["encode"](columns))
