@@ -161,8 +161,8 @@ def plan_of(model: Model) -> Plan:
     targets = _scaling("target_transform", model.target_transform, n_out)
     described = tuple(steps), _LINKS[loss.link], targets
     if isinstance(model.preprocessing, TablePreprocessor):
-        names = _names("preprocessing.feature_names", model.preprocessing.feature_names, n_in)
         table = table_plan(model.preprocessing)
+        names = _names("preprocessing.feature_names", model.preprocessing.feature_names, n_in)
         return Plan(None, *described, names, model.class_names, table, front)
     inputs = _scaling("preprocessing", model.preprocessing, n_in)
     names = _names("feature_names", model.feature_names, n_in)

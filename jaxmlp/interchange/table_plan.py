@@ -171,17 +171,23 @@ def table_plan(preprocessing: TablePreprocessor) -> TablePlan:
         age Numbers 2
         town Places 3
     """
-    columns = []
-    for encoder in preprocessing.encoders:
-        if encoder.kind not in _DESCRIBED:
-            raise ValueError(
-                f"column {encoder.name!r} is encoded as {encoder.kind}, which no export can write "
-                "yet; pass --network-only, or train without it (--drop)."
-            )
-        described: Any = _DESCRIBED[encoder.kind](encoder)
-        columns.append(PlannedColumn(encoder.name, *described))
+    columns = tuple(map(_column, preprocessing.encoders))
     missing = tuple(word.lower() for word in preprocessing.missing)
-    return TablePlan(preprocessing.names, tuple(columns), _levels(missing, folded=True))
+    return TablePlan(preprocessing.names, columns, _levels(missing, folded=True))
+
+
+def _column(encoder: Any) -> PlannedColumn:
+    """Describe an encoder, unless it does more than is known here."""
+    known = _DESCRIBED.get(encoder.kind)
+    column = None
+    if known is not None and not getattr(encoder, "unit", ""):  # units are not read by exports
+        column = PlannedColumn(encoder.name, *known(encoder))
+    if column is None or column.width != len(encoder.feature_names):
+        raise ValueError(
+            f"column {encoder.name!r} is encoded as {encoder.kind}, in a way that no export can "
+            "write yet; pass --network-only, or train without it (--drop)."
+        )
+    return column
 
 
 def _levels(words: tuple[str, ...], folded: bool = False) -> Places:
