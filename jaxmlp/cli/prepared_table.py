@@ -87,8 +87,10 @@ class TableOptions:
     fold: int = 0
 
     def to_dict(self) -> dict[str, object]:
-        """Return JSON-ready values."""
-        return {**asdict(self), "schema": None if self.schema is None else str(self.schema)}
+        """Return JSON-ready values; folds are left out where there are none."""
+        values = {**asdict(self), "schema": None if self.schema is None else str(self.schema)}
+        without = () if self.folds else ("folds", "fold")
+        return {name: value for name, value in values.items() if name not in without}
 
     @property
     def reading(self) -> ReadingOptions:

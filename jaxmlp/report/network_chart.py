@@ -40,7 +40,7 @@ def network_chart(
     _, d_outputs = loss.value_and_grad(outputs, jnp.asarray(targets))
     grads, _ = backward(config, layers, cache, d_outputs / len(rows))
     sizes = config.layer_sizes
-    boxes = [*_front_boxes(model), (f"inputs\n{sizes[0]:,}", "")]
+    boxes = [(_input_text(model, sizes[0]), "")]
     for l, (layer, grad) in enumerate(zip(layers, grads, strict=True), 1):
         n_parameters = sum(leaf.size for leaf in layer if leaf is not None)
         name = config.activations[l - 1].name
@@ -50,13 +50,13 @@ def network_chart(
     boxes.append((f"objective\n{loss.name.replace('_', ' ')}", ""))
     handed = [*(kept.inputs for kept in cache), outputs]
     shown = [format_number(float(jnp.sqrt(jnp.mean(h**2))), 2) for h in handed]
-    return _draw(boxes, [""] * (len(boxes) - len(shown) - 1) + shown)
+    return _draw(boxes, shown)
 
 
-def _front_boxes(model: Model) -> list[tuple[str, str]]:
-    """Describe what stands before the layers of a network for tables."""
+def _input_text(model: Model, n_inputs: int) -> str:
+    """Describe what the layers are given."""
     if not isinstance(model.config, TabularConfig):
-        return []
+        return f"inputs\n{n_inputs:,}"
     front = model.config.front
     lines = [f"table\n{front.n_in:,} columns"]
     if front.numbers and front.embedding:
@@ -65,13 +65,14 @@ def _front_boxes(model: Model) -> list[tuple[str, str]]:
         lines.append(f"{len(front.categories):,} looked up")
     if front.members > 1:
         lines.append(f"{front.members} members")
-    return [("\n".join(lines), "")]
+    return "\n".join([*lines, f"{n_inputs:,} inputs"])
 
 
 def _draw(boxes: list[tuple[str, str]], handed: list[str]) -> Figure:
-    """Place the boxes in lines, read from the left like text."""
+    """Place the boxes in lines, read from the left like text; an arrow stands before its box."""
     n_lines, n_columns = -(-len(boxes) // _IN_A_ROW), min(len(boxes), _IN_A_ROW)
-    size = (_STEP * n_columns - _STEP + _WIDTH + 0.2, (_HEIGHT + 0.7) * n_lines - 0.4)
+    margin = _STEP - _WIDTH if n_lines > 1 else 0.1  # room for the arrow that begins a line
+    size = (margin + _STEP * (n_columns - 1) + _WIDTH + 0.1, (_HEIGHT + 0.7) * n_lines - 0.4)
     figure = Figure(figsize=size)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, size[0])
@@ -79,7 +80,7 @@ def _draw(boxes: list[tuple[str, str]], handed: list[str]) -> Figure:
     axes.set_axis_off()
     for k, (text, gradient) in enumerate(boxes):
         line, column = divmod(k, _IN_A_ROW)
-        left, low = 0.1 + _STEP * column, size[1] - _HEIGHT - 0.1 - (_HEIGHT + 0.7) * line
+        left, low = margin + _STEP * column, size[1] - _HEIGHT - 0.1 - (_HEIGHT + 0.7) * line
         middle, color = low + _HEIGHT / 2, BLUE if gradient else INK
         corner = FancyBboxPatch(
             (left, low), _WIDTH, _HEIGHT, boxstyle="round,pad=0,rounding_size=0.1",
@@ -89,10 +90,10 @@ def _draw(boxes: list[tuple[str, str]], handed: list[str]) -> Figure:
         center = left + _WIDTH / 2
         axes.text(center, middle + 0.14 * bool(gradient), text, ha="center", va="center",
                   color=INK, fontsize=9, linespacing=1.3)  # fmt: skip
-        axes.text(center, low + 0.1, gradient, ha="center", va="bottom", color=ORANGE, fontsize=9)
-        if k < len(boxes) - 1:
-            with_gradient = bool(gradient)
-            _arrows(axes, left + _WIDTH, middle, handed[k], with_gradient=with_gradient)
+        axes.text(center, low + 0.1, gradient, ha="center", va="bottom", color=INK, fontsize=9)
+        if k:
+            start, with_gradient = left - _STEP + _WIDTH, bool(boxes[k - 1][1])
+            _arrows(axes, start, middle, handed[k - 1], with_gradient=with_gradient)
     return figure
 
 
@@ -103,7 +104,7 @@ def _arrows(axes: object, left: float, middle: float, value: str, *, with_gradie
         "", (right, middle + 0.12), (left + 0.05, middle + 0.12),
         arrowprops={"arrowstyle": "->", "color": BLUE},
     )  # fmt: skip
-    axes.text(center, middle + 0.2, value, ha="center", color=BLUE, fontsize=9)  # type: ignore[attr-defined]
+    axes.text(center, middle + 0.2, value, ha="center", color=INK, fontsize=9)  # type: ignore[attr-defined]
     if with_gradient:
         axes.annotate(  # type: ignore[attr-defined]
             "", (left + 0.05, middle - 0.12), (right, middle - 0.12),

@@ -25,14 +25,16 @@ p { margin: 0.3rem 0; } .soft { color: var(--soft); }
 .charts { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .chart, .finding { background: var(--card); border-radius: 0.5rem; padding: 0.75rem; }
-.chart svg { display: block; width: 100%; max-width: 36rem; height: auto; margin: 0 auto; }
+.chart svg { display: block; width: 100%; max-width: 36rem; height: auto; max-height: 24rem;
+  margin: 0 auto; }
 .charts > :last-child:nth-child(odd) { grid-column: 1 / -1; }
 .chart.wide { grid-column: 1 / -1; overflow-x: auto; }
-.chart.wide svg { min-width: 44rem; max-width: none; }
+.chart.wide svg { min-width: 44rem; max-width: none; max-height: none; }
 summary { display: block; cursor: zoom-in; } summary::-webkit-details-marker { display: none; }
 details[open] summary { position: fixed; inset: 0; z-index: 1; overflow: auto; padding: 1rem;
   background: var(--ground); cursor: zoom-out; }
-details[open] summary svg { width: max(96vw, 60rem); max-width: none; margin: 0; }
+details[open] summary svg { width: max(96vw, 60rem); max-width: none; max-height: none;
+  margin: 0; }
 .scroll { overflow-x: auto; }
 .finding { border-left: 0.3rem solid var(--tone); margin: 0.6rem 0; }
 .finding b { color: var(--tone); }

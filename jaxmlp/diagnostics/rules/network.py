@@ -108,7 +108,8 @@ def gradient_flow(exam: Examination) -> list[Finding]:
         found.append(
             _finding(
                 FindingKind.EXPLODING_GRADIENT, strongest, Severity.CRITICAL,
-                f"The gradient that reaches layer {strongest} is {ratio[strongest]:.0e} times "
+                f"The gradient that reaches layer {strongest} is "
+                f"{format_number(ratio[strongest], 1)} times "
                 f"that at layer {top}: it explodes on the way. "
                 f"{_weights(exam, _culprit(exam, strongest))} The {exam.measure} is "
                 f"{exam.shown(exam.loss_value)} where chance level is {exam.shown(exam.chance)}.",
