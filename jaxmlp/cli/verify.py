@@ -18,6 +18,7 @@ from rich.table import Table
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.verification.gradients import check_gradients
+from jaxmlp.verification.input_side import check_input_side
 from jaxmlp.verification.registry import Case, all_cases, check_cases, default_cases
 from jaxmlp.verification.report import GradientReport, Verdict
 
@@ -103,18 +104,22 @@ def _verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
         for pair in check_cases(cases, seed):
             found.append(pair)
             p.update(task, advance=1)
-    count = Counter(report.verdict for _, report in found)
+        parts = check_input_side(seed)
+    count = Counter(report.verdict for report in (*(r for _, r in found), *parts.values()))
     if as_json:
         rows = [{**case._asdict(), **report.to_dict()} for case, report in found]
+        rows += [{"part": name, **report.to_dict()} for name, report in parts.items()]
         print(json.dumps(rows, indent=2))
     else:
-        console.print(_pair_table(found))
-        console.print(_depth_table(found))
-        for case, report in found:
+        for table in (_pair_table(found), _depth_table(found), _part_table(parts)):
+            console.print(table)
+        named = [(", ".join(map(str, case)), report) for case, report in found]
+        for name, report in (*named, *parts.items()):
             if report.verdict is not Verdict.PASS:
-                console.print(f"\n{', '.join(map(str, case))}\n{report}", markup=False)
+                console.print(f"\n{name}\n{report}", markup=False)
         console.print(
-            f"\n{len(found)} networks: {count[Verdict.PASS]} pass, {count[Verdict.FAIL]} fail, "
+            f"\n{len(found)} networks and {len(parts)} parts of networks for tables: "
+            f"{count[Verdict.PASS]} pass, {count[Verdict.FAIL]} fail, "
             f"{count[Verdict.INCONCLUSIVE]} inconclusive ({time.perf_counter() - begin:.0f} s)"
         )
     return 1 if count[Verdict.FAIL] else 0
@@ -152,6 +157,15 @@ def _depth_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
         table.add_column(column, justify="right", vertical="bottom")
     for activation in dict.fromkeys(name for name, _ in cells):
         table.add_row(activation, *(_verdict(cells.get((activation, c), [])) for c in columns))
+    return table
+
+
+def _part_table(parts: dict[str, GradientReport]) -> Table:
+    """Lay out the input side of a network for tables: difference to jax.grad, and verdict."""
+    title = "\nnetworks for tables: relative difference to jax.grad (float64), and verdict"
+    table = Table(title=title, box=None, padding=(0, 1), title_justify="left", show_header=False)
+    for name, report in parts.items():
+        table.add_row(name, _cell([report]), _verdict([report]))
     return table
 
 

@@ -5,9 +5,10 @@ zeros; precision is that of the case's dtype, and of float64 unless it is named.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from jaxmlp.config import DTYPES, MLPConfig
 from jaxmlp.initializers import INITIALIZERS
 from jaxmlp.losses import LOSSES, get_loss
 from jaxmlp.network import init, objective, value_and_grad
-from jaxmlp.types import Params
+from jaxmlp.types import Params, PyTree
 from jaxmlp.verification.gradients import check_gradients
 from jaxmlp.verification.report import GradientReport
 
@@ -147,44 +148,67 @@ def check_problem(problem: Problem, seed: int = 0) -> GradientReport:
     )
 
 
-def _check_bundle(bundle: Sequence[Case], seed: int = 0) -> list[GradientReport]:
-    """Check several cases as one: the sum of their objectives, each with parameters of its own.
+class Part(NamedTuple):
+    """One of several gradients that are checked as one.
 
-    One program for all compiles much faster than one for each. A case that does not pass is
-    checked again by itself, which names the cause.
+    Attributes:
+        params: where to check it.
+        claim: params -> (value, gradient).
+        fn: params -> value.
+        alone: checks it by itself, with all that helps to name a cause.
     """
+
+    params: PyTree
+    claim: Callable[[PyTree], tuple[Any, PyTree]]
+    fn: Callable[[PyTree], Any]
+    alone: Callable[[], GradientReport]
+
+
+def check_together(parts: Sequence[Part], seed: int = 0) -> list[GradientReport]:
+    """Check several gradients as one: that of the sum of their functions.
+
+    One program for all compiles much faster than one for each. A part that does not pass is
+    checked again by itself, which names the cause.
+
+    Args:
+        parts: each with parameters of its own.
+        seed: of the probes.
+
+    Returns:
+        A report for each.
+    """
+
+    def claim(params: tuple[PyTree, ...]) -> tuple[Any, Any]:
+        pairs = [part.claim(p) for part, p in zip(parts, params, strict=True)]
+        return sum(value for value, _ in pairs), tuple(grads for _, grads in pairs)
+
+    def total(params: tuple[PyTree, ...]) -> Any:
+        return sum(part.fn(p) for part, p in zip(parts, params, strict=True))
+
+    together = check_gradients(claim, total, tuple(part.params for part in parts), seed=seed)
+    reports = []
+    for i, part in enumerate(parts):
+        leaves = tuple(
+            replace(leaf, name=leaf.name.replace(f"params[{i}]", "layers"))
+            for leaf in together.leaves
+            if leaf.name.startswith(f"params[{i}]")
+        )
+        report = replace(together, leaves=leaves)
+        reports.append(report if report.passed else part.alone())
+    return reports
+
+
+def _check_bundle(bundle: Sequence[Case], seed: int = 0) -> list[GradientReport]:
+    """Check several cases as one."""
     with jax.enable_x64(True):
-        problems = [_make_problem(case, seed) for case in bundle]
-        claims = [value_and_grad(p.config, p.loss) for p in problems]
-        objectives = [objective(p.config, p.loss) for p in problems]
+        return check_together([_as_part(_make_problem(case, seed), seed) for case in bundle], seed)
 
-        def claim(params: tuple[Params, ...]) -> tuple[Any, Any]:
-            pairs = [
-                g(q, p.x, p.y, **p.options)
-                for g, q, p in zip(claims, params, problems, strict=True)
-            ]
-            return sum(value for value, _ in pairs), tuple(grads for _, grads in pairs)
 
-        def total(params: tuple[Params, ...]) -> Any:
-            return sum(
-                J(q, p.x, p.y, **p.options)
-                for J, q, p in zip(objectives, params, problems, strict=True)
-            )
-
-        params = tuple(problem.params for problem in problems)
-        together = check_gradients(claim, total, params, seed=seed)
-        reports = []
-        for i, problem in enumerate(problems):
-            leaves = [leaf for leaf in together.leaves if leaf.name.startswith(f"params[{i}]")]
-            report = replace(
-                together,
-                leaves=tuple(
-                    replace(leaf, name=leaf.name.replace(f"params[{i}]", "layers"))
-                    for leaf in leaves
-                ),
-            )
-            reports.append(report if report.passed else check_problem(problem, seed))
-        return reports
+def _as_part(problem: Problem, seed: int) -> Part:
+    data = {"x": problem.x, "y": problem.y, **problem.options}
+    claim, J = (make(problem.config, problem.loss) for make in (value_and_grad, objective))
+    alone = partial(check_problem, problem, seed)
+    return Part(problem.params, partial(claim, **data), partial(J, **data), alone)
 
 
 def check_cases(

@@ -8,6 +8,7 @@ import pytest
 
 from jaxmlp.cli import verify as verify_module
 from jaxmlp.cli.main import run
+from jaxmlp.verification.input_side import check_input_side
 from jaxmlp.verification.registry import Case, check_cases
 
 HOMEWORK = """
@@ -122,14 +123,18 @@ def test_parameters_of_a_file_and_keyword_arguments(capsys):
 
 def test_the_registry(capsys, monkeypatch):
     cases = [Case("tanh", "squared_error", "xavier_normal", 2, "float64")]
-    found = list(check_cases(cases))
+    found, parts = list(check_cases(cases)), check_input_side()
     monkeypatch.setattr(verify_module, "default_cases", lambda: cases)
     monkeypatch.setattr(verify_module, "check_cases", lambda *_: iter(found))  # once is enough
+    monkeypatch.setattr(verify_module, "check_input_side", lambda _: parts)
     assert run(["verify"]) == 0
     out = capsys.readouterr().out
-    assert "1 networks: 1 pass, 0 fail" in out
+    assert f"1 networks and {len(parts)} parts of networks for tables: {1 + len(parts)} pass" in out
+    assert all(name in out for name in parts)
     assert run(["verify", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["passed"] is True
+    rows = json.loads(capsys.readouterr().out)
+    assert all(row["passed"] is True for row in rows)
+    assert [row["part"] for row in rows[1:]] == list(parts)
 
 
 @pytest.mark.parametrize(
