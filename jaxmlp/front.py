@@ -26,6 +26,12 @@ from jaxmlp.front_types import (
 )
 from jaxmlp.types import Key
 
+__all__ = [
+    "category_backward", "category_forward", "front_backward", "front_forward", "init_front",
+    "members_backward", "members_forward", "periodic_backward", "periodic_forward",
+    "piecewise_backward", "piecewise_forward",
+]  # fmt: skip
+
 # Piecewise-linear embedding: e_i = x_i w_i + b_i + sum_t z_t(x_i) V_it, where z_t rises from 0 to 1
 # over bin t. So z is 1 in the bins below that of x, the share of the way in it, and 0 above; the
 # first bin and the last go on beyond the data in a straight line.
@@ -264,7 +270,7 @@ def front_forward(
     if config.others:
         parts.append(_columns(x, config.others))
     if config.categories:
-        levels = level_rows(config, x)
+        levels = _level_rows(config, x)
         parts.append(category_forward(front.E, levels))
     e = jnp.concatenate(parts, axis=1)
     return members_forward(front.s, front.r, e), FrontCache(cache, levels, e)
@@ -305,7 +311,7 @@ def front_backward(
     return Front(d_numbers, d_E, d_s, d_r), d_x
 
 
-def level_rows(
+def _level_rows(
     config: FrontConfig, x: Float[Array, "batch n_in"]
 ) -> Int[Array, "batch categories"]:
     """Return the row of E of each category's level; each category's rows begin at its offset."""
@@ -355,7 +361,7 @@ def init_front(
     d, m, n = len(config.numbers), config.number_width, config.n_out
     numbers: Piecewise | Periodic | None = None
     if config.embedding == "piecewise" and d:
-        starts, widths = check_bins(config, bins)
+        starts, widths = _check_bins(config, bins)
         w, b = jax.random.uniform(number_key, (2, d, m), dtype, -(m**-0.5), m**-0.5)
         numbers = Piecewise(
             jnp.asarray(starts, dtype), jnp.asarray(widths, dtype), w, b,
@@ -379,7 +385,7 @@ def init_front(
     )
 
 
-def check_bins(config: FrontConfig, bins: object) -> Bins:
+def _check_bins(config: FrontConfig, bins: object) -> Bins:
     """Refuse bins that are not (starts, widths) of the config's numbers."""
     shape = (len(config.numbers), config.bins)
     if not isinstance(bins, tuple) or [jnp.shape(part) for part in bins] != [shape, shape]:

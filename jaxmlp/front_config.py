@@ -7,7 +7,7 @@ import jax
 
 from jaxmlp.checks import unknown_name
 
-EMBEDDINGS = ("piecewise", "periodic")
+_EMBEDDINGS = ("piecewise", "periodic")
 
 
 @jax.tree_util.register_static
@@ -55,8 +55,8 @@ class FrontConfig:
         store = object.__setattr__  # the documented way to fill a frozen dataclass
         store(self, "numbers", tuple(int(c) for c in self.numbers))
         store(self, "categories", tuple((int(c), int(n)) for c, n in self.categories))
-        if self.embedding is not None and self.embedding not in EMBEDDINGS:
-            raise unknown_name("embedding", self.embedding, EMBEDDINGS)
+        if self.embedding is not None and self.embedding not in _EMBEDDINGS:
+            raise unknown_name("embedding", self.embedding, _EMBEDDINGS)
         named = [*self.numbers, *(column for column, _ in self.categories)]
         outside = [column for column in named if not 0 <= column < self.n_in]
         if outside or len(set(named)) < len(named):

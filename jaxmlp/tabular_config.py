@@ -13,7 +13,7 @@ from jaxmlp.front_types import Front, FrontCache
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.types import Cache, Params
 
-LINKS = ("identity", "softmax", "sigmoid", "exp")
+_LINKS = ("identity", "softmax", "sigmoid", "exp")
 _LINK_OF = {
     "softmax_cross_entropy": "softmax",
     "sigmoid_binary_cross_entropy": "sigmoid",
@@ -49,8 +49,8 @@ class TabularConfig:
 
     def __post_init__(self) -> None:
         """Check what would otherwise fail far from here."""
-        if self.link not in LINKS:
-            raise unknown_name("link", self.link, LINKS)
+        if self.link not in _LINKS:
+            raise unknown_name("link", self.link, _LINKS)
         if self.mlp.layer_sizes[0] != self.front.n_out:
             raise ValueError(
                 f"the layers take {self.mlp.layer_sizes[0]} inputs, but the front puts out "

@@ -22,9 +22,13 @@ from jaxmlp import checks, network
 from jaxmlp.front import front_backward, front_forward, init_front
 from jaxmlp.front_types import Bins, Front, Piecewise
 from jaxmlp.losses import Loss, get_loss
-from jaxmlp.normalization import batch_statistics
 from jaxmlp.tabular_config import TabularCache, TabularConfig, TabularParams
 from jaxmlp.types import Key, ScalarLike, State
+
+__all__ = [
+    "backward", "forward", "init", "layers_inputs", "mean_logits", "member_logits", "objective",
+    "predict", "value_and_grad",
+]  # fmt: skip
 
 
 def init(
@@ -277,11 +281,6 @@ def value_and_grad(
         return ((value, aux) if has_aux else value), TabularParams(front, layers)
 
     return value_and_gradient
-
-
-def layers_statistics(cache: TabularCache) -> State:
-    """Return the batch statistics of the layers."""
-    return batch_statistics(cache.layers)
 
 
 def trainable(params: TabularParams, frozen: tuple[int, ...]) -> TabularParams:

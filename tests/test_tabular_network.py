@@ -16,6 +16,7 @@ from jaxmlp.data.tables import piecewise_bins
 from jaxmlp.front import front_forward
 from jaxmlp.losses import get_loss
 from jaxmlp.networks import merge, trainable
+from jaxmlp.normalization import batch_statistics
 from jaxmlp.tabular_config import link_of
 
 BATCH = 5
@@ -142,7 +143,7 @@ def test_batch_norm_takes_its_statistics_from_all_members(x64):
     h = np.asarray(tn.layers_inputs(config, params, x))
     z = h @ np.asarray(params.layers[0].W)
     _, cache = tn.forward(config, params, x)
-    statistics = tn.layers_statistics(cache)
+    statistics = batch_statistics(cache.layers)
     np.testing.assert_allclose(statistics[0].mean, z.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(statistics[0].var, z.var(axis=0), rtol=1e-12)
 
@@ -174,7 +175,7 @@ def test_aux_is_the_mean_prediction_and_the_statistics(loss, x64):
     members, cache = tn.forward(config, params, x)
     for found in ((outputs, statistics), aux):
         np.testing.assert_allclose(found[0], tn.mean_logits(config, members), rtol=1e-14)
-        np.testing.assert_array_equal(found[1][0].mean, tn.layers_statistics(cache)[0].mean)
+        np.testing.assert_array_equal(found[1][0].mean, batch_statistics(cache.layers)[0].mean)
 
 
 def fit_case(embedding, members, **layers):
