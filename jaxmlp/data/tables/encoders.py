@@ -14,6 +14,7 @@ from jaxtyping import Float64
 from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.inference import BOOLEANS, TRUTHS, boolean_levels
 from jaxmlp.data.tables.schema import Column
+from jaxmlp.data.tables.units import find_units
 from jaxmlp.data.tables.values import (
     Series,
     shorten,
@@ -100,11 +101,12 @@ class NumberEncoder(Record):
     scale: float
     quantiles: tuple[float, ...]
     may_miss: bool
+    unit: str = ""
 
     @classmethod
     def fit(cls, column: Column, series: Series, scaling: str) -> Self:
         """Measure centre and scale on the training data."""
-        numbers = to_numbers(series, column.style)
+        numbers = to_numbers(series, column.style, column.unit)
         filled = numbers[~np.isnan(numbers)]
         may_miss = len(filled) < len(numbers)
         center, scale, quantiles = 0.0, 1.0, ()
@@ -115,7 +117,8 @@ class NumberEncoder(Record):
         elif len(filled):
             grid = np.linspace(0, 1, min(_QUANTILES, len(filled)))
             quantiles = tuple(np.quantile(filled, grid).tolist())
-        return cls(column.name, column.style or ".", scaling, center, scale, quantiles, may_miss)
+        style = column.style or "."
+        return cls(column.name, style, scaling, center, scale, quantiles, may_miss, column.unit)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -124,7 +127,7 @@ class NumberEncoder(Record):
 
     def encode(self, column: Series) -> Features:
         """Scale, fill in, mark."""
-        numbers = to_numbers(column, self.style)
+        numbers = to_numbers(column, self.style, self.unit)
         missing = np.isnan(numbers)
         z = np.where(missing, 0.0, self._scaled(np.where(missing, self.center, numbers)))
         return np.stack([z, missing.astype(np.float64)][: 1 + self.may_miss], axis=1)
@@ -136,11 +139,23 @@ class NumberEncoder(Record):
         return z / np.hypot(1.0, z / BOUND) if self.scaling == "robust" else z
 
     def remarks(self, column: Series) -> list[str]:
-        """Missing numbers where there were none, and words."""
-        missing = int(np.isnan(to_numbers(column, self.style)).sum())
-        if not missing or self.may_miss:
-            return []
+        """Missing numbers where there were none, words, and other units."""
+        empty = np.isnan(to_numbers(column, self.style, self.unit))
+        other = self._in_other_units(column[empty]) if self.unit and empty.any() else []
+        missing = int(empty.sum())
+        if not missing or other or self.may_miss:
+            return other
         return [f"{self.name}: {missing} missing or no number, as never in training"]
+
+    def _in_other_units(self, column: Series) -> list[str]:
+        """Cells that are missing because they are in another unit than those of training."""
+        codes, words = to_words(column)
+        counts = np.bincount(codes[codes >= 0], minlength=len(words))
+        units = find_units(words, counts)
+        if not units:
+            return []
+        n, named = sum(units.values()), ", ".join(map(shorten, list(units)[:3]))
+        return [f"{self.name}: {n} not in {self.unit}, as in training, but in {named}: missing"]
 
 
 def _robust(filled: np.ndarray) -> tuple[float, float]:

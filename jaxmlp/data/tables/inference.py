@@ -9,6 +9,7 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.dates import COMPACT, DATE_ORDERS, parse_days
 from jaxmlp.data.tables.schema import KINDS, Column
+from jaxmlp.data.tables.units import find_units, main_unit, mixed_units, split_unit
 from jaxmlp.data.tables.values import (
     DataFrame,
     Series,
@@ -79,6 +80,7 @@ def decimal_sign(frame: DataFrame) -> str:
     for _, column in frame.items():
         if column.dtype.kind not in "biufMm" and len(column):
             words = to_words(column.iloc[_spread(len(column), _DECIMAL_SAMPLE)]).levels
+            words = tuple(split_unit(word)[0] or word for word in words)
             if any("," in word for word in words):
                 point, comma = (~np.isnan(parse_numbers(words, style)) for style in (".", ","))
                 if comma.mean() >= _NUMBER_SHARE and comma.sum() > point.sum():
@@ -143,22 +145,26 @@ def _infer_from_words(name: str, words: Words, decimal: str) -> Column:
     if boolean_levels(words.levels) is not None:
         return Column(name, "boolean", reason=" or ".join(sorted(words.levels)))
     counts = np.bincount(words.codes[filled], minlength=n_levels)
-    style, share = _number_style(words.levels, counts, decimal)
+    units = find_units(words.levels, counts)
+    unit = main_unit(units, int(filled.sum()))
+    style, share = _number_style(words.levels, counts, decimal, unit)
     if share >= _NUMBER_SHARE:
-        numbers = np.append(parse_numbers(words.levels, style), np.nan)[words.codes]
-        return _numeric(name, numbers, style, bad=int(round((1 - share) * filled.sum())))
+        numbers = np.append(parse_numbers(words.levels, style, unit), np.nan)[words.codes]
+        bad = int(round((1 - share) * filled.sum()))
+        return _numeric(name, numbers, style, bad, unit)
     order, bad = _date_order(words.levels, counts)
     if bad <= (1 - _NUMBER_SHARE) * counts.sum():
         said = "dates" if order == "ymd" else f"dates, read as {'/'.join(order)}"
         return _date(name, order, n_levels, said + _unread(bad, "date"))
+    mixed = mixed_units(units, int(filled.sum()))
     if n_levels > max(_TEXT_LEVELS, _TEXT_SHARE * filled.sum()):
-        said = f"{n_levels:,} different texts in {int(filled.sum()):,} rows"
+        said = mixed or f"{n_levels:,} different texts in {int(filled.sum()):,} rows"
         if filled.all():
             return Column(name, "drop", reason=said)
         return Column(name, "text", reason=f"{said}; kept: whether there is one")
     if n_levels == 1:
         return Column(name, "text", reason=f"{shorten(words.levels[0])} or nothing")
-    return Column(name, "category", reason=f"{n_levels} levels")
+    return Column(name, "category", reason=mixed or f"{n_levels} levels")
 
 
 def boolean_levels(levels: tuple[str, ...]) -> tuple[str, str] | None:
@@ -173,14 +179,16 @@ def boolean_levels(levels: tuple[str, ...]) -> tuple[str, str] | None:
     return next((pair for pair in BOOLEANS if said >= set(pair)), None)
 
 
-def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
+def _numeric(name: str, numbers: np.ndarray, style: str, bad: int, unit: str = "") -> Column:
     filled = numbers[~np.isnan(numbers)]
     distinct = np.unique(filled)
     if not len(distinct):
         return Column(name, "drop", reason="empty")
     if len(distinct) == 1 and len(filled) == len(numbers):
-        return Column(name, "drop", reason=f"always {format_number(distinct[0], 6)}")
-    if np.array_equal(distinct, [0, 1]):
+        return Column(
+            name, "drop", reason=_measured(f"always {format_number(distinct[0], 6)}", unit)
+        )
+    if np.array_equal(distinct, [0, 1]) and not unit:
         return Column(name, "boolean", reason="0 or 1")
     whole = bool(np.all(filled == np.round(filled)))
     if whole and _are_compact_dates(distinct):
@@ -191,8 +199,15 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int) -> Column:
         if len(numbers) >= _NUMBERED_ROWS and _IDENTIFIER.search(name):
             return Column(name, "drop", reason=_NUMBERED)
     said = f"{format_number(distinct[0], 6)} to {format_number(distinct[-1], 6)}"
+    said = _measured(said, unit)
     said += f", {len(distinct)} whole numbers" if whole and len(distinct) <= 30 else ""
-    return Column(name, "number", style, said + _unread(bad, "number"))
+    said += _unread(bad, f"number in {unit}" if unit else "number")
+    return Column(name, "number", style, said, unit)
+
+
+def _measured(said: str, unit: str) -> str:
+    """Write the unit behind; a percent sign stands close."""
+    return f"{said}{'' if unit == '%' else ' '}{unit}" if unit else said
 
 
 def _are_compact_dates(numbers: np.ndarray) -> bool:
@@ -207,7 +222,9 @@ def _unread(bad: int, what: str) -> str:
     """Say how many cells a reading loses; none is chosen silently."""
     if not bad:
         return ""
-    return f"; {bad} cells are no {what}s" if bad > 1 else f"; 1 cell is no {what}"
+    noun, _, rest = what.partition(" ")
+    several = f"{noun}s {rest}".rstrip()
+    return f"; {bad} cells are no {several}" if bad > 1 else f"; 1 cell is no {what}"
 
 
 def _date(name: str, order: str, n_levels: int, said: str) -> Column:
@@ -232,10 +249,12 @@ def _date_order(levels: tuple[str, ...], counts: np.ndarray) -> tuple[str, int]:
     return order, bad.get(order, int(counts.sum()))
 
 
-def _number_style(levels: tuple[str, ...], counts: np.ndarray, decimal: str) -> tuple[str, float]:
+def _number_style(
+    levels: tuple[str, ...], counts: np.ndarray, decimal: str, unit: str
+) -> tuple[str, float]:
     """Return the decimal sign that reads the most cells, and their share."""
     signs = (decimal, "," if decimal == "." else ".")
-    shares = [_share(parse_numbers(levels, sign), counts) for sign in signs]
+    shares = [_share(parse_numbers(levels, sign, unit), counts) for sign in signs]
     return signs[int(np.argmax(shares))], max(shares)
 
 
@@ -248,8 +267,10 @@ def _with_style(chosen: Column, words: Words | None, decimal: str) -> Column:
         style, bad = _date_order(words.levels, counts)
         said = "" if style == "ymd" else f", read as {'/'.join(style)}"
     else:
-        style, share = _number_style(words.levels, counts, decimal)
-        bad, said = round((1 - share) * counts.sum()), ""
+        unit = chosen.unit or main_unit(find_units(words.levels, counts), int(counts.sum()))
+        style, share = _number_style(words.levels, counts, decimal, unit)
+        bad, said = round((1 - share) * counts.sum()), f", in {unit}" if unit else ""
+        chosen = chosen._replace(unit=unit)
     said = f"{chosen.reason or 'as you said'}{said}{_unread(bad, chosen.kind)}"
     return chosen._replace(style=style, reason=said)
 

@@ -105,7 +105,7 @@ def _exact_sum(
     numbers = [encoder for encoder in preprocessor.encoders if isinstance(encoder, NumberEncoder)]
     if len(numbers) < 2:
         return []
-    x = np.stack([to_numbers(frame[e.name], e.style) for e in numbers], axis=1)
+    x = np.stack([to_numbers(frame[e.name], e.style, e.unit) for e in numbers], axis=1)
     x = np.where(np.isnan(x), [e.center for e in numbers], x)
     z = x / np.maximum(x[:half].std(axis=0), 1e-12)
     model = LinearRegression().fit(z[:half], y[:half])
@@ -157,7 +157,8 @@ def sentinels(columns: dict[str, Column], frame: DataFrame) -> list[Doubt]:
     found: dict[float, list[tuple[str, int]]] = {}
     for column in columns.values():
         if column.kind == "number":
-            values, counts = _counts(to_numbers(frame[column.name], column.style or "."))
+            numbers = to_numbers(frame[column.name], column.style or ".", column.unit)
+            values, counts = _counts(numbers)
             for value, count in _far_and_often(values, counts):
                 found.setdefault(value, []).append((column.name, count))
     said = []

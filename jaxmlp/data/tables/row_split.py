@@ -244,7 +244,7 @@ class _Timeline(NamedTuple):
         times = (
             to_days(column, kind.style)
             if kind.kind == "date"
-            else to_numbers(column, kind.style or ".")
+            else to_numbers(column, kind.style or ".", kind.unit)
         )
         if np.isnan(times).any():
             bad = int(np.isnan(times).sum())

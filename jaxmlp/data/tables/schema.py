@@ -20,12 +20,17 @@ class Column(NamedTuple):
         kind: one of `KINDS`. Of a text column only whether a cell is filled is kept.
         style: decimal sign of a number, "." or ","; order of a date, "ymd", "dmy" or "mdy".
         reason: what was seen in the data, for people.
+        unit: of a number, such as "km", "%" or "$"; "" for none.
     """
 
     name: str
     kind: str
     style: str = ""
     reason: str = ""
+    unit: str = ""
+
+
+_FIELDS = tuple(field for field in Column._fields if field != "name")
 
 
 class Schema(NamedTuple):
@@ -50,12 +55,8 @@ class Schema(NamedTuple):
         columns = {
             column.name: {
                 field: value
-                for field, value in (
-                    ("kind", column.kind),
-                    ("style", column.style),
-                    ("reason", column.reason),
-                )
-                if value
+                for field, value in column._asdict().items()
+                if value and field in _FIELDS
             }
             for column in self.columns.values()
         }
@@ -93,8 +94,8 @@ def _read_column(name: str, value: object) -> Column:
     if not isinstance(fields, Mapping) or not all(isinstance(v, str) for v in fields.values()):
         raise ValueError(f"column {name!r} of the schema is {value!r}; give its kind.")
     for field in fields:
-        if field not in ("kind", "style", "reason"):
-            raise unknown_name(f"field of column {name!r}", field, ("kind", "style", "reason"))
+        if field not in _FIELDS:
+            raise unknown_name(f"field of column {name!r}", field, _FIELDS)
     kind = fields.get("kind")
     if kind not in KINDS:
         raise unknown_name(f"kind of column {name!r}", kind, KINDS)
@@ -102,7 +103,7 @@ def _read_column(name: str, value: object) -> Column:
     known = {"number": ("", ".", ","), "date": ("", "ymd", "dmy", "mdy")}.get(kind)
     if known is not None and style not in known:
         raise unknown_name(f"style of column {name!r}", style, [s for s in known if s])
-    return Column(name, kind, style, fields.get("reason", ""))
+    return Column(name, kind, style, fields.get("reason", ""), fields.get("unit", ""))
 
 
 def read_schema(path: Path) -> Schema:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.data.tables.inference import NUMBERING, infer_column
-from jaxmlp.data.tables.schema import TASKS
+from jaxmlp.data.tables.schema import TASKS, Column
 from jaxmlp.data.tables.values import (
     MISSING_WORDS,
     Series,
@@ -88,14 +88,14 @@ def read_target(column: Series, task: str | None = None, *, decimal: str = ".") 
     seen = infer_column(column, decimal=decimal)
     numeric = seen.kind == "number" or seen.reason == NUMBERING
     if task is None:
-        task = "regression" if numeric and not _few_whole(column, seen.style) else "classification"
+        task = "regression" if numeric and not _few_whole(column, seen) else "classification"
     if task == "regression":
-        return _numbers(column, seen.style if numeric and seen.style else ".")
+        return _numbers(column, seen.style if numeric and seen.style else ".", seen.unit)
     return _classes(column)
 
 
-def _few_whole(column: Series, style: str) -> bool:
-    numbers = to_numbers(column, style or ".")
+def _few_whole(column: Series, seen: Column) -> bool:
+    numbers = to_numbers(column, seen.style or ".", seen.unit)
     filled = numbers[~np.isnan(numbers)]
     distinct = np.unique(filled)
     few = len(distinct) <= min(_MAX_WHOLE_CLASSES, max(2, len(filled) // 10))
@@ -106,8 +106,8 @@ def _few_whole(column: Series, style: str) -> bool:
     return not scale or bool(min(np.bincount(np.searchsorted(distinct, filled))) >= _MIN_CLASS_ROWS)
 
 
-def _numbers(column: Series, style: str) -> Target:
-    name, numbers = str(column.name), to_numbers(column, style)
+def _numbers(column: Series, style: str, unit: str) -> Target:
+    name, numbers = str(column.name), to_numbers(column, style, unit)
     rows = np.flatnonzero(~np.isnan(numbers))
     y = numbers[rows]
     if not len(y):
@@ -127,7 +127,9 @@ def _numbers(column: Series, style: str) -> Target:
     )
     n_distinct = len(np.unique(y))
     kind = "counts" if counts and n_distinct > _FEW_AMOUNTS else "amounts"
-    said = f"{kind} from {low} to {high}" + _left_out(len(numbers) - len(y))
+    said = f"{kind} from {low} to {high}{f', in {unit}' if unit else ''}" + _left_out(
+        len(numbers) - len(y)
+    )
     odd = to_words(column[np.isnan(numbers)]).levels
     said += f"; {shorten(odd[0])!r} is no number" if odd else ""
     if n_distinct <= _FEW_AMOUNTS and np.all(y == np.round(y)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int
 
+from jaxmlp.data.tables.units import without_unit
 from jaxmlp.optional import import_optional
 
 if TYPE_CHECKING:
@@ -259,12 +260,14 @@ def to_word(value: object) -> str:
     return str(value).strip()
 
 
-def to_numbers(column: Series, style: str = ".") -> Float64[np.ndarray, " rows"]:
+def to_numbers(column: Series, style: str = ".", unit: str = "") -> Float64[np.ndarray, " rows"]:
     """Read a column as numbers; NaN where a cell says nothing or is no finite number.
 
     Args:
         column: a pandas Series.
         style: the decimal sign, "." or ","; the other one may separate thousands.
+        unit: of the column: a cell without a unit is in it, and one in another unit is NaN. "":
+            cells have none, but for a currency or a percent sign, which is left out.
 
     Returns:
         (rows,), float64, within +-1e100.
@@ -275,6 +278,8 @@ def to_numbers(column: Series, style: str = ".") -> Float64[np.ndarray, " rows"]
         [1200.0, -3.5, 12.0, -5.0, 5000.0, nan, nan]
         >>> to_numbers(pd.Series(["1.200", "3,5", "1 234,5"]), ",").tolist()
         [1200.0, 3.5, 1234.5]
+        >>> to_numbers(pd.Series(["1,298 cc", "998", "1.2 l"]), unit="CC").tolist()
+        [1298.0, 998.0, nan]
     """
     if column.dtype.kind in "biuf":
         numbers = column.to_numpy(np.float64, na_value=np.nan)
@@ -284,9 +289,9 @@ def to_numbers(column: Series, style: str = ".") -> Float64[np.ndarray, " rows"]
         numbers = plain_numbers(column)
         rest = np.isnan(numbers)
         if rest.any():
-            numbers[rest] = _numbers_of_words(column[rest], style)
+            numbers[rest] = _numbers_of_words(column[rest], style, unit)
     else:
-        numbers = _numbers_of_words(column, style)
+        numbers = _numbers_of_words(column, style, unit)
     numbers = np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -LARGEST, LARGEST)
     return np.where(np.abs(numbers) < SMALLEST, 0.0, numbers)
 
@@ -297,13 +302,17 @@ def plain_numbers(column: Series) -> Float64[np.ndarray, " rows"]:
     return np.array(import_pandas().to_numeric(texts, errors="coerce"), np.float64)
 
 
-def _numbers_of_words(column: Series, style: str) -> Float64[np.ndarray, " rows"]:
+def _numbers_of_words(column: Series, style: str, unit: str) -> Float64[np.ndarray, " rows"]:
     codes, levels = to_words(column)
-    return np.take(np.append(parse_numbers(levels, style), np.nan), codes)
+    return np.take(np.append(parse_numbers(levels, style, unit), np.nan), codes)
 
 
-def parse_numbers(levels: tuple[str, ...], style: str) -> Float64[np.ndarray, " levels"]:
-    """Read words as numbers; NaN for those that are none."""
+def parse_numbers(
+    levels: tuple[str, ...], style: str, unit: str = ""
+) -> Float64[np.ndarray, " levels"]:
+    """Read words as numbers; NaN for those that are none, or in another unit than this."""
+    if unit:
+        levels = tuple(without_unit(word, unit) or "no number" for word in levels)
     texts = [plain_text(word, style) for word in levels]
     numbers = import_pandas().to_numeric(np.array(texts, object), errors="coerce")
     return np.asarray(numbers, np.float64)
