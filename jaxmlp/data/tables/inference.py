@@ -14,6 +14,7 @@ from jaxmlp.data.tables.values import (
     DataFrame,
     Series,
     Words,
+    are_codes,
     parse_numbers,
     plain_numbers,
     shorten,
@@ -125,7 +126,8 @@ def infer_column(series: Series, chosen: Column | None = None, decimal: str = ".
     if typed:
         return _numeric(name, to_numbers(series), ".", bad=0)
     plain = series.dtype.kind != "b" and decimal == "."
-    if plain and _mostly_plain(series[:_SAMPLE]) and _mostly_plain(series):
+    led = plain and series.astype(str).str.startswith("0").any()  # perhaps codes such as 007
+    if plain and not led and _mostly_plain(series[:_SAMPLE]) and _mostly_plain(series):
         numbers = to_numbers(series)  # no need to look at every different word
         words = int((to_words(series[np.isnan(numbers)]).codes >= 0).sum())
         return _numeric(name, numbers, ".", bad=words)
@@ -145,6 +147,8 @@ def _infer_from_words(name: str, words: Words, decimal: str) -> Column:
     if boolean_levels(words.levels) is not None:
         return Column(name, "boolean", reason=" or ".join(sorted(words.levels)))
     counts = np.bincount(words.codes[filled], minlength=n_levels)
+    if are_codes(words):
+        return _codes(name, n_levels, filled)
     units = find_units(words.levels, counts)
     unit = main_unit(units, int(filled.sum()))
     style, share = _number_style(words.levels, counts, decimal, unit)
@@ -165,6 +169,14 @@ def _infer_from_words(name: str, words: Words, decimal: str) -> Column:
     if n_levels == 1:
         return Column(name, "text", reason=f"{shorten(words.levels[0])} or nothing")
     return Column(name, "category", reason=mixed or f"{n_levels} levels")
+
+
+def _codes(name: str, n_levels: int, filled: np.ndarray) -> Column:
+    """Digits behind a 0 name something, and count nothing; so many names are identifiers."""
+    said = f"{n_levels:,} codes, written with leading zeros"
+    if n_levels == filled.sum() and n_levels > _TEXT_LEVELS:
+        return Column(name, "drop", reason=f"{said}, a different one in every row")
+    return Column(name, "category", reason=said)
 
 
 def boolean_levels(levels: tuple[str, ...]) -> tuple[str, str] | None:

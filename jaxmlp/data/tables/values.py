@@ -37,6 +37,7 @@ _THOUSANDS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")
 _THOUSANDS_SPACE = re.compile(r"[+-]?[1-9]\d{0,2}([ \xa0\u2009\u202f'’]\d{3})+([.,]\d*)?")
 _IN_BRACKETS = re.compile(r"\(([$€£]?\s*\d[^()]*)\)")  # as accountants write what is negative
 _CURRENCY = re.compile(r"([+-]?)[$€£]\s*(?=[\d.,])")
+_CODE, _CODE_SHARE = re.compile(r"0\d+"), 0.01  # of the cells that a 0 leads, for codes
 _FACTORS = {"k": "e3", "K": "e3", "M": "e6"}
 _COUNTED = re.compile(r"[+-]?[\d.,]*\d ?[kKM]")
 
@@ -294,6 +295,23 @@ def to_numbers(column: Series, style: str = ".", unit: str = "") -> Float64[np.n
         numbers = _numbers_of_words(column, style, unit)
     numbers = np.clip(np.where(np.isfinite(numbers), numbers, np.nan), -LARGEST, LARGEST)
     return np.where(np.abs(numbers) < SMALLEST, 0.0, numbers)
+
+
+def are_codes(words: Words) -> bool:
+    """Whether a column of words holds codes written in digits: 00501, 007.
+
+    A 0 leads some of them: in one cell of a hundred, or in any where all are equally long.
+
+    >>> import pandas as pd
+    >>> are_codes(to_words(pd.Series(["00501", "10001"]))), are_codes(to_words(pd.Series(["0.5"])))
+    (True, False)
+    """
+    led = np.array([_CODE.fullmatch(word) is not None for word in words.levels], bool)
+    if not led.any():
+        return False
+    counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
+    alike = len({len(word) for word in words.levels}) == 1
+    return alike or bool(counts[led].sum() >= _CODE_SHARE * counts.sum())
 
 
 def plain_numbers(column: Series) -> Float64[np.ndarray, " rows"]:
