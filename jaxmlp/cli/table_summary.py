@@ -30,7 +30,9 @@ def show_table(console: Console, prepared: PreparedTable) -> None:
         style = "dim" if column.kind == "drop" else ""
         inputs = str(widths.get(column.name, ""))
         name, reason = shorten(column.name, _NAME), shorten(column.reason, _REASON)
-        table.add_row(Text(name), _kind(column), Text(reason), inputs, style=style)
+        table.add_row(
+            Text(name), _kind(column, widths.get(column.name, 0)), Text(reason), inputs, style=style
+        )
     console.print(table)
     if len(columns) > len(shown):
         rest = Counter(map(_kind, columns))
@@ -45,7 +47,9 @@ def show_table(console: Console, prepared: PreparedTable) -> None:
     console.print()
 
 
-def _kind(column: Column) -> str:
+def _kind(column: Column, width: int = 0) -> str:
+    if column.kind == "text" and width > 1:  # the last input says whether there is one
+        return f"text, {width - 1} number{'s' * (width > 2)}"
     return "left out" if column.kind == "drop" else column.kind
 
 

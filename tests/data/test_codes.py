@@ -59,6 +59,7 @@ def test_levels_stay_text_in_a_file():
     assert again.encoders[0].levels == ("00501", "10001", "94110")
 
 
+@pytest.mark.usefixtures("standard_promotion")
 def test_train_and_predict_keep_codes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     zips = RNG.choice(["00501", "00502", "10001"], N)

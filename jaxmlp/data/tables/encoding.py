@@ -12,8 +12,10 @@ from jaxmlp.data.tables.encoders import (
     PresenceEncoder,
 )
 from jaxmlp.data.tables.schema import Column
+from jaxmlp.data.tables.texts import TextEncoder
 from jaxmlp.data.tables.values import Series
 
+_PRESENCE = "presence"
 _ENCODERS: dict[str, Callable[..., Encoder]] = {
     cls.kind: cls
     for cls in (
@@ -22,9 +24,9 @@ _ENCODERS: dict[str, Callable[..., Encoder]] = {
         LevelEncoder,
         BooleanEncoder,
         DateEncoder,
-        PresenceEncoder,
+        TextEncoder,
     )
-}
+} | {_PRESENCE: PresenceEncoder}
 
 
 def fit_encoder(
@@ -47,7 +49,7 @@ def fit_encoder(
         many = max_one_hot is not None and len(encoder.levels) > max_one_hot
         return LevelEncoder(encoder.name, encoder.levels) if many else encoder
     if column.kind == "text":
-        return PresenceEncoder(column.name)
+        return TextEncoder.fit(column, series)
     if column.kind == "boolean":
         return BooleanEncoder.fit(column, series)
     return DateEncoder.fit(column, series)
@@ -61,6 +63,8 @@ def read_encoder(fields: dict[str, Any]) -> Encoder:
     """
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     kind = fields.pop("kind", None)
+    if kind == "text" and "terms" not in fields:
+        kind = _PRESENCE  # a text of which only the presence is kept
     if kind not in _ENCODERS:
         raise ValueError(f"an encoder is of kind {kind!r}, but known are {', '.join(_ENCODERS)}.")
     try:

@@ -30,6 +30,7 @@ BOOLEANS = (
 )  # fmt: skip
 TRUTHS = {word: k == 1 for pair in BOOLEANS for k, word in enumerate(pair)}
 _TEXT_LEVELS, _TEXT_SHARE = 30, 0.3  # more levels than both: sentences, names, codes of single rows
+_WORDY_SHARE = 0.5  # of the texts that are of several words, for texts that never repeat
 _SAMPLE = 1000  # cells that tell whether it is worth looking at all of them
 _DECIMAL_SAMPLE = 200  # cells of a column that tell its decimal sign
 NUMBERING, _NUMBERED = "numbers the rows", "a different number in every row"
@@ -163,12 +164,27 @@ def _infer_from_words(name: str, words: Words, decimal: str) -> Column:
     mixed = mixed_units(units, int(filled.sum()))
     if n_levels > max(_TEXT_LEVELS, _TEXT_SHARE * filled.sum()):
         said = mixed or f"{n_levels:,} different texts in {int(filled.sum()):,} rows"
-        if filled.all():
+        if filled.all() and n_levels == len(filled) and not _are_texts(name, words.levels):
             return Column(name, "drop", reason=said)
-        return Column(name, "text", reason=f"{said}; kept: whether there is one")
+        return Column(name, "text", reason=said)
     if n_levels == 1:
         return Column(name, "text", reason=f"{shorten(words.levels[0])} or nothing")
     return Column(name, "category", reason=mixed or f"{n_levels} levels")
+
+
+def _are_texts(name: str, levels: tuple[str, ...]) -> bool:
+    return say_something(levels) and not _IDENTIFIER.search(name)
+
+
+def say_something(levels: tuple[str, ...]) -> bool:
+    """Whether texts that never repeat are more than identifiers: of several words, not all alike.
+
+    >>> say_something(("a cup of tea", "no tea today")), say_something(("item 1", "item 2"))
+    (True, False)
+    """
+    several = [len(level.split()) > 1 for level in levels]
+    unlike = {re.sub(r"\d+", "", level) for level in levels}
+    return float(np.mean(several)) >= _WORDY_SHARE and len(unlike) > _TEXT_SHARE * len(levels)
 
 
 def _codes(name: str, n_levels: int, filled: np.ndarray) -> Column:

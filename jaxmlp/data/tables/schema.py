@@ -17,7 +17,7 @@ class Column(NamedTuple):
 
     Attributes:
         name: of the column.
-        kind: one of `KINDS`. Of a text column only whether a cell is filled is kept.
+        kind: one of `KINDS`. A text becomes a few numbers.
         style: decimal sign of a number, "." or ","; order of a date, "ymd", "dmy" or "mdy".
         reason: what was seen in the data, for people.
         unit: of a number, such as "km", "%" or "$"; "" for none.
