@@ -232,10 +232,17 @@ def _target_name(frame: DataFrame, name: str | None, path: str) -> str:
             "between its cells: --delimiter."
         )
     if name not in frame.columns:
-        raise unknown_column(name, frame)
+        raise ValueError(f"{unknown_column(name, frame)}{_no_heading(frame)}")
     if len(frame.columns) < 2:
         raise ValueError(f"{path} has no column besides {name!r} to predict it from.")
     return name
+
+
+def _no_heading(frame: DataFrame) -> str:
+    """Say so where the names of the columns may be data."""
+    if not frame.attrs.get("headed", True):
+        return " No line of the file names its columns: --no-header."
+    return "".join(f" {note}." for note in frame.attrs.get("notes", ()) if "--no-header" in note)
 
 
 def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, Column]:

@@ -231,7 +231,7 @@ def test_times_as_people_write_them(form, freq, origin):
         ([f"{k}-{k + 1}" for k in range(2000, 2020)], "category"),
         (["25:10", "30:99", "77:12"] * 9, "category"),
         (["May", "June", "July"] * 9, "category"),
-        (["1.5 m", "2 m", "3 m"] * 9, "category"),
+        (["1.5 m", "2 m", "3 m"] * 9, "number"),  # metres
     ],
 )
 def test_what_is_a_date_and_what_is_not(cells, kind):

@@ -19,6 +19,7 @@ _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": "whitespace", " ": "whit
 _SAMPLE_LINES = 100
 _EXCEL_HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _NUMBER_SHARE = 0.9  # of the filled cells below a name that are numbers, for a column of numbers
+_COMMENTS, _MAX_TITLES = "#%", 5  # what begins a comment; lines above a heading
 _SHORT, _SINGLE = 0.8, 0.3  # how well a line fits that is shorter than the heading; of one cell
 _WIDENED = 0.9  # how well a heading fits that leaves a column out
 _ROW_NAMES = "row names"
@@ -53,6 +54,7 @@ class Dialect(NamedTuple):
         names: of the columns.
         headed: whether a line names them.
         skip: lines above the table.
+        named_above: whether the line that names them is a comment, among those above.
         quote: around cells that hold delimiters.
         escape: before a quote inside quotes, or None where it is doubled.
         notes: what a user should know, in sentences.
@@ -66,6 +68,7 @@ class Dialect(NamedTuple):
     quote: str
     escape: str | None
     notes: tuple[str, ...]
+    named_above: bool = False
 
 
 class _Split(NamedTuple):
@@ -100,27 +103,107 @@ def find_dialect(name: str, sample: bytes, cut: bool, options: ReadingOptions) -
     hint = _EXCEL_HINT.fullmatch(lines[skip]) if len(lines) > skip else None
     if hint:
         delimiter, skip = delimiter or hint[1], skip + 1
+    above, heading = _lines_above(lines[skip:], delimiter)
+    notes = (_skipped(name, lines[skip : skip + above], heading),) if above else ()
+    skip += above
     text = "".join(lines[skip:])
     if not text.strip():
         raise ValueError(f"{name} is empty{' below the lines skipped' if options.skip else ''}.")
     split = _split(text, delimiter)
-    first, *rows = split.rows
+    first, *rows = [heading, *split.rows] if heading else split.rows
     first = _widened([cell.strip() for cell in first], rows, _may_name_rows(text, split.delimiter))
     headed = options.header and not _all_numbers(first, rows)
     names = unique_names(first) if headed else [f"x{k}" for k in range(len(first))]
     if len(names) == 1:  # blank lines are empty cells then, but not those above the heading
         skip += next(k for k, line in enumerate(lines[skip:]) if line.strip())
-    notes: tuple[str, ...] = ()
     if headed and _looks_like_data(first, rows):
         notes += (_no_heading(name, first),)
-    if len(first) > len(split.rows[0]) and first[0] == _ROW_NAMES:
+    if len(first) > len(heading or split.rows[0]) and first[0] == _ROW_NAMES:
         notes += (
             f"The lines of {name} have one cell more than the heading; the first is taken for the "
             "name of the row, as R writes it.",
         )
     return Dialect(
-        encoding, split.delimiter, tuple(names), headed, skip, split.quote, split.escape, notes
+        encoding, split.delimiter, tuple(names), headed, skip, split.quote, split.escape, notes,
+        bool(heading),
+    )  # fmt: skip
+
+
+def _lines_above(lines: list[str], delimiter: str) -> tuple[int, list[str]]:
+    """Count the comments and titles above the table; the last comment may be its heading."""
+    n = _comments(lines)
+    if n == len(lines):
+        return 0, []
+    if n:
+        split = _split("".join(lines[n:]), delimiter)
+        last = next(line for line in reversed(lines[:n]) if line.strip()).strip().strip('"')
+        cells = _cells(last.lstrip(_COMMENTS), split.delimiter, split.quote, split.escape)
+        heading = [cell.strip() for cell in cells[0]] if cells else []
+        if len(heading) == len(split.rows[0]) and all(heading):
+            first, *rows = split.rows
+            if _all_numbers(first, rows) or _looks_like_data(first, rows):
+                return n, heading
+            if not last.lstrip(_COMMENTS)[:1].isspace() and len(heading) > 1:
+                return n, heading  # "#name,town" is no remark
+    return n + _titles(lines[n:], delimiter), []
+
+
+def _comments(lines: list[str]) -> int:
+    """Count the lines up to the last comment before anything else."""
+    n = 0
+    for k, line in enumerate(lines):
+        text = line.strip().lstrip('"')
+        if text and text[0] not in _COMMENTS:
+            break
+        n = k + 1 if text else n
+    return n
+
+
+def _titles(lines: list[str], delimiter: str) -> int:
+    """Count the lines of one cell above a table of many, whose heading stands above numbers."""
+    n = 0
+    for _ in range(_MAX_TITLES):
+        title = n + next((k for k, line in enumerate(lines[n:]) if line.strip()), len(lines))
+        below = title + 1
+        while below < len(lines) and not lines[below].strip():
+            below += 1
+        if below >= len(lines):
+            return 0
+        first = _split("".join(lines[title:]), delimiter)
+        if first.delimiter == "whitespace" or (first.score >= 2 and _n_filled(first.rows[0]) > 1):
+            return 0
+        split = _split("".join(lines[below:]), delimiter)
+        cells = _cells(lines[title], split.delimiter, split.quote, split.escape)
+        if split.delimiter == "whitespace" or not cells or _n_filled(cells[0]) != 1:
+            return 0
+        if _is_headed(split.rows):
+            return below
+        n = below
+    return 0
+
+
+def _n_filled(cells: list[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _is_headed(rows: list[list[str]]) -> bool:
+    """Whether lines are a table for sure: all as long, under names, of which one is of numbers."""
+    first, *rest = rows
+    if len(first) < 2 or not rest or any(len(row) != len(first) for row in rest):
+        return False
+    return all(cell.strip() for cell in first) and any(
+        _of_numbers(rest, k) and not _is_number_or_missing(first[k].strip())
+        for k in range(len(first))
     )
+
+
+def _skipped(name: str, above: list[str], heading: list[str]) -> str:
+    first = shorten(next(line for line in above if line.strip()), 40)
+    n = len(above)
+    said = f"The first {n} lines of {name}" if n > 1 else f"The first line of {name}"
+    if heading:
+        return f"{said} ({first}): a comment names the columns, {', '.join(heading[:5])}."
+    return f"{said} ({first}) {'are' if n > 1 else 'is'} above the table, and skipped."
 
 
 def _known_delimiter(said: str) -> str:

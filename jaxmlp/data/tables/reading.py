@@ -154,7 +154,7 @@ def _parse(path: Path, dialect: Dialect, rows: int | None, numbers: bool) -> Ite
                 _BlankEndsCut(file) if one_column else file,
                 sep=r"\s+" if dialect.delimiter == "whitespace" else dialect.delimiter,
                 quotechar=dialect.quote, escapechar=dialect.escape, names=list(dialect.names),
-                header=0 if dialect.headed else None, skip_blank_lines=not one_column,
+                header=0 if dialect.headed and not dialect.named_above else None, skip_blank_lines=not one_column,
                 index_col=False, skipinitialspace=True, chunksize=rows, iterator=True,
                 **({"low_memory": False} if numbers else as_text),
             )  # fmt: skip
