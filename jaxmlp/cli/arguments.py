@@ -73,6 +73,9 @@ Delimiter = Annotated[
     ),
 ]
 Skip = Annotated[int, option(_TABLES, "Lines above the table.")]
+Sheet = Annotated[
+    str, option(_TABLES, "Sheet of a workbook; default: the only or largest one.", default=False)
+]
 SchemaFile = Annotated[
     Path | None,
     option(

@@ -92,6 +92,7 @@ _KEPT = (
     "delimiter",
     "skip",
     "folds",
+    "sheet",
 )  # what the schema does not say
 
 

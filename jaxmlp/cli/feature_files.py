@@ -74,7 +74,8 @@ def read_blocks(
         yield from _array_blocks(_read_numpy(path))
     else:
         raise ValueError(
-            f"{path} is no .csv, .parquet, .npy or .npz file; convert it to one of these."
+            f"{path} is no .csv, .xlsx, .jsonl, .parquet, .npy or .npz file; convert it to one of "
+            "these."
         )
 
 

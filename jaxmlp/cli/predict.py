@@ -20,7 +20,7 @@ from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import ReadingOptions
 from jaxmlp.data.tables.column_lists import named_columns
 from jaxmlp.data.tables.inference import unknown_column
-from jaxmlp.data.tables.reading import BLOCK_ROWS
+from jaxmlp.data.tables.reading import BLOCK_ROWS, SHEET_SUFFIXES
 from jaxmlp.models import Model, class_probabilities, infer_blocks, load, prepare, top_k
 from jaxmlp.models.inference import OUTPUTS
 
@@ -30,8 +30,8 @@ def predict(
     data: Annotated[
         str,
         typer.Argument(
-            help="A .csv, .parquet, .npy or .npz file of features; - for the standard input; or "
-            "digits, mnist, fashion-mnist."
+            help="A .csv, .xlsx, .jsonl, .parquet, .npy or .npz file of features; - for the "
+            "standard input; or digits, mnist, fashion-mnist."
         ),
     ],
     out: Annotated[
@@ -71,6 +71,10 @@ def predict(
         int | None,
         typer.Option(help="Lines above the table; default: as in training.", show_default=False),
     ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(help="Sheet of a workbook; default: as in training.", show_default=False),
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR"),
@@ -94,7 +98,7 @@ def predict(
             classes = len(model.class_names or ())
             raise ValueError(f"--top is {top}, but the model knows {classes} classes.")
         of_words = isinstance(model.preprocessing, TablePreprocessor)
-        options = _reading_options(model, header, delimiter, skip)
+        options = _reading_options(model, path, header, delimiter, skip, sheet)
         blocks = _with_progress(read_blocks(path, data_dir, of_words=of_words, options=options))
         parts = (
             Predictions(
@@ -109,7 +113,12 @@ def predict(
 
 
 def _reading_options(
-    model: Model, header: bool | None, delimiter: str | None, skip: int | None
+    model: Model,
+    data: str,
+    header: bool | None,
+    delimiter: str | None,
+    skip: int | None,
+    sheet: str | None,
 ) -> ReadingOptions:
     """Read the data as the training data were read, unless the user says otherwise."""
     options = ReadingOptions(**model.extra.get("reading", {}))
@@ -117,6 +126,7 @@ def _reading_options(
         options.header if header is None else header,
         options.delimiter if delimiter is None else delimiter,
         options.skip if skip is None else skip,
+        sheet if sheet is not None else options.sheet * data.lower().endswith(SHEET_SUFFIXES),
     )
 
 

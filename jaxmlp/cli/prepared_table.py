@@ -64,6 +64,7 @@ class TableOptions:
         header: whether a line of a text file may name the columns.
         delimiter: between its cells; "" finds it out.
         skip: lines above the table.
+        sheet: of a workbook; "": the only or the largest one.
         max_one_hot: levels up to which a category is one-hot; None: all are.
         folds: of a cross-validation; 0 splits once.
         fold: which of them tests, from 0.
@@ -82,6 +83,7 @@ class TableOptions:
     header: bool = True
     delimiter: str = ""
     skip: int = 0
+    sheet: str = ""
     max_one_hot: int | None = None
     folds: int = 0
     fold: int = 0
@@ -95,7 +97,7 @@ class TableOptions:
     @property
     def reading(self) -> ReadingOptions:
         """How a text file is read."""
-        return ReadingOptions(self.header, self.delimiter, self.skip)
+        return ReadingOptions(self.header, self.delimiter, self.skip, self.sheet)
 
     @property
     def missing_words(self) -> tuple[str, ...]:
@@ -162,7 +164,7 @@ def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
     """Read a table, infer its columns, split its rows, and fit the encoding on the training part.
 
     Args:
-        path: a CSV or Parquet file.
+        path: the file.
         options: of the user.
         seed: of the split.
 

@@ -3,12 +3,16 @@
 import shutil
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 STANDARD_INPUT = "-"
-_MAGIC = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz", b"BZh": ".csv.bz2", b"\xfd7zXZ": ".csv.xz"}
+_MAGIC = {
+    b"PAR1": ".parquet", b"ARROW1": ".feather", b"PK\x03\x04": ".zip", b"{": ".jsonl",
+    b"\x1f\x8b": ".csv.gz", b"BZh": ".csv.bz2", b"\xfd7zXZ": ".csv.xz",
+}  # fmt: skip
 
 
 @contextmanager
@@ -28,4 +32,10 @@ def as_file(data: str) -> Iterator[str]:
         with path.open("rb") as file:
             start = file.read(8)
         suffix = next((s for mark, s in _MAGIC.items() if start.startswith(mark)), ".csv")
+        if suffix == ".zip" and _is_workbook(path):
+            suffix = ".xlsx"
         yield str(path.rename(path.with_suffix(suffix)))
+
+
+def _is_workbook(path: Path) -> bool:
+    return zipfile.is_zipfile(path) and "xl/workbook.xml" in zipfile.ZipFile(path).namelist()

@@ -79,6 +79,7 @@ def sweep(
     no_header: arguments.NoHeader = False,
     delimiter: arguments.Delimiter = "",
     skip: arguments.Skip = 0,
+    sheet: arguments.Sheet = "",
     schema: arguments.SchemaFile = None,
     group: arguments.Group = None,
     time: arguments.Time = None,
@@ -112,7 +113,7 @@ def sweep(
     _spread_over_cores()
     table = TableOptions(
         target, task, schema, group, time, drop, category, number, scaling,
-        missing, not no_header, delimiter, skip,
+        missing, not no_header, delimiter, skip, sheet,
     )  # fmt: skip
     prepared = load_data(data, data_dir, table, seed)
     console = Console(quiet=as_json, highlight=False)

@@ -51,6 +51,7 @@ def train(
     no_header: arguments.NoHeader = False,
     delimiter: arguments.Delimiter = "",
     skip: arguments.Skip = 0,
+    sheet: arguments.Sheet = "",
     schema: arguments.SchemaFile = None,
     group: arguments.Group = None,
     time: arguments.Time = None,
@@ -130,7 +131,7 @@ def train(
     )  # fmt: skip
     table = TableOptions(
         target, task, schema, group, time, drop, category, number, scaling,
-        missing, not no_header, delimiter, skip,
+        missing, not no_header, delimiter, skip, sheet,
     )  # fmt: skip
     options = replace(options, recipe=_choose_recipe(context, recipe, options), trees=trees)
     for name, said in (("--trees", trees), ("--budget", budget is not None)):

@@ -74,7 +74,7 @@ def test_what_is_no_line_above(tmp_path, text, names):
 def test_a_missing_heading_is_told_where_the_target_is_unknown(tmp_path):
     for text in ("1,2\n3,4\n5,6\n", "3,7,x\n4,8,y\n5,9,x\n"):
         (tmp_path / "t.csv").write_text(text)
-        with pytest.raises(ValueError, match="unknown column 'y'.*--no-header"):
+        with pytest.raises(ValueError, match=r"unknown column 'y'.*--no-header"):
             load_table(str(tmp_path / "t.csv"), TableOptions("y"), 0)
     frame = read(tmp_path, "# made by X\n3,7,x\n4,8,y\n", header=False)
     assert frame.columns.tolist() == ["x0", "x1", "x2"]

@@ -99,7 +99,8 @@ def test_parquet_keeps_its_types(tmp_path):
             "truncated",
         ),
         ("a.parquet", b"a,b\n1,2\n", "no Parquet file"),
-        ("a.xlsx", b"", "no table that can be read"),
+        ("a.xlsx", b"", "no workbook"),
+        ("a.xls", b"", "no table that can be read"),
     ],
 )
 def test_bad_files(tmp_path, name, content, message):

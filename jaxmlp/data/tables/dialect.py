@@ -12,18 +12,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.data.tables.values import MISSING_WORDS, shorten, unique_names
+from jaxmlp.data.tables.headings import (
+    all_numbers,
+    is_number_or_missing,
+    looks_like_data,
+    no_heading,
+    of_numbers,
+)
+from jaxmlp.data.tables.values import shorten, unique_names
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": "whitespace", " ": "whitespace"}
 _SAMPLE_LINES = 100
 _EXCEL_HINT = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-_NUMBER_SHARE = 0.9  # of the filled cells below a name that are numbers, for a column of numbers
+_BLANK = ",;\t| \r\n"  # what a line without cells is made of
 _COMMENTS, _MAX_TITLES = "#%", 5  # what begins a comment; lines above a heading
 _SHORT, _SINGLE = 0.8, 0.3  # how well a line fits that is shorter than the heading; of one cell
 _WIDENED = 0.9  # how well a heading fits that leaves a column out
 _ROW_NAMES = "row names"
-_YEARS = range(1900, 2101)
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -38,11 +44,13 @@ class ReadingOptions(NamedTuple):
         header: whether a line may name the columns; without one they are x0, x1, ...
         delimiter: between cells: a character, "tab" or "whitespace"; "" finds it out.
         skip: lines above the table.
+        sheet: of a workbook; "" takes the only or the largest one.
     """
 
     header: bool = True
     delimiter: str = ""
     skip: int = 0
+    sheet: str = ""
 
 
 class Dialect(NamedTuple):
@@ -112,12 +120,12 @@ def find_dialect(name: str, sample: bytes, cut: bool, options: ReadingOptions) -
     split = _split(text, delimiter)
     first, *rows = [heading, *split.rows] if heading else split.rows
     first = _widened([cell.strip() for cell in first], rows, _may_name_rows(text, split.delimiter))
-    headed = options.header and not _all_numbers(first, rows)
+    headed = options.header and not all_numbers(first, rows)
     names = unique_names(first) if headed else [f"x{k}" for k in range(len(first))]
     if len(names) == 1:  # blank lines are empty cells then, but not those above the heading
         skip += next(k for k, line in enumerate(lines[skip:]) if line.strip())
-    if headed and _looks_like_data(first, rows):
-        notes += (_no_heading(name, first),)
+    if headed and looks_like_data(first, rows):
+        notes += (no_heading(name, first),)
     if len(first) > len(heading or split.rows[0]) and first[0] == _ROW_NAMES:
         notes += (
             f"The lines of {name} have one cell more than the heading; the first is taken for the "
@@ -141,7 +149,7 @@ def _lines_above(lines: list[str], delimiter: str) -> tuple[int, list[str]]:
         heading = [cell.strip() for cell in cells[0]] if cells else []
         if len(heading) == len(split.rows[0]) and all(heading):
             first, *rows = split.rows
-            if _all_numbers(first, rows) or _looks_like_data(first, rows):
+            if all_numbers(first, rows) or looks_like_data(first, rows):
                 return n, heading
             if not last.lstrip(_COMMENTS)[:1].isspace() and len(heading) > 1:
                 return n, heading  # "#name,town" is no remark
@@ -165,7 +173,7 @@ def _titles(lines: list[str], delimiter: str) -> int:
     for _ in range(_MAX_TITLES):
         title = n + next((k for k, line in enumerate(lines[n:]) if line.strip()), len(lines))
         below = title + 1
-        while below < len(lines) and not lines[below].strip():
+        while below < len(lines) and not lines[below].strip(_BLANK):
             below += 1
         if below >= len(lines):
             return 0
@@ -192,7 +200,7 @@ def _is_headed(rows: list[list[str]]) -> bool:
     if len(first) < 2 or not rest or any(len(row) != len(first) for row in rest):
         return False
     return all(cell.strip() for cell in first) and any(
-        _of_numbers(rest, k) and not _is_number_or_missing(first[k].strip())
+        of_numbers(rest, k) and not is_number_or_missing(first[k].strip())
         for k in range(len(first))
     )
 
@@ -331,7 +339,7 @@ def _is_spaced(rows: list[list[str]]) -> bool:
         return False
     width = len(_widened(rows[0], rows[1:], True))
     even = all(len(row) == width for row in rows[1:])
-    return even and width > 1 and any(_of_numbers(rows[1:], k) for k in range(width))
+    return even and width > 1 and any(of_numbers(rows[1:], k) for k in range(width))
 
 
 def _hold_rows(rows: list[list[str]]) -> bool:
@@ -339,64 +347,7 @@ def _hold_rows(rows: list[list[str]]) -> bool:
     width = min(map(len, rows[1:]), default=0)
     columns = ([row[place].split() for row in rows[1:]] for place in range(width))
     return any(
-        all(len(parts) > 2 and all(map(_is_number_or_missing, parts)) for parts in column)
+        all(len(parts) > 2 and all(map(is_number_or_missing, parts)) for parts in column)
         for column in columns
         if column
-    )
-
-
-def _of_numbers(rows: list[list[str]], place: int) -> bool:
-    cells = (row[place].strip() for row in rows if len(row) > place)
-    filled = [cell for cell in cells if cell.lower() not in MISSING_WORDS]
-    return bool(filled) and float(np.mean([*map(_is_number, filled)])) >= _NUMBER_SHARE
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True
-
-
-def _is_number_or_missing(text: str) -> bool:
-    return text.lower() in MISSING_WORDS or _is_number(text)
-
-
-def _all_numbers(first: list[str], rows: list[list[str]]) -> bool:
-    """Whether the first line is data: numbers, but not the 0, 1, 2, ... that pandas writes."""
-    counted = [str(k) for k in range(len(first))]
-    if len(first) > 1 and first == counted and first not in rows:
-        return False
-    return all(map(_is_number, first))
-
-
-def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
-    """Whether what should be names looks like the cells below: numbers, or words found there."""
-    numbers, repeated = [], False
-    for place, cell in enumerate(first):
-        if _of_numbers(rows, place):
-            if cell.lower() not in MISSING_WORDS and not _is_number(cell):
-                return False  # a word above numbers is a name
-            numbers += [cell] * _is_number(cell)
-        else:
-            below = {row[place].strip() for row in rows if len(row) > place}
-            repeated = repeated or (cell != "" and cell in below)
-    return repeated or (bool(numbers) and not _count_on(numbers))
-
-
-def _count_on(numbers: list[str]) -> bool:
-    """Whether numbers are names: years, or one after the other."""
-    if not all(number.isdecimal() for number in numbers):
-        return False
-    values = [int(number) for number in numbers]
-    steps = set(np.diff(values).tolist())
-    return all(value in _YEARS for value in values) or (len(values) > 1 and steps == {1})
-
-
-def _no_heading(name: str, first: list[str]) -> str:
-    shown = ", ".join(shorten(cell) for cell in first[:5]) + ", ..." * (len(first) > 5)
-    return (
-        f"The first line of {name} ({shown}) is taken as names of columns, but looks like the "
-        "lines below. If it is data, add --no-header"
     )

@@ -184,7 +184,9 @@ def say_something(levels: tuple[str, ...]) -> bool:
     """
     several = [len(level.split()) > 1 for level in levels]
     unlike = {re.sub(r"\d+", "", level) for level in levels}
-    return float(np.mean(several)) >= _WORDY_SHARE and len(unlike) > _TEXT_SHARE * len(levels)
+    return float(np.mean(several)) >= _WORDY_SHARE and len(unlike) > max(
+        1, _TEXT_SHARE * len(levels)
+    )
 
 
 def _codes(name: str, n_levels: int, filled: np.ndarray) -> Column:

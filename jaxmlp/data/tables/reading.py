@@ -1,4 +1,4 @@
-"""Reading tables from files: CSV in its dialects, gzip-compressed or not, and Parquet.
+"""Reading tables from files: CSV in its dialects, Parquet, workbooks, JSON lines, archives.
 
 The cells of a CSV stay text, unless numbers are asked for: what text means, its column decides, and
 so it means the same in every block of a file that is read piece by piece.
@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import lzma
+import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from jaxmlp.data.tables.containers import (
+    FEATHER_SUFFIXES,
+    JSON_SUFFIXES,
+    WORKBOOK_SUFFIXES,
+    ZIP_SUFFIX,
+    extract_table,
+    read_feather,
+    read_json_lines,
+    write_sheet,
+)
 from jaxmlp.data.tables.dialect import Dialect, ReadingOptions, find_dialect, is_western
 from jaxmlp.data.tables.values import DataFrame, import_pandas, unique_names
 from jaxmlp.optional import import_optional
@@ -25,6 +36,8 @@ _SAMPLE_BYTES, _SAMPLE_LINES = 1 << 18, 3  # a sample grows until it has so many
 BLOCK_ROWS = 8192
 _TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+SHEET_SUFFIXES = (*WORKBOOK_SUFFIXES, ZIP_SUFFIX)  # files that may have sheets
+_WHOLE_SUFFIXES = (*PARQUET_SUFFIXES, *FEATHER_SUFFIXES, *SHEET_SUFFIXES)
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
@@ -37,8 +50,8 @@ def is_table_file(name: str) -> bool:
     return (
         name.lower()
         .removesuffix(_compression(Path(name)))
-        .endswith(_TEXT_SUFFIXES + PARQUET_SUFFIXES)
-    )
+        .endswith((*_TEXT_SUFFIXES, *JSON_SUFFIXES))
+    ) or name.lower().endswith(_WHOLE_SUFFIXES)
 
 
 def read_table(
@@ -47,18 +60,18 @@ def read_table(
     """Read a whole file.
 
     Args:
-        path: .csv, .tsv or .txt, also .gz, .bz2 or .xz; or .parquet. Delimiter, encoding and quotes
-            are found out.
+        path: .csv, .tsv, .txt or .jsonl, also .gz, .bz2 or .xz; .parquet, .xlsx, .feather; or a
+            .zip of one of these. Delimiter, encoding and quotes of text are found out.
         numbers: whether columns of a CSV in which every cell is a number or empty become numbers,
             many times faster than through text; an empty cell among them is NaN.
         options: what is known of how a CSV is written.
 
     Returns:
-        A pandas DataFrame with unique names. Parquet brings the types of its columns.
+        A pandas DataFrame with unique names. Parquet, Feather and JSON bring types of columns.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ImportError: if pandas, or for Parquet pyarrow, is not installed.
+        ImportError: if pandas, pyarrow (Parquet, Feather) or openpyxl (.xlsx) is not installed.
         ValueError: if the file is empty, truncated, or not what its name says.
 
     Example:
@@ -103,12 +116,69 @@ def read_table_blocks(
         raise FileNotFoundError(f"there is no file {path}.")
     if not is_table_file(path.name):
         raise ValueError(
-            f"{path} is no table that can be read: give a .csv (or .csv.gz) or .parquet file."
+            f"{path} is no table that can be read: give a .csv (or .csv.gz), .xlsx, .jsonl or "
+            ".parquet file."
         )
-    if path.suffix.lower() in PARQUET_SUFFIXES:
+    options, suffix = options or ReadingOptions(), path.suffix.lower()
+    if options.sheet and suffix not in SHEET_SUFFIXES:
+        raise ValueError(f"{path} has no sheets; leave out --sheet.")
+    if suffix in PARQUET_SUFFIXES:
         yield from _parquet_blocks(path, rows)
+    elif suffix in FEATHER_SUFFIXES:
+        yield from _cut(path, read_feather(path), rows)
+    elif suffix in SHEET_SUFFIXES:
+        yield from _unpacked_blocks(path, rows, numbers, options)
+    elif path.name.lower().removesuffix(_compression(path)).endswith(JSON_SUFFIXES):
+        yield from _cut(path, _json_frame(path), rows)
     else:
-        yield from _csv_blocks(path, rows, numbers, options or ReadingOptions())
+        yield from _csv_blocks(path, rows, numbers, options)
+
+
+def _unpacked_blocks(
+    path: Path, rows: int | None, numbers: bool, options: ReadingOptions
+) -> Iterator[DataFrame]:
+    """Read what a workbook or an archive holds, from a file beside; messages name the given one."""
+    with tempfile.TemporaryDirectory() as folder:
+        notes: tuple[str, ...] = ()
+        if path.suffix.lower() == ZIP_SUFFIX:
+            inner = extract_table(path, Path(folder), _may_be_packed)
+        else:
+            inner = Path(folder, "sheet.csv")
+            notes = write_sheet(path, options.sheet, inner)
+            options = options._replace(sheet="", delimiter=",")
+        try:
+            for block in read_table_blocks(inner, rows, numbers=numbers, options=options):
+                said = (note.replace(str(inner), str(path)) for note in block.attrs["notes"])
+                block.attrs["notes"] = (*notes, *said)
+                yield block
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(inner), str(path))) from error
+
+
+def _may_be_packed(name: str) -> bool:
+    return is_table_file(name) and not name.lower().endswith(ZIP_SUFFIX)
+
+
+def _json_frame(path: Path) -> DataFrame:
+    try:
+        with OPENERS.get(_compression(path), open)(path, "rt", encoding="utf-8-sig") as file:
+            return read_json_lines(path, file)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8, as JSON is.") from error
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise ValueError(f"{path} is truncated or damaged; fetch it again.") from error
+
+
+def _cut(path: Path, frame: DataFrame, rows: int | None) -> Iterator[DataFrame]:
+    """Cut a table in memory into blocks."""
+    if not len(frame):
+        raise ValueError(f"{path} has columns, but no rows.")
+    frame.columns = unique_names([str(name).strip() for name in frame.columns])
+    for start in range(0, len(frame), rows or len(frame)):
+        block = frame.iloc[start : start + (rows or len(frame))].reset_index(drop=True)
+        done = min(1.0, (start + len(block)) / len(frame))
+        block.attrs |= {"done": done, "headed": True, "notes": ()}
+        yield block
 
 
 def _csv_blocks(
@@ -154,7 +224,8 @@ def _parse(path: Path, dialect: Dialect, rows: int | None, numbers: bool) -> Ite
                 _BlankEndsCut(file) if one_column else file,
                 sep=r"\s+" if dialect.delimiter == "whitespace" else dialect.delimiter,
                 quotechar=dialect.quote, escapechar=dialect.escape, names=list(dialect.names),
-                header=0 if dialect.headed and not dialect.named_above else None, skip_blank_lines=not one_column,
+                header=0 if dialect.headed and not dialect.named_above else None,
+                skip_blank_lines=not one_column,
                 index_col=False, skipinitialspace=True, chunksize=rows, iterator=True,
                 **({"low_memory": False} if numbers else as_text),
             )  # fmt: skip
