@@ -34,6 +34,7 @@ _ORDERLESS = tuple(
     )
 )
 _CENTURY = 69  # 69 is 1969, 68 is 2068, as in POSIX
+_LONGEST = 64  # characters of a date
 COMPACT = (19000101, 21001231)  # dates written as numbers
 
 
@@ -79,6 +80,8 @@ def iso_date(word: str, order: str) -> str | None:
     >>> iso_date("5 Jan 2020", "ymd"), iso_date("5/1/2020 6:30 PM", "dmy"), iso_date("soon", "ymd")
     ('2020-01-05', '2020-01-05T18:30', None)
     """
+    if len(word) > _LONGEST:
+        return None
     match = _NUMBERS.fullmatch(word)
     if match:
         parts = dict(zip(order, match.group("a", "b", "c"), strict=True))

@@ -112,7 +112,9 @@ def find_dialect(name: str, sample: bytes, cut: bool, options: ReadingOptions) -
     if hint:
         delimiter, skip = delimiter or hint[1], skip + 1
     above, heading = _lines_above(lines[skip:], delimiter)
-    notes = (_skipped(name, lines[skip : skip + above], heading),) if above else ()
+    notes: tuple[str, ...] = ()
+    if above:
+        notes = (_skipped(name, lines[skip : skip + above], heading),)
     skip += above
     text = "".join(lines[skip:])
     if not text.strip():

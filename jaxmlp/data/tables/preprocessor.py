@@ -13,7 +13,7 @@ from jaxmlp.data.tables.encoders import SCALINGS, Encoder
 from jaxmlp.data.tables.encoding import fit_encoder, read_encoder
 from jaxmlp.data.tables.inference import infer_columns
 from jaxmlp.data.tables.schema import Column
-from jaxmlp.data.tables.values import DataFrame, blank_cells, to_frame
+from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten, to_frame
 
 _MAX_LEVELS = 64  # of a category; the others are pooled
 _BLOCK_ROWS = 1 << 16  # encoded in float64 at a time
@@ -109,8 +109,8 @@ class TablePreprocessor:
             if column.kind != "drop"
         )
         if not encoders:
-            reasons = "; ".join(f"{c.name}: {c.reason}" for c in list(known.values())[:5])
-            reasons = " ".join(reasons.split())  # names may hold line breaks
+            shown = list(known.values())[:5]
+            reasons = "; ".join(f"{shorten(c.name)}: {shorten(c.reason, 60)}" for c in shown)
             raise ValueError(f"no column is of use as a feature ({reasons}).")
         return cls(tuple(frame.columns), encoders, missing)
 

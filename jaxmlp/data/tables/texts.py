@@ -60,7 +60,8 @@ class TextEncoder(Record):
         if width < 1:
             return PresenceEncoder(column.name)
         svd = _sklearn("decomposition").TruncatedSVD(width, random_state=0)
-        z = svd.fit_transform(weights)
+        with np.errstate(divide="ignore", invalid="ignore"):  # texts that do not differ
+            z = svd.fit_transform(weights)
         scale = z.std(axis=0)
         scale = np.where(scale > 1e-6, scale, 1.0)
         terms = tuple(map(str, counter.get_feature_names_out()))
