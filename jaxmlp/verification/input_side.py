@@ -67,8 +67,8 @@ def _piecewise(seed: int) -> Part:
     widths = jnp.asarray([[0.7, 0.8, 1.0, 1.2]] * _D)
     inside = (starts + 0.3 * widths).T
     x = jnp.concatenate([inside, inside[:1] - 5, inside[-1:] + 5, inside[1:2] + 0.1])
-    p = Piecewise(None, None, *(_normal(seed, *shape) for shape in ((_D, _M),) * 2),
-                  _normal(seed, _D, _T, _M))  # fmt: skip
+    w, b, V = _normal(seed, _D, _M), _normal(seed, _D, _M), _normal(seed, _D, _T, _M)
+    p = Piecewise(None, None, w, b, V)
 
     def whole(p: Piecewise) -> Piecewise:
         return p._replace(starts=starts, widths=widths)
@@ -101,7 +101,7 @@ def _members(seed: int) -> Part:
     params = _normal(seed, 4), _normal(seed + 1, _MEMBERS, 4), _normal(seed + 2, _BATCH, 4)
     return _part(
         seed, params, lambda q: (front.members_forward(*q), None),
-        lambda q, _, G: front.members_backward(*q, G),
+        lambda q, _, G: front.members_backward(q[0], q[1], q[2], G),
     )  # fmt: skip
 
 
