@@ -18,6 +18,7 @@ STRICT = {
     "JAX_NUMPY_DTYPE_PROMOTION": "strict",
     "JAX_CHECK_TRACER_LEAKS": "1",
     "JAX_DEBUG_NANS": "1",
+    "JAX_DEBUG_INFS": "1",
 }
 ESTIMATORS = """
 import warnings

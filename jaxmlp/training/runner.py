@@ -5,8 +5,8 @@ was recorded, Ctrl-C and callbacks are decided here and nowhere else.
 """
 
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
+from jaxmlp.networks import NetworkParams
 from jaxmlp.optimizers import Optimizer
 from jaxmlp.optimizers.closures import n_forgotten
 from jaxmlp.training.data import TrainData
@@ -24,7 +25,7 @@ from jaxmlp.training.interruption import interruptible
 from jaxmlp.training.program import Carry, Program, Records, Settings, initial_carry
 from jaxmlp.training.steps import fit_steps
 from jaxmlp.training.stopping import FitStatus
-from jaxmlp.types import Key, Params, PyTree, State
+from jaxmlp.types import Key, PyTree, State
 
 _CHUNK_SECONDS = 0.25  # long enough to hide the call, short enough for Ctrl-C and a progress bar
 _FIRST_CHUNK = 16  # steps; later chunks are as long as their measured speed allows
@@ -132,7 +133,23 @@ def _forget_programs() -> None:
     if n_forgotten() - _forgotten_before >= _CLOSURES_FORGOTTEN:
         _forgotten_before = n_forgotten()
         run_chunk.clear_cache()  # type: ignore[attr-defined]
-        first_carry.clear_cache()  # type: ignore[attr-defined]
+        _first_carry.clear_cache()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """Let NaN and infinity pass where JAX looks for them, in training alone.
+
+    NaN stands for epochs that have not ended, infinity for a best loss that there is not yet; a
+    divergence is found by the run itself.
+    """
+    config: Any = jax.config
+    with ExitStack() as stack:  # what is off stays as it is, for a change compiles anew
+        if config.jax_debug_nans:
+            stack.enter_context(jax.debug_nans(False))
+        if config.jax_debug_infs:
+            stack.enter_context(jax.debug_infs(False))
+        yield
 
 
 @jax.jit  # one call for the whole tree: a copy of each leaf on its own takes 3 ms for 64-128-10
@@ -141,15 +158,26 @@ def copy_tree(tree: PyTree) -> PyTree:
     return jax.tree.map(jnp.copy, tree)
 
 
-@jax.jit
 def first_carry(
     program: Program,
     executor: Executor | None,
     optimizer: Optimizer,
-    params: Params,
+    params: NetworkParams,
     state: State,
 ) -> Carry:
     """Return where runs begin, in arrays of their own; arguments as in `run_chunk`."""
+    with _unwatched():
+        return _first_carry(program, executor, optimizer, params, state)
+
+
+@jax.jit
+def _first_carry(
+    program: Program,
+    executor: Executor | None,
+    optimizer: Optimizer,
+    params: NetworkParams,
+    state: State,
+) -> Carry:
     if executor is None:
         return copy_tree(initial_carry(program, optimizer, params, state))
     start = partial(initial_carry, program)
@@ -313,9 +341,7 @@ class Runner:
         """Run one chunk, and take in its records; a chunk of 0 steps compiles."""
         begin, first, ended = time.perf_counter(), self.n_steps, self._ended()
         numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, first, n_steps))
-        # NaN stands for epochs that have not ended, and a divergence is found by the run itself.
-        watched = jax.config.jax_debug_nans  # type: ignore[attr-defined]
-        with jax.debug_nans(False) if watched else nullcontext():
+        with _unwatched():
             self.carry, records = run_chunk(
                 self.program, self.executor, self.carry, self.members, self.shared, numbers
             )
