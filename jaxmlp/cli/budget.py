@@ -25,7 +25,7 @@ _CHOICES: dict[str, tuple[float, tuple[Any, ...]]] = {
 }
 
 
-class BudgetSearch(NamedTuple):
+class _BudgetSearch(NamedTuple):
     """What a search came to.
 
     Attributes:
@@ -52,7 +52,7 @@ class BudgetSearch(NamedTuple):
 
 def search_within(
     options: Options, data: PreparedData, seconds: float, console: Console
-) -> BudgetSearch:
+) -> _BudgetSearch:
     """Train with other numbers while there is time, and keep those of the best validation loss.
 
     The last training, of the best ones, is left for the run itself: the search ends while there is
@@ -84,7 +84,7 @@ def search_within(
             break
     assert best is not None
     assert first is not None
-    found = BudgetSearch(best[1], best[2], tried, first, best[0], time.perf_counter() - begin)
+    found = _BudgetSearch(best[1], best[2], tried, first, best[0], time.perf_counter() - begin)
     _show(console, found, units_of(data).loss)
     return found
 
@@ -115,7 +115,7 @@ def _changed(options: Options, drawn: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in changed.items() if value != getattr(options, name)}
 
 
-def _show(console: Console, found: BudgetSearch, loss: str) -> None:
+def _show(console: Console, found: _BudgetSearch, loss: str) -> None:
     """Say what the search bought."""
     said = ", ".join(f"{name.replace('_', ' ')} {_write(v)}" for name, v in found.changed.items())
     before, after = (format_number(value) for value in (found.first, found.best))

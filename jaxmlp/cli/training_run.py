@@ -161,7 +161,7 @@ def _introduce(
     parts = (len(part.x) for part in (data.train, data.validation, data.test))
     sizes = "-".join(str(size) for size in config.layer_sizes)
     if isinstance(config, jaxmlp.TabularConfig):
-        sizes = f"of recipe {options.recipe}, {describe_front(config)}{sizes}"
+        sizes = f"of recipe {options.recipe}, {_describe_front(config)}{sizes}"
     if isinstance(data, PreparedTable):
         show_table(console, data)
     console.print(
@@ -177,11 +177,11 @@ def _introduce(
     )
 
 
-def describe_front(config: jaxmlp.TabularConfig) -> str:
+def _describe_front(config: jaxmlp.TabularConfig) -> str:
     """Say what stands before the layers.
 
     >>> front = jaxmlp.FrontConfig(2, numbers=(0, 1), embedding="piecewise", members=8)
-    >>> describe_front(jaxmlp.TabularConfig(front, jaxmlp.MLPConfig((16, 1))))
+    >>> _describe_front(jaxmlp.TabularConfig(front, jaxmlp.MLPConfig((16, 1))))
     '8 members, 2 numbers embedded piecewise, '
     """
     front, parts = config.front, []

@@ -17,7 +17,7 @@ _LOWER_IS_BETTER = ("log loss", "rmse", "mae")
 _MOST_LEVELS = 255  # of a category, for these trees
 
 
-class Trees(NamedTuple):
+class _Trees(NamedTuple):
     """What boosted trees reached on the test part.
 
     Attributes:
@@ -34,7 +34,7 @@ class Trees(NamedTuple):
         return {"metrics": metrics, "seconds": self.seconds}
 
 
-def fit_trees(data: PreparedTable, seed: int) -> Trees:
+def fit_trees(data: PreparedTable, seed: int) -> _Trees:
     """Fit scikit-learn's boosted trees with early stopping on the rows of a run.
 
     They get the training and the validation rows, and choose from these themselves when to stop;
@@ -59,10 +59,10 @@ def fit_trees(data: PreparedTable, seed: int) -> Trees:
         if transform is not None:
             parts = [transform.inverse_transform(part[:, None])[:, 0] for part in parts]
         scores = regression_scores(*parts)
-    return Trees(scores, time.perf_counter() - begin)
+    return _Trees(scores, time.perf_counter() - begin)
 
 
-def show_trees(console: Console, outcome: Outcome, trees: Trees) -> None:
+def show_trees(console: Console, outcome: Outcome, trees: _Trees) -> None:
     """Print the scores of the network beside those of the trees; the better one stands out."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("score", "network", "trees"):

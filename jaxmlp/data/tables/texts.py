@@ -12,7 +12,7 @@ from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.values import Series, shorten, to_words
 from jaxmlp.optional import import_optional
 
-N_NUMBERS = 16  # of a text
+_N_NUMBERS = 16  # of a text
 _MAX_TERMS = 2000  # groups of letters that are counted
 _MAX_TEXTS = 20_000  # different ones that are looked at
 _MAX_LETTERS = 2000  # of a text that are looked at
@@ -56,7 +56,7 @@ class TextEncoder(Record):
             weights = counter.fit_transform(texts)
         except ValueError:  # no letters at all
             return PresenceEncoder(column.name)
-        width = min(N_NUMBERS, weights.shape[1] - 1, len(texts) - 1)
+        width = min(_N_NUMBERS, weights.shape[1] - 1, len(texts) - 1)
         if width < 1:
             return PresenceEncoder(column.name)
         svd = _sklearn("decomposition").TruncatedSVD(width, random_state=0)
