@@ -175,7 +175,7 @@ def forward(
     h, front = front_forward(config.front, params.front, x)
     outputs, layers = network.forward(
         config.mlp, params.layers, h,
-        key=key, sample_weight=_for_members(config, sample_weight), state=state, frozen=frozen,
+        key=key, sample_weight=for_members(config, sample_weight), state=state, frozen=frozen,
         dropout_rate=dropout_rate,
     )  # fmt: skip
     return outputs, TabularCache(front, layers)
@@ -241,7 +241,7 @@ def objective(
         x = _check_inputs(config, params, x)
         h, _ = front_forward(config.front, _with_constants(params.front), x)
         value, (outputs, statistics) = layers_objective(
-            params.layers, h, _for_members(config, y), **_member_options(config, options)
+            params.layers, h, for_members(config, y), **_member_options(config, options)
         )
         return (value, (mean_logits(config, outputs), statistics)) if has_aux else value
 
@@ -273,7 +273,7 @@ def value_and_grad(
         x = _check_inputs(config, params, x)
         h, cache = front_forward(config.front, params.front, x)
         (value, (outputs, statistics)), layers, d_h = network.loss_gradients(
-            config.mlp, loss, frozen, params.layers, h, _for_members(config, y),
+            config.mlp, loss, frozen, params.layers, h, for_members(config, y),
             **_member_options(config, options),
         )  # fmt: skip
         front, _ = front_backward(config.front, params.front, cache, d_h)
@@ -333,7 +333,7 @@ def _exchange_constants(front: Front, starts: Any, widths: Any) -> Front:
     return front._replace(numbers=front.numbers._replace(starts=starts, widths=widths))
 
 
-def _for_members(config: TabularConfig, rows: Any) -> Any:
+def for_members(config: TabularConfig, rows: Any) -> Any:
     """Repeat targets or weights of the rows for every member."""
     if rows is None or config.front.members == 1:
         return rows
@@ -342,7 +342,7 @@ def _for_members(config: TabularConfig, rows: Any) -> Any:
 
 
 def _member_options(config: TabularConfig, options: dict[str, Any]) -> dict[str, Any]:
-    weight = _for_members(config, options.get("sample_weight"))
+    weight = for_members(config, options.get("sample_weight"))
     return {**options, "sample_weight": weight}
 
 

@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
+from oracles import make_targets
 
-from jaxmlp import FrontConfig
+import jaxmlp
+from jaxmlp import FrontConfig, MLPConfig, TabularConfig, TabularParams
 from jaxmlp.data.tables import piecewise_bins
 from jaxmlp.front import init_front
+from jaxmlp.tabular_config import link_of
 
 TRAIN_ROWS = 12
 COLUMNS = ("normal", "ties", "constant", "huge", "other", "category")
@@ -68,3 +71,18 @@ def draw_front(config, kinds, seed, batch=5):
     for column, _ in config.categories:
         x[rng.integers(0, batch, 2), column] = (-1.0, 7.0)
     return front, x, bins
+
+
+def make_network(case, seed, batch, loss="squared_error", n_out=2, **layers):
+    """A network with drawn parameters, and rows and targets in float64."""
+    front_config, kinds = case
+    front, x, _ = draw_front(front_config, kinds, seed, batch)
+    layers = {"activation": "tanh", "bias_init": 0.1, **layers}
+    sizes = (front_config.n_out, 4, 3, n_out)
+    mlp = MLPConfig(sizes, dtype="float64", **layers)
+    config = TabularConfig(front_config, mlp, link_of(loss))
+    params = TabularParams(front, jaxmlp.init(mlp, jax.random.key(seed)))
+    rng = np.random.default_rng(seed)
+    y = make_targets(rng, loss, batch, n_out)
+    y = jnp.asarray(y, jnp.int32 if y.dtype.kind == "i" else jnp.float64)
+    return config, params, jnp.asarray(x), y

@@ -9,9 +9,13 @@ import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tabular_cases import fronts, make_network
 
 import jaxmlp
+from jaxmlp import FrontConfig, TabularConfig, tabular_network
+from jaxmlp.data.tables import piecewise_bins
 from jaxmlp.losses import get_loss
+from jaxmlp.networks import merge, trainable
 
 CONFIGS = {
     "plain": (jaxmlp.MLPConfig((3, 5, 4, 2), "tanh"), "softmax_cross_entropy"),
@@ -122,3 +126,61 @@ def test_batch_norm_is_refused_with_the_reason():
     config, loss, params, x, y, _ = make("plain")
     with pytest.raises(ValueError, match="at least 2 rows"):
         jaxmlp.gradient_noise_scale(config, loss)(params, x[:1], y[:1])
+
+
+@pytest.mark.parametrize("n_examples", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_networks_for_tables(n_examples, x64):
+    """Norms and clipped sums against jax.jacrev of the mean over members of each example's loss."""
+
+    @settings(max_examples=n_examples, deadline=None, derandomize=True)
+    @given(
+        case=fronts().filter(lambda case: "huge" not in case[1]),
+        loss=st.sampled_from(["softmax_cross_entropy", "huber", "poisson"]),
+        dropout=st.booleans(),
+        seed=st.integers(0, 2**16),
+    )
+    def check(case, loss, dropout, seed):
+        config, params, x, y = make_network(case, seed, B, loss, dropout=dropout)
+        options = {"key": jax.random.key(seed), "dropout_rate": 0.4} if dropout else {}
+
+        def losses(moving):
+            whole = merge(params, moving, ())
+            outputs, _ = tabular_network.forward(config, whole, x, **options)
+            repeated = jnp.concatenate([y] * config.front.members)
+            values = get_loss(loss).value_and_grad(outputs, repeated)[0]
+            return jnp.mean(values.reshape(-1, B), axis=0)
+
+        leaves = jax.tree.leaves(jax.jit(jax.jacrev(losses))(trainable(params, ())))
+        each = np.concatenate([np.asarray(leaf).reshape(B, -1) for leaf in leaves], axis=1)
+        lengths = np.linalg.norm(each, axis=1)
+        norms = jax.jit(jaxmlp.per_example_grad_norms(config, loss))(params, x, y, **options)
+        np.testing.assert_allclose(norms, lengths, rtol=1e-12)
+        limit = float(np.median(lengths))
+        clip = jax.jit(jaxmlp.clipped_grad_sum(config, loss))
+        found, _ = clip(params, x, y, max_norm=limit, **options)
+        expected = np.sum(each * np.minimum(1, limit / lengths)[:, None], axis=0)
+        off = np.linalg.norm(flat(trainable(found, ())) - expected)
+        assert off <= 1e-12 * np.sum(np.minimum(limit, lengths))
+        noise = jaxmlp.gradient_noise_scale(config, loss)(params, x, y, **options)
+        variance = np.var(each, axis=0, ddof=1).sum()
+        assert float(noise.variance) == pytest.approx(variance, rel=1e-10)
+
+    check()
+
+
+def test_a_clipped_step_of_a_network_for_tables():
+    """Without clipping it is a plain step, and bins stay where they are."""
+    front = FrontConfig(2, numbers=(0, 1), embedding="piecewise", width=3, bins=4, members=3)
+    config = TabularConfig(front, jaxmlp.MLPConfig((front.n_out, 4, 1)))
+    x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    params = tabular_network.init(config, jax.random.key(0), piecewise_bins(x, 4))
+    moving, optimizer = trainable(params, ()), jaxmlp.adamw(0.1, 0.1)
+    step = jax.jit(jaxmlp.clipped_step(config, "squared_error", optimizer))
+    stepped, _, info = step(params, optimizer.init(moving), x, x[:, :1], max_norm=np.inf)
+    gradient = jax.jit(tabular_network.value_and_grad(config, "squared_error"))
+    value, grads = gradient(params, x, x[:, :1])
+    updates, _ = optimizer.update(trainable(grads, ()), optimizer.init(moving), moving)
+    expected = merge(params, jaxmlp.apply_updates(moving, updates), ())
+    np.testing.assert_allclose(flat(stepped), flat(expected), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(stepped.front.numbers.starts, params.front.numbers.starts)
+    assert float(info.loss) == pytest.approx(float(value), rel=1e-5)

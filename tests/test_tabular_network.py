@@ -6,37 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import gradient_errors, make_targets, worst
-from tabular_cases import draw_front, fronts
+from oracles import gradient_errors, worst
+from tabular_cases import fronts, make_network
 
 import jaxmlp
-from jaxmlp import LOSSES, FrontConfig, MLPConfig, TabularConfig, TabularParams
+from jaxmlp import LOSSES, FrontConfig, MLPConfig, TabularConfig
 from jaxmlp import tabular_network as tn
 from jaxmlp.data.tables import piecewise_bins
 from jaxmlp.front import front_forward
 from jaxmlp.losses import get_loss
 from jaxmlp.networks import merge, trainable
 from jaxmlp.normalization import batch_statistics
-from jaxmlp.tabular_config import link_of
 
 BATCH = 5
 RNG = np.random.default_rng(0)
 TABLE = np.concatenate([RNG.normal(size=(60, 2)), RNG.integers(0, 3, (60, 1))], axis=1)
-
-
-def make_case(case, seed, loss="squared_error", n_out=2, **layers):
-    """A network with drawn parameters, and rows and targets in float64."""
-    front_config, kinds = case
-    front, x, _ = draw_front(front_config, kinds, seed, BATCH)
-    layers = {"activation": "tanh", "bias_init": 0.1, **layers}
-    sizes = (front_config.n_out, 4, 3, n_out)
-    mlp = MLPConfig(sizes, dtype="float64", **layers)
-    config = TabularConfig(front_config, mlp, link_of(loss))
-    params = TabularParams(front, jaxmlp.init(mlp, jax.random.key(seed)))
-    rng = np.random.default_rng(seed)
-    y = make_targets(rng, loss, BATCH, n_out)
-    y = jnp.asarray(y, jnp.int32 if y.dtype.kind == "i" else jnp.float64)
-    return config, params, jnp.asarray(x), y
 
 
 # Columns of 1e6 saturate every unit; prepared ones are of about 1.
@@ -56,7 +40,9 @@ def test_gradients_agree_with_autodiff(n_examples, x64):
     )
     def check(case, loss, flags, seed):
         penalized, weighted, dropout, batch_norm = flags
-        config, params, x, y = make_case(case, seed, loss, dropout=dropout, batch_norm=batch_norm)
+        config, params, x, y = make_network(
+            case, seed, BATCH, loss, dropout=dropout, batch_norm=batch_norm
+        )
         weight = jnp.asarray(np.random.default_rng(seed).uniform(0.1, 2, BATCH))
         options = {"l2": 0.1 * penalized, "sample_weight": weight if weighted else None}
         if dropout:
@@ -71,7 +57,7 @@ def quiet_case(members=3, loss="squared_error", embedding="piecewise", **layers)
         3, numbers=(1, 0), categories=((2, 3),), embedding=embedding, width=3, bins=5,
         frequencies=2, category_width=2, members=members,
     )  # fmt: skip
-    return make_case((front, ("normal", "normal", "category")), 7, loss, **layers)
+    return make_network((front, ("normal", "normal", "category")), 7, BATCH, loss, **layers)
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))

@@ -67,7 +67,9 @@ def _piecewise(seed: int) -> Part:
     widths = jnp.asarray([[0.7, 0.8, 1.0, 1.2]] * _D)
     inside = (starts + 0.3 * widths).T
     x = jnp.concatenate([inside, inside[:1] - 5, inside[-1:] + 5, inside[1:2] + 0.1])
-    w, b, V = _normal(seed, _D, _M), _normal(seed, _D, _M), _normal(seed, _D, _T, _M)
+    w, b, V = (
+        _normal(seed + i, *shape) for i, shape in enumerate([(_D, _M), (_D, _M), (_D, _T, _M)])
+    )
     p = Piecewise(None, None, w, b, V)
 
     def whole(p: Piecewise) -> Piecewise:
