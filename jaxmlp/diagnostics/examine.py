@@ -187,6 +187,11 @@ def examine(
     bad = first_non_finite(flags) if np.isfinite(value) else _before_loss(mlp, flags)
     if bad is not None:
         return replace(found, non_finite=bad)
+    alone = sample
+    if isinstance(config, TabularConfig) and config.front.members > 1:
+        alone = draw_sample(_first_member(seen, config.front.members))
+        inputs = jax.device_get(_probe_sample(mlp, loss, layers, alone, state, options, frozen)[3])
+    told = target_matrix(alone.y, config.layer_sizes[-1]), np.asarray(alone.weight)
     trial = None
     if optimizer is not None and trial_steps > 0:
         trial = try_rates(
@@ -207,7 +212,7 @@ def examine(
         chance=chance_level(loss, sample.y, config.layer_sizes[-1], options, weight) - exact,
         flow=flow,
         activity=layer_activity(mlp, layers, seen.x, state=state, frozen=frozen),
-        conditioning=tuple(conditioning(h, targets, weight) for h in inputs),
+        conditioning=tuple(conditioning(h, *told) for h in inputs),
         trial=trial,
         gap=gap,
     )
@@ -222,6 +227,13 @@ def _behind_front(config: NetworkConfig, params: NetworkParams, train: TrainData
     rows = np.tile(rows, config.front.members)
     y, weight = (None if part is None else part[rows] for part in (train.y, train.weight))
     return train._replace(x=x, y=y, weight=weight, n_rows=np.int32(len(x)))
+
+
+def _first_member(seen: TrainData, members: int) -> TrainData:
+    """The rows of one member: the signs of several hide the directions that the targets tell."""
+    n = len(seen.x) // members
+    x, y, weight = (None if part is None else part[:n] for part in (seen.x, seen.y, seen.weight))
+    return seen._replace(x=x, y=y, weight=weight, n_rows=np.int32(n))
 
 
 def draw_sample(train: TrainData) -> Batch:

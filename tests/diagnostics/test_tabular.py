@@ -168,3 +168,13 @@ def test_many_rows_of_many_members_are_a_share_of_all():
     sample = np.linspace(0, len(seen) - 1, 1024).astype(int)
     np.testing.assert_allclose(found.x, np.asarray(seen)[sample], rtol=1e-6)
     np.testing.assert_array_equal(found.targets.argmax(axis=1), np.tile(y[::3], 8)[sample])
+
+
+def test_conditioning_is_that_of_a_member():
+    """Signs turn axes around: of one member they change nothing, of several together all."""
+    config = TabularConfig(FrontConfig(3, members=16), MLP, "softmax")
+    params = tabular_network.init(config, jax.random.key(0))
+    found = examine(config, params, DATA, loss=LOSS).conditioning[0]
+    expected = examine(MLP, PARAMS, DATA, loss=LOSS).conditioning[0]
+    assert expected.signal > 0.3
+    assert_alike(found, expected, rtol=1e-3)
