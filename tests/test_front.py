@@ -19,7 +19,7 @@ from jaxmlp.front import (
 )
 from jaxmlp.front_types import Front, Periodic, Piecewise
 
-EXAMPLES = [6, pytest.param(60, marks=pytest.mark.slow)]
+EXAMPLES = [6, pytest.param(20, marks=pytest.mark.slow)]
 
 
 def relative(found, expected):
@@ -72,7 +72,7 @@ def test_forward_is_the_definition(n_examples, x64):
         found, _ = front_forward(config, front, jnp.asarray(x))
         assert found.shape == (config.members * len(x), config.n_out)
         expected = front_in_numpy(config, front, x)
-        scale = np.max(np.abs(expected), axis=1, keepdims=True)
+        scale = np.maximum(np.max(np.abs(expected), axis=1, keepdims=True), 1.0)
         np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-13)
 
     check()

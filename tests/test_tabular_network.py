@@ -27,7 +27,7 @@ TABLE = np.concatenate([RNG.normal(size=(60, 2)), RNG.integers(0, 3, (60, 1))], 
 TAME = fronts().filter(lambda case: "huge" not in case[1])
 
 
-@pytest.mark.parametrize("n_examples", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_examples", [3, pytest.param(15, marks=pytest.mark.slow)])
 def test_gradients_agree_with_autodiff(n_examples, x64):
     """Input side x loss x penalty x weights x dropout x batch norm, drawn."""
 
