@@ -353,7 +353,7 @@ def init_front(
     Example:
         >>> config = FrontConfig(3, numbers=(0, 1), embedding="periodic", members=4)
         >>> init_front(config, jax.random.key(0)).r.shape
-        (4, 9)
+        (4, 17)
 
     Reference: Gorishniy et al., 2024, arXiv 2410.24210; Holzmüller et al., 2024, arXiv 2407.04491.
     """

@@ -101,7 +101,7 @@ class Diagnostics:
 
     Example:
         >>> import jax
-        >>> from jaxmlp import fit, init, sgd
+        >>> from jaxmlp import MLPConfig, fit, init, sgd
         >>> config = MLPConfig((2, 8, 2), activation="tanh")
         >>> x, y = np.eye(2, dtype=np.float32), np.array([0, 1])
         >>> result = fit(config, init(config, jax.random.key(0)), (x, y), optimizer=sgd(0.1),

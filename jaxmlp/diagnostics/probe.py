@@ -80,7 +80,7 @@ def probe_layers(config: NetworkConfig, frozen: tuple[int, ...] = ()) -> LayerPr
     Example:
         >>> import jax
         >>> import numpy as np
-        >>> from jaxmlp import fit, init, sgd
+        >>> from jaxmlp import MLPConfig, fit, init, sgd
         >>> config = MLPConfig((2, 8, 1), activation="tanh")
         >>> x, y = np.eye(2, dtype=np.float32), np.array([[0.0], [1.0]])
         >>> result = fit(config, init(config, jax.random.key(0)), (x, y), loss="squared_error",

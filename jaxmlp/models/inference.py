@@ -124,7 +124,7 @@ def prepare(
         ValueError: for missing columns, another number of them, NaN or infinity, or no rows.
 
     Example:
-        >>> from jaxmlp import init
+        >>> from jaxmlp import MLPConfig, init
         >>> config = MLPConfig((2, 1))
         >>> model = Model(config, init(config, jax.random.key(0)), feature_names=("a", "b"))
         >>> import pandas as pd
@@ -205,7 +205,7 @@ def infer(
         ValueError: for an unknown output, another number of features, or no rows.
 
     Example:
-        >>> from jaxmlp import init
+        >>> from jaxmlp import MLPConfig, init
         >>> config = MLPConfig((2, 8, 3))
         >>> model = Model(config, init(config, jax.random.key(0)))
         >>> infer(model, np.ones((5, 2), np.float32), output="embeddings").shape
@@ -243,7 +243,7 @@ def infer_blocks(
         ValueError: for an unknown output or layer; for shapes that do not fit.
 
     Example:
-        >>> from jaxmlp import init
+        >>> from jaxmlp import MLPConfig, init
         >>> config = MLPConfig((2, 8, 3))
         >>> model = Model(config, init(config, jax.random.key(0)))
         >>> stream = (np.ones((rows, 2), np.float32) for rows in (5, 3))

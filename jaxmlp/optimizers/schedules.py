@@ -69,7 +69,7 @@ def coslog4(value: ScalarLike, n_steps: ScalarLike) -> Schedule:
 
     Example:
         >>> [round(float(coslog4(1.0, 15)(step)), 3) for step in (0, 1, 2, 3, 15)]
-        [0.0, 0.0, 0.726, 0.0, 0.0]
+        [0.0, 0.0, 0.93, 0.0, 0.0]
 
     Reference: Holzmüller et al., 2024, arXiv 2407.04491.
     """

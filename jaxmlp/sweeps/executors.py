@@ -43,6 +43,7 @@ def choose_executor(
         ValueError: for an unknown name.
 
     Example:
+        >>> from jaxmlp import MLPConfig
         >>> str(choose_executor("chunks of 16", MLPConfig((2, 3, 1)), 32, 64))
         'chunks of 16'
     """

@@ -53,7 +53,7 @@ def evaluate(
         ValueError: if the data do not fit the network or the loss.
 
     Example:
-        >>> from jaxmlp import init
+        >>> from jaxmlp import MLPConfig, init
         >>> config = MLPConfig((2, 3, 2))
         >>> params = jax.tree.map(jnp.zeros_like, init(config, jax.random.key(0)))
         >>> data = np.ones((4, 2)), np.array([0, 0, 0, 1])

@@ -197,6 +197,7 @@ def check_batch_size(
 ) -> int:
     """Return the rows a step, at most all of them; refuse a last batch of one row where it hurts.
 
+    >>> from jaxmlp import MLPConfig
     >>> check_batch_size(MLPConfig((2, 3, 1)), 64, 10, ())
     10
     """

@@ -25,8 +25,8 @@ def piecewise_bins(
 
     Example:
         >>> starts, widths = piecewise_bins(np.array([[0.0], [1.0], [4.0]]), 4)
-        >>> starts[0, :3].tolist(), widths[0, :3].tolist()
-        ([0.0, 0.5, 1.0], [0.5, 0.5, 1.5])
+        >>> starts[0, :2].tolist(), widths[0, :2].tolist()
+        ([0.0, 1.0], [1.0, 3.0])
 
     Reference: Gorishniy et al., 2022, arXiv 2203.05556 (quantiles of the rows).
     """
