@@ -157,7 +157,10 @@ class BaseTabularMLP(BaseEstimator):
         if self.max_epochs is not None:
             said["epochs"] = int(self.max_epochs)
         settings = RecipeSettings(**{**settings._asdict(), **said})
-        return make_plan(recipe, preprocessor, n_rows, loss, self._n_out, settings=settings)
+        return make_plan(
+            recipe, preprocessor, n_rows, loss, self._n_out, settings=settings,
+            loss_options=self.loss_options,
+        )  # fmt: skip
 
     def _keep(self, plan: RecipePlan, preprocessor: TablePreprocessor, result: FitResult) -> None:
         """Remember what was learnt."""

@@ -15,7 +15,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.bins import piecewise_bins
 from jaxmlp.front_config import FrontConfig
-from jaxmlp.losses import Loss, get_loss
+from jaxmlp.losses import Loss, check_loss_options, get_loss
 from jaxmlp.networks import NetworkConfig, NetworkParams, layers_of, trainable
 from jaxmlp.optimizers import Optimizer, adam, chain, flat_cosine, make_schedule, scale_by_leaf
 from jaxmlp.recipes.recipe import Recipe
@@ -63,6 +63,7 @@ class RecipePlan:
         config: the network.
         loss: the loss.
         n_rows: training rows.
+        loss_options: numbers that the loss takes.
     """
 
     recipe: Recipe
@@ -70,6 +71,7 @@ class RecipePlan:
     config: NetworkConfig
     loss: Loss
     n_rows: int
+    loss_options: Mapping[str, float]
 
     @property
     def batch_size(self) -> int:
@@ -80,12 +82,6 @@ class RecipePlan:
     def n_steps(self) -> int:
         """Steps of the whole run."""
         return self.settings.epochs * math.ceil(self.n_rows / self.batch_size)
-
-    @property
-    def loss_options(self) -> dict[str, float]:
-        """Numbers that the loss takes."""
-        smooth = "label_smoothing" in dict(self.loss.options)
-        return {"label_smoothing": self.settings.label_smoothing} if smooth else {}
 
     @property
     def best(self) -> str:
@@ -140,6 +136,7 @@ def make_plan(
     *,
     settings: RecipeSettings | None = None,
     layer_options: Mapping[str, Any] | None = None,
+    loss_options: Mapping[str, float] | None = None,
 ) -> RecipePlan:
     """Fit a recipe to a table.
 
@@ -151,6 +148,7 @@ def make_plan(
         n_out: outputs of the network: classes, or numbers.
         settings: instead of the recipe's own.
         layer_options: further fields of the layers' `MLPConfig`, such as dtype.
+        loss_options: numbers that the loss takes; label smoothing is the settings'.
 
     Returns:
         The plan. A recipe without embeddings, scale and members has ordinary layers only.
@@ -170,7 +168,10 @@ def make_plan(
     )
     plain = not front.n_parameters
     config = layers if plain else TabularConfig(front, layers, link_of(loss))
-    return RecipePlan(recipe, settings, config, loss, n_rows)
+    known = dict(loss.options)
+    smoothing = {"label_smoothing": settings.label_smoothing} if "label_smoothing" in known else {}
+    options = check_loss_options(loss, {**smoothing, **(loss_options or {})})
+    return RecipePlan(recipe, settings, config, loss, n_rows, options)
 
 
 def initial_params(
