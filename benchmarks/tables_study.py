@@ -1,4 +1,4 @@
-"""Tables: the recipe tabm beside boosted trees and networks, full sizes, five splits.
+"""Tables: the recipe tabm beside boosted trees and networks, full sizes, several splits.
 
     JAXMLP_DATA_DIR=folder python -m benchmarks.tables_study
 
@@ -107,7 +107,7 @@ def summarize(scores: dict[str, Any]) -> list[dict[str, Any]]:
         for method, splits in methods.items():
             values = [split[measure] for split in splits.values()]
             deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-            seconds = statistics.median(split["seconds"] for split in splits.values())
+            seconds = statistics.median(split["processor_seconds"] for split in splits.values())
             digits = 0 if max(values) > 1000 else 2 if measure == "rmse" else 4
             mean = statistics.mean(values)
             row[method] = f"{mean:,.{digits}f} ± {deviation:,.{digits}f} ({seconds:.1f} s)"
