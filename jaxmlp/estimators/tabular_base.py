@@ -122,7 +122,8 @@ class BaseTabularMLP(BaseEstimator):
         weight = self._weigh(y, _checked_weight(sample_weight, X))
         self._learn_targets(y if weight is None else y[weight > 0])
         targets = self._known_targets(y)
-        train, validation = self._parts(X, targets, weight, groups, time)
+        share = 0.0 if X_val is not None else self.validation_fraction
+        train, validation = self._parts(targets, weight, share, groups, time)
         recipe = get_recipe(self.recipe)
         table = _rows(X, train)
         preprocessor = TablePreprocessor.fit(
@@ -201,11 +202,10 @@ class BaseTabularMLP(BaseEstimator):
         raise NotImplementedError
 
     def _parts(
-        self, X: Any, y: np.ndarray, weight: np.ndarray | None, groups: Any, time: Any
+        self, y: np.ndarray, weight: np.ndarray | None, share: float, groups: Any, time: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the rows that train, and of those that validate."""
         rows = np.arange(len(y)) if weight is None else np.flatnonzero(weight > 0)
-        share = self.validation_fraction
         if share == 0 or len(rows) < _LEAST_ROWS:
             return rows, rows[:0]
         import pandas as pd

@@ -73,7 +73,7 @@ class Recipe:
     label_smoothing: float = 0.0
     batch_size: int = 256
     small: tuple[tuple[tuple[str, Any], ...], tuple[tuple[str, Any], ...]] = ((), ())
-    steps: tuple[int, int] = (1500, 2600)
+    steps: tuple[int, int] = (1800, 2600)
     max_epochs: tuple[int, int] = (40, 60)
     min_epochs: int = 8
     patience: float | None = None

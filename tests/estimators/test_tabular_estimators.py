@@ -119,6 +119,15 @@ def test_a_validation_part_keeps_groups_together_and_given_rows_are_used() -> No
     assert lone.n_iter_ == 12
 
 
+def test_given_validation_rows_leave_all_others_to_train_on() -> None:
+    """Weights far from 0 in the rows that only a held-out part could hide."""
+    table = make_table()
+    y = prices(table)
+    model = TabularMLPRegressor(**FAST, callbacks=[]).fit(table, y, X_val=table[:50], y_val=y[:50])
+    numbers = next(e for e in model.preprocessing_.encoders if e.name == "size")
+    assert numbers.center == pytest.approx(np.nanmedian(table["size"]))  # of every row
+
+
 def test_calibrated_probabilities_are_likelier_on_the_validation_part() -> None:
     table = make_table()
     y = np.where(np.random.default_rng(0).random(400) < 0.5, "a", "b")  # nothing to learn
