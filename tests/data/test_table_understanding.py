@@ -256,3 +256,12 @@ def test_real_tables(name, target, kind, n_inputs, said):
     text = " ".join(doubt.evidence for doubt in prepared.doubts)
     assert all(line in text for line in said)
     assert len(prepared.doubts) <= len(said) + 1
+
+
+def test_a_categorical_column_is_a_category_even_of_numbers():
+    codes = pd.Series([1, 2, 3, 4] * 10, name="season")
+    kinds = [
+        infer_columns(pd.DataFrame({"season": column}))["season"].kind
+        for column in (codes, codes.astype("category"))
+    ]
+    assert kinds == ["number", "category"]

@@ -126,6 +126,8 @@ def infer_column(series: Series, chosen: Column | None = None, decimal: str = ".
         return _date(name, "ymd", int(series.nunique()), "dates")
     if typed:
         return _numeric(name, to_numbers(series), ".", bad=0)
+    if series.dtype.name == "category" and series.nunique() > 1:  # whatever the levels look like
+        return Column(name, "category", reason=f"{series.nunique()} levels of a categorical column")
     plain = series.dtype.kind != "b" and decimal == "."
     led = plain and series.astype(str).str.startswith("0").any()  # perhaps codes such as 007
     if plain and not led and _mostly_plain(series[:_SAMPLE]) and _mostly_plain(series):
