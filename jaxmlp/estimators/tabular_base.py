@@ -82,9 +82,9 @@ class BaseTabularMLP(BaseEstimator):
         return self._known_targets(self._check_targets(y))
 
     @property
+    @abstractmethod
     def _n_out(self) -> int:
-        """Outputs of the network."""
-        raise NotImplementedError
+        """Return the number of the network's outputs."""
 
     def fit(
         self,
@@ -198,8 +198,9 @@ class BaseTabularMLP(BaseEstimator):
     def _weigh(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         return weight
 
+    @abstractmethod
     def _check_targets(self, y: Any) -> np.ndarray:
-        raise NotImplementedError
+        """Refuse targets that are none."""
 
     def _parts(
         self, y: np.ndarray, weight: np.ndarray | None, share: float, groups: Any, time: Any
