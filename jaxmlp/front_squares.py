@@ -45,7 +45,7 @@ def front_squares(
         _, _, by_scale = members_backward(None, front.r, e, G)
         total += _row_squares(by_scale * e)
     n_embedded = len(config.numbers) * config.number_width
-    d = d_e[:, :n_embedded].reshape(len(e), len(config.numbers), -1)
+    d = d_e[:, :n_embedded].reshape(len(e), len(config.numbers), config.number_width)
     if isinstance(cache.numbers, PiecewiseCache):
         total += _piecewise_squares(cache.numbers, d)
     elif isinstance(cache.numbers, PeriodicCache) and isinstance(front.numbers, Periodic):

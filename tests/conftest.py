@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import jax
@@ -33,7 +34,8 @@ def pytest_sessionstart() -> None:
     programs = {program.name: program for folder in folders for program in folder.iterdir()}
     for folder in folders:
         for name in programs.keys() - set(os.listdir(folder)):
-            os.link(programs[name], folder / name)
+            with suppress(FileExistsError):  # another session does the same
+                os.link(programs[name], folder / name)
 
 
 @pytest.hookimpl(wrapper=True)

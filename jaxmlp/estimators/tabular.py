@@ -230,7 +230,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         Returns:
             (n,), or (n, n_outputs); with `return_std` a pair of such.
         """
-        outputs = self._outputs(X)
+        outputs = self._outputs(X).astype(np.float64)
         predicted = outputs[:, 0] if outputs.shape[1] == 1 else outputs
         if not return_std:
             return predicted

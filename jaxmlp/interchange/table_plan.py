@@ -180,7 +180,8 @@ def _column(encoder: Any) -> PlannedColumn:
     """Describe an encoder, unless it does more than is known here."""
     known = _DESCRIBED.get(encoder.kind)
     column = None
-    if known is not None and not getattr(encoder, "unit", ""):  # units are not read by exports
+    unread = getattr(encoder, "unit", "") or getattr(encoder, "terms", ())  # units and texts
+    if known is not None and not unread:
         column = PlannedColumn(encoder.name, *known(encoder))
     if column is None or column.width != len(encoder.feature_names):
         raise ValueError(

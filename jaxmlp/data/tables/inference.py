@@ -184,6 +184,8 @@ def say_something(levels: tuple[str, ...]) -> bool:
     >>> say_something(("a cup of tea", "no tea today")), say_something(("item 1", "item 2"))
     (True, False)
     """
+    if not levels:
+        return False
     several = [len(level.split()) > 1 for level in levels]
     unlike = {re.sub(r"\d+", "", level) for level in levels}
     return float(np.mean(several)) >= _WORDY_SHARE and len(unlike) > max(
