@@ -93,7 +93,7 @@ def extract_table(path: Path, folder: Path, is_table: Any) -> Path:
             with archive.open(names[0]) as packed, out.open("wb") as file:
                 shutil.copyfileobj(packed, file)
             return out
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, RuntimeError, zlib.error, EOFError) as error:
         why = "locked by a password" if "password" in str(error) else "no .zip file, or damaged"
         raise ValueError(f"{path} is {why}.") from error
 
