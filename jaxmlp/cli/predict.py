@@ -1,5 +1,6 @@
 """`jaxmlp predict`."""
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write: .csv, .csv.gz or .parquet; default: the terminal.",
+            help="File to write: .csv, .csv.gz, .jsonl or .parquet; default: the terminal.",
             show_default=False,
         ),
     ] = None,
@@ -79,6 +80,10 @@ def predict(
         Path | None,
         typer.Option(help="Folder with the IDX files.", envvar="JAXMLP_DATA_DIR"),
     ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON, for programs: an object a row, or of --out."),
+    ] = False,
 ) -> None:
     """Predict with a trained network: one line for each row of the data.
 
@@ -107,9 +112,13 @@ def predict(
             for block, part in _predict_parts(model, blocks, path, output)
         )
         if out is None:
-            write_to_terminal(parts)
+            write_to_terminal(parts, as_json)
             return
-        print(f"wrote {write_file(parts, out)} predictions to {out}", file=sys.stderr)
+        n_rows = write_file(parts, out)
+    if as_json:
+        print(json.dumps({"out": str(out), "n_predictions": n_rows}))
+    else:
+        print(f"wrote {n_rows} predictions to {out}", file=sys.stderr)
 
 
 def _reading_options(

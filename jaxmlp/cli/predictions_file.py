@@ -1,12 +1,13 @@
-"""Predictions as they are written: CSV, compressed or not, to a file or the terminal; Parquet."""
+"""Predictions as they are written: CSV or JSON lines, to a file or the terminal; Parquet."""
 
 import csv
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from jaxmlp.files import atomic_writer
 from jaxmlp.formatting import format_exactly
 
 _DELIMITERS = {".tsv": "\t", ".tab": "\t", "": ",", ".csv": ",", ".txt": ","}
+_JSON_SUFFIXES = (".jsonl", ".ndjson")
 
 
 class Predictions(NamedTuple):
@@ -39,11 +41,12 @@ def check_name(out: Path) -> None:
 
     >>> check_name(Path("p.xlsx"))
     Traceback (most recent call last):
-    ValueError: p.xlsx cannot be written; give a .csv, .tsv or .parquet file (or .csv.gz).
+    ValueError: p.xlsx cannot be written; give a .csv, .tsv, .jsonl or .parquet file (or .csv.gz).
     """
-    if out.suffix.lower() not in PARQUET_SUFFIXES and _stem(out).suffix.lower() not in _DELIMITERS:
+    known = (*_DELIMITERS, *_JSON_SUFFIXES)
+    if out.suffix.lower() not in PARQUET_SUFFIXES and _stem(out).suffix.lower() not in known:
         raise ValueError(
-            f"{out} cannot be written; give a .csv, .tsv or .parquet file (or .csv.gz)."
+            f"{out} cannot be written; give a .csv, .tsv, .jsonl or .parquet file (or .csv.gz)."
         )
 
 
@@ -56,18 +59,18 @@ def write_file(parts: Iterator[Predictions], out: Path) -> int:
         stream = pack(file, "wb") if pack else file
         n_rows = 0
         for part in parts:
-            stream.write(_csv(part, _DELIMITERS[_stem(out).suffix.lower()]).encode())
+            stream.write(_text(part, _stem(out).suffix.lower()).encode())
             n_rows += part.n_rows
         if pack:
             stream.close()
     return n_rows
 
 
-def write_to_terminal(parts: Iterator[Predictions]) -> None:
-    """Write predictions as CSV to the standard output."""
+def write_to_terminal(parts: Iterator[Predictions], as_json: bool = False) -> None:
+    """Write predictions to the standard output: as CSV, or as one JSON object a line."""
     try:
         for part in parts:
-            sys.stdout.write(_csv(part, ","))
+            sys.stdout.write(_text(part, ".jsonl" if as_json else ".csv"))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,6 +78,27 @@ def write_to_terminal(parts: Iterator[Predictions]) -> None:
 
 def _stem(out: Path) -> Path:
     return out.with_suffix("") if out.suffix.lower() in OPENERS else out
+
+
+def _text(part: Predictions, suffix: str) -> str:
+    return _json_lines(part) if suffix in _JSON_SUFFIXES else _csv(part, _DELIMITERS[suffix])
+
+
+def _json_lines(part: Predictions) -> str:
+    """Format a part as one JSON object a row; JSON has no NaN, so it becomes null."""
+    headings = [heading for heading, _ in part.columns]
+    columns = [[_json_value(value) for value in values] for _, values in part.columns]
+    rows = (
+        {"row": part.first_row + i, **dict(zip(headings, row, strict=True))}
+        for i, row in enumerate(zip(*columns, strict=True))
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _json_value(value: Any) -> str | float | int | None:
+    if isinstance(value, np.floating):
+        return float(format_exactly(value)) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _csv(part: Predictions, delimiter: str) -> str:
