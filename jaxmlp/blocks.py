@@ -146,4 +146,4 @@ def stream_blocks(
 
 def _on_host(outputs: PyTree, n_rows: int) -> PyTree:
     leaves, structure = jax.tree.flatten(outputs)  # a third of the time that jax.tree.map takes
-    return structure.unflatten([np.asarray(leaf)[:n_rows] for leaf in leaves])
+    return jax.tree.unflatten(structure, [np.asarray(leaf)[:n_rows] for leaf in leaves])

@@ -95,7 +95,7 @@ def _json_lines(part: Predictions) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _json_value(value: Any) -> str | float | int | None:
+def _json_value(value: Any) -> Any:
     if isinstance(value, np.floating):
         return float(format_exactly(value)) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value

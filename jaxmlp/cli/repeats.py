@@ -13,6 +13,7 @@ from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.training_run import fit_network, make_plan, measure_model
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.report.scores import SCORE_NAMES
+from jaxmlp.training import FitStatus
 
 
 class Repetition(NamedTuple):
@@ -22,7 +23,21 @@ class Repetition(NamedTuple):
     load: Callable[[], PreparedData]
 
 
-def repeat_training(console: Console, repetitions: Sequence[Repetition]) -> list[dict[str, float]]:
+class Repeated(NamedTuple):
+    """What further trainings reached.
+
+    Attributes:
+        metrics: of each on its test part, {name: value}.
+        n_diverged: how many diverged; of those the best epoch counts.
+        n_lost: how many diverged before an epoch ended; they have no metrics.
+    """
+
+    metrics: list[dict[str, float]]
+    n_diverged: int = 0
+    n_lost: int = 0
+
+
+def repeat_training(console: Console, repetitions: Sequence[Repetition]) -> Repeated:
     """Load, train and test anew, and nothing more.
 
     Args:
@@ -30,18 +45,34 @@ def repeat_training(console: Console, repetitions: Sequence[Repetition]) -> list
         repetitions: what to train.
 
     Returns:
-        What each reached on its test part, {name: value}.
+        What each reached.
     """
-    found = []
+    found, n_diverged, n_lost = [], 0, 0
     quiet = console.quiet or not console.is_terminal
     for options, load in track(
         repetitions, "further trainings", console=console, transient=True, disable=quiet
     ):
         data = load()
         result = fit_network(options, data, make_plan(options, data), observed=False)
+        diverged = result.status is FitStatus.DIVERGED
+        n_diverged += diverged
+        if diverged and result.best_epoch == 0:
+            n_lost += 1
+            continue
         model, _ = measure_model(data, result, importance=False)
         found.append(dict(model.metrics))
-    return found
+    return Repeated(found, n_diverged, n_lost)
+
+
+def say_divergences(console: Console, repeated: Repeated, n_trainings: int) -> None:
+    """Print a warning where trainings diverged."""
+    if not repeated.n_diverged:
+        return
+    lost = f"; {repeated.n_lost} before an epoch ended, which count as none" * bool(repeated.n_lost)
+    console.print(
+        f"[yellow]warning[/yellow]: {repeated.n_diverged} of {n_trainings} further trainings diverged, "
+        f"whose best epochs count{lost}; try a smaller --learning-rate, or --clip 1"
+    )
 
 
 def summarize(metrics: list[dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -22,7 +22,7 @@ from jaxmlp.cli.options import (
 )
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
-from jaxmlp.cli.repeats import Repetition, repeat_training, show_summary, summarize
+from jaxmlp.cli.repeats import Repetition, repeat_training, say_divergences, show_summary, summarize
 from jaxmlp.cli.run_folder import choose_folder, read_run
 from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import conclude, run_training
@@ -162,7 +162,8 @@ def train(
         if (folds or seeds > 1) and not code:
             name, count = ("folds", folds) if folds else ("seeds", seeds)
             load = partial(load_data, data, data_dir)
-            _repeat(console, _further_trainings(options, table, load, name, count), folder, name)
+            further = _further_trainings(options, table, load, name, count)
+            _repeat(console, further, folder, name, shown=not as_json)
     if as_json:
         print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
     raise typer.Exit(code)
@@ -228,15 +229,21 @@ _HEADINGS = {
 }
 
 
-def _repeat(console: Console, further: list[Repetition], folder: Path, name: str) -> None:
-    """Train further, and add what all trainings reached to the run."""
+def _repeat(
+    console: Console, further: list[Repetition], folder: Path, name: str, shown: bool
+) -> None:
+    """Train further, add what all trainings reached to the run, and show it, --quiet or not."""
     run = read_run(folder)
-    metrics = [run["metrics"], *repeat_training(console, further)]
+    repeated = repeat_training(console, further)
+    metrics = [run["metrics"], *repeated.metrics]
     summary = summarize(metrics)
     content = {**run, name: {"metrics": metrics, "summary": summary}}
+    content[name]["diverged"] = repeated.n_diverged
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / "run.json", text.encode())
+    console = Console(quiet=not shown, highlight=False)
     console.print()
+    say_divergences(console, repeated, len(further))
     show_summary(console, summary, _HEADINGS[name].format(len(metrics)))
 
 

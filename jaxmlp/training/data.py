@@ -17,6 +17,7 @@ from jaxmlp.checks import check_dtype_available, check_feature_shape, check_numb
 from jaxmlp.losses import Loss, check_target_values
 from jaxmlp.networks import NetworkConfig
 from jaxmlp.training.metrics import target_spread
+from jaxmlp.training.rows import take_rows
 from jaxmlp.types import Absent, ScalarLike, wide_dtype
 
 _SMALLEST_BUCKET = 32  # rows
@@ -122,8 +123,7 @@ def take_batch(
     weight = real.astype(wide_dtype(data.x.dtype))
     if data.weight is not None:
         weight *= jnp.take(data.weight, rows, mode="clip")
-    x = jnp.take(data.x, rows, axis=0, mode="clip")
-    return Batch(x, jnp.take(data.y, rows, axis=0, mode="clip"), weight)
+    return Batch(take_rows(data.x, rows), jnp.take(data.y, rows, axis=0, mode="clip"), weight)
 
 
 def prepare_data(

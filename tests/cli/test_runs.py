@@ -3,6 +3,7 @@
 import io
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -12,9 +13,11 @@ import pytest
 from sklearn.model_selection import KFold
 
 import jaxmlp
-from jaxmlp.cli import diagnose
+from jaxmlp.cli import diagnose, repeats
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.training_run import fit_network
+from jaxmlp.training import FitStatus
 
 SMALL = ["--epochs", "2", "--layers", "8", "--recipe", "plain"]
 
@@ -53,6 +56,25 @@ def test_each_seed_is_a_run_of_its_own(folder, tmp_path):
     alone = json.loads((tmp_path / "run" / "run.json").read_text())["metrics"]["test_rmse"]
     found = json.loads((folder / "runs" / "houses-3" / "run.json").read_text())
     assert found["seeds"]["metrics"][2]["test_rmse"] == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize(("best", "n_metrics"), [(1, 3), (0, 1)])
+def test_a_seed_that_diverges_is_said(folder, tmp_path, monkeypatch, capsys, best, n_metrics):
+    def diverging(*arguments, **options):
+        result = fit_network(*arguments, **options)
+        return replace(result, status=FitStatus.DIVERGED, best_epoch=best)
+
+    monkeypatch.setattr(repeats, "fit_network", diverging)
+    out = tmp_path / "run"
+    with jax.numpy_dtype_promotion("standard"):
+        assert not run(["train", str(folder / "houses.csv"), "--target", "price", *SMALL, "--quiet",
+                        "--seeds", "3", "--out", str(out)])  # fmt: skip
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning: 2 of 2 further trainings diverged" in said
+    assert ("2 before an epoch ended" in said) == (best == 0)
+    assert f"over {n_metrics} seeds" in said
+    found = json.loads((out / "run.json").read_text())["seeds"]
+    assert (len(found["metrics"]), found["diverged"]) == (n_metrics, 2)
 
 
 @pytest.fixture(scope="module")
