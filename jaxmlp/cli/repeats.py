@@ -70,8 +70,8 @@ def say_divergences(console: Console, repeated: Repeated, n_trainings: int) -> N
         return
     lost = f"; {repeated.n_lost} before an epoch ended, which count as none" * bool(repeated.n_lost)
     console.print(
-        f"[yellow]warning[/yellow]: {repeated.n_diverged} of {n_trainings} further trainings diverged, "
-        f"whose best epochs count{lost}; try a smaller --learning-rate, or --clip 1"
+        f"[yellow]warning[/yellow]: {repeated.n_diverged} of {n_trainings} further trainings "
+        f"diverged, whose best epochs count{lost}; try a smaller --learning-rate, or --clip 1"
     )
 
 
