@@ -35,6 +35,7 @@ from jaxmlp.optimizers import rmsprop as rmsprop
 from jaxmlp.optimizers import sgd as sgd
 from jaxmlp.tabular_config import TabularConfig as TabularConfig
 from jaxmlp.tabular_config import TabularParams as TabularParams
+from jaxmlp.training import Checkpoints as Checkpoints
 from jaxmlp.training import EarlyStopping as EarlyStopping
 from jaxmlp.training import FitResult as FitResult
 from jaxmlp.training import FitStatus as FitStatus

@@ -134,6 +134,21 @@ class Diagnostics:
         """Begin with a run; called by `fit`."""
         return _Observation(self, run, earlier)
 
+    def restore(self, saved: dict[str, np.ndarray]) -> RunDiagnostics:
+        """Return what a resumed run goes on with; called by `fit`."""
+        epochs = saved["epochs"].tolist()
+        names = UnitActivity._fields
+        n_layers = (len(saved) - 2) // max(len(names) * len(epochs), 1)
+        looks = tuple(
+            tuple(
+                UnitActivity._make(saved[f"{i}.{l}.{name}"] for name in names)
+                for l in range(n_layers)
+            )
+            for i in range(len(epochs))
+        )
+        first, chance, exact = saved["at_start"].tolist()
+        return RunDiagnostics(np.zeros(0, int), None, tuple(epochs), looks, first, chance, exact)
+
 
 class _Observation:
     """One run under observation."""
@@ -175,6 +190,17 @@ class _Observation:
         return RunDiagnostics(
             np.asarray(steps, int), readings, epochs, activity, *self.at_start, self.non_finite
         )  # fmt: skip
+
+    def saved(self) -> dict[str, np.ndarray]:
+        """Return what `Diagnostics.restore` needs."""
+        records = {
+            "at_start": np.array(self.at_start), "epochs": np.array([e for e, _ in self.looks], int)
+        }  # fmt: skip
+        for i, (_, layers) in enumerate(self.looks):
+            for l, units in enumerate(layers):
+                for name, value in units._asdict().items():
+                    records[f"{i}.{l}.{name}"] = np.asarray(value)
+        return records
 
     def _look(self, run: Runner) -> None:
         epoch = run.n_steps // run.steps_per_epoch

@@ -1,5 +1,6 @@
 """Training: shuffled mini-batches, compiled chunks of steps, early stopping, evaluation."""
 
+from jaxmlp.training.checkpoints import Checkpoints as Checkpoints
 from jaxmlp.training.evaluation import evaluate as evaluate
 from jaxmlp.training.fit import FitOptions as FitOptions
 from jaxmlp.training.fit import fit as fit

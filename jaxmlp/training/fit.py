@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from math import gcd
 from typing import Any, Unpack
 
 import jax
@@ -13,6 +14,7 @@ from jaxmlp.checks import check_key
 from jaxmlp.losses import Loss
 from jaxmlp.networks import NetworkConfig, NetworkParams, check_params, init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
+from jaxmlp.training.checkpoints import Checkpoints, Saver, saving
 from jaxmlp.training.data import all_finite
 from jaxmlp.training.history import History
 from jaxmlp.training.observation import Observation, Observer
@@ -52,6 +54,8 @@ class FitOptions(TrainingOptions, total=False):
         callbacks: called with a `Progress` for each epoch; True stops the run.
         every: epochs after which callbacks must be called at the latest; None leaves it to the
             speed of the run.
+        checkpoint: `Checkpoints(folder)`: save the run while it trains; the same call again goes
+            on where it stood, bit for bit, up to `epochs` in all.
     """
 
     state: State | None
@@ -62,6 +66,7 @@ class FitOptions(TrainingOptions, total=False):
     diagnostics: Observer | None
     callbacks: Iterable[Callback]
     every: int | None
+    checkpoint: Checkpoints | None
 
 
 FIT_DEFAULTS: FitOptions = {
@@ -74,6 +79,7 @@ FIT_DEFAULTS: FitOptions = {
     "diagnostics": None,
     "callbacks": (),
     "every": None,
+    "checkpoint": None,
 }
 
 
@@ -139,9 +145,17 @@ def fit(
     program = _with_probe(_program(spec, chosen["shuffle"]), spec, chosen)
     run = _begin(spec, program, optimizer, key, params, chosen)
     earlier = params.diagnostics if isinstance(params, FitResult) else None
-    observation = observer.observe(run, earlier) if observer is not None else None
-    fitting = _Fitting(run, spec.keep_best, _check_callbacks(chosen["callbacks"]), observation)
-    run.advance(epochs, fitting.listeners, every)
+    callbacks = _check_callbacks(chosen["callbacks"])
+    last = run.n_steps // run.steps_per_epoch + epochs
+    with saving(chosen["checkpoint"], run) as saver:
+        observation = None
+        if observer is not None:
+            if saver is not None and saver.observed:
+                earlier = observer.restore(saver.observed)
+            observation = observer.observe(run, earlier)
+        fitting = _Fitting(run, spec.keep_best, callbacks, observation, saver)
+        left = last - run.n_steps // run.steps_per_epoch
+        run.advance(left, fitting.listeners, fitting.pace(every))
     return fitting.result(run.carry)
 
 
@@ -250,12 +264,24 @@ class _Fitting:
     keep_best: bool
     callbacks: tuple[Callback, ...]
     observation: Observation | None
+    saver: Saver | None = None
     told: int = 0  # epochs that the callbacks know of
+
+    def __post_init__(self) -> None:
+        """Have what was observed saved with the run."""
+        if self.saver is not None:
+            self.saver.observation = self.observation
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """Callbacks first: their answers decide whether the observation sees the end."""
-        return (self,) if self.observation is None else (self, self.observation)
+        found: tuple[Listener | None, ...] = (self, self.observation, self.saver)
+        return tuple(listener for listener in found if listener is not None)
+
+    def pace(self, every: int | None) -> int | None:
+        """Return the epochs after which all listeners must be called at the latest."""
+        epochs = [every, self.saver and self.saver.every_epochs]
+        return gcd(*(n for n in epochs if n)) or None
 
     def before_chunk(self, run: Runner) -> None:
         """Remember how many epochs there were."""

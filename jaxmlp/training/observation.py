@@ -6,6 +6,8 @@ knows, whose `Diagnostics` is the one to pass.
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from jaxmlp.networks import NetworkConfig
 from jaxmlp.training.program import Probe
 from jaxmlp.training.runner import Listener, Runner
@@ -17,6 +19,9 @@ class Observation(Listener, Protocol):
 
     def report(self, steps: list[int], readings: PyTree) -> Any:
         """Pack what has been seen so far, with the probe's readings: `FitResult.diagnostics`."""
+
+    def saved(self) -> dict[str, np.ndarray]:
+        """Return what a checkpoint must hold for an `Observer.restore`."""
 
 
 @runtime_checkable
@@ -32,3 +37,6 @@ class Observer(Protocol):
 
     def observe(self, run: Runner, earlier: Any) -> Observation:
         """Begin with a run; `earlier` is the report of the run that it goes on with, or None."""
+
+    def restore(self, saved: dict[str, np.ndarray]) -> Any:
+        """Return such a report from what a checkpoint holds."""

@@ -206,6 +206,7 @@ class Runner:
         last_step: where the present call of `advance` ends.
         stopped: whether a listener or Ctrl-C ended it.
         interrupted: whether it was Ctrl-C.
+        pending_seconds: of an epoch that has not ended.
     """
 
     program: Program
@@ -225,8 +226,8 @@ class Runner:
     last_step: int = 0
     stopped: bool = False
     interrupted: bool = False
+    pending_seconds: float = 0.0
     _next_chunk: int = _FIRST_CHUNK
-    _pending_seconds: float = 0.0  # of an epoch that has not ended
 
     def __post_init__(self) -> None:
         """Begin with no epoch recorded."""
@@ -371,16 +372,16 @@ class Runner:
         return int(np.max(np.where(diverged, np.asarray(carry.stopped_at) + 1, early)))
 
     def _record_metrics(self, records: Records, n_epochs: int, seconds: float) -> None:
-        self._pending_seconds += seconds
+        self.pending_seconds += seconds
         if not n_epochs:
             return
         shape = self.size, n_epochs, len(self.columns)
         rows = np.asarray(records.metrics, np.float64)
         rows = rows.reshape(-1, *rows.shape[-2:])[: self.size, :n_epochs]
         self.metrics = np.concatenate([self.metrics, rows.reshape(shape)], axis=1)
-        each = np.full(n_epochs, self._pending_seconds / n_epochs)
+        each = np.full(n_epochs, self.pending_seconds / n_epochs)
         self.epoch_seconds = np.concatenate([self.epoch_seconds, each])
-        self._pending_seconds = 0.0
+        self.pending_seconds = 0.0
 
     def _record_probe(self, records: Records, first: int) -> None:
         if self.program.probe is None:
