@@ -52,6 +52,15 @@ def mlp_of(config: NetworkConfig) -> MLPConfig:
     return config.mlp if isinstance(config, TabularConfig) else config
 
 
+def with_layers(config: NetworkConfig, layers: MLPConfig) -> NetworkConfig:
+    """Return the config with others for its layers.
+
+    >>> with_layers(MLPConfig((2, 1)), MLPConfig((2, 3, 1))).layer_sizes
+    (2, 3, 1)
+    """
+    return replace(config, mlp=layers) if isinstance(config, TabularConfig) else layers
+
+
 def layers_of(parts: Any) -> Any:
     """Return the layers of parameters, gradients, moments or a cache, without an input side."""
     return getattr(parts, "layers", parts)
@@ -84,7 +93,7 @@ def without_dropout(config: NetworkConfig) -> NetworkConfig:
     (False, False)
     """
     layers = mlp_of(config).replace(weight_init="auto", bias_init=0.0, dropout=False)
-    return replace(config, mlp=layers) if isinstance(config, TabularConfig) else layers
+    return with_layers(config, layers)
 
 
 def check_params(config: NetworkConfig, params: object) -> None:

@@ -9,7 +9,7 @@ from jaxmlp.sweeps.progress import SweepProgress as SweepProgress
 from jaxmlp.sweeps.results import SweepResult as SweepResult
 from jaxmlp.sweeps.results import TrainedMember as TrainedMember
 from jaxmlp.sweeps.spec import SweepOptions as SweepOptions
-from jaxmlp.sweeps.spec import member_keys as member_keys
+from jaxmlp.sweeps.starts import member_keys as member_keys
 from jaxmlp.sweeps.sweep import cross_validate as cross_validate
 from jaxmlp.sweeps.sweep import successive_halving as successive_halving
 from jaxmlp.sweeps.sweep import sweep as sweep

@@ -10,14 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmlp.blocks import map_blocks
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import LOSSES, Loss, get_loss
-from jaxmlp.network import predict
+from jaxmlp.networks import NetworkConfig, functions_of
 from jaxmlp.sweeps.results import SweepResult
 from jaxmlp.sweeps.spec import SweepOptions
 from jaxmlp.sweeps.sweep import sweep
 from jaxmlp.training.stopping import FitStatus
-from jaxmlp.types import Key, Params, State
+from jaxmlp.types import Key, State
 
 
 class Prediction(NamedTuple):
@@ -42,16 +41,16 @@ class Ensemble:
     """Trained members, stacked.
 
     Attributes:
-        config: the network of each member.
+        config: the network of each member, an `MLPConfig` or a `TabularConfig`.
         loss: the loss, whose link turns logits into predictions.
         params: parameters with a leading axis (members,).
         state: running statistics likewise, or ().
         training: the sweep that trained them.
     """
 
-    config: MLPConfig
+    config: Any
     loss: Loss
-    params: Params = field(repr=False)
+    params: Any = field(repr=False)
     state: State = field(repr=False)
     training: SweepResult
 
@@ -76,7 +75,7 @@ class Ensemble:
 
 
 def ensemble(
-    config: MLPConfig,
+    config: NetworkConfig,
     data: tuple[Any, Any],
     *,
     loss: str | Loss,
@@ -104,6 +103,7 @@ def ensemble(
 
     Example:
         >>> import jaxmlp
+        >>> from jaxmlp import MLPConfig
         >>> x = np.random.default_rng(0).normal(size=(64, 2))
         >>> found = ensemble(MLPConfig((2, 8, 1)), (x, (x[:, 0] > 0).astype(int)), epochs=20,
         ...                  loss="sigmoid_binary_cross_entropy", key=jax.random.key(0),
@@ -135,10 +135,13 @@ def ensemble(
 
 @partial(jax.jit, static_argnames="loss")
 def _predict_block(
-    config: MLPConfig, loss: Loss, params: Params, state: State, x: Float[Array, "batch n_in"]
+    config: NetworkConfig, loss: Loss, params: Any, state: State, x: Float[Array, "batch n_in"]
 ) -> tuple[Array, ...]:
-    def member(params: Params, state: State) -> Array:
-        return loss.link(predict(config, params, x, state=state))
+    predict = functions_of(config).predict
+
+    def member(params: Any, state: State) -> Array:
+        linked: Array = loss.link(predict(config, params, x, state=state))
+        return linked
 
     each = jax.vmap(member)(params, state)
     mean, variance = jnp.mean(each, axis=0), jnp.var(each, axis=0)

@@ -12,6 +12,7 @@ import jax
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.networks import NetworkConfig
+from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.training.executor import Executor
 
 _TABLE: list[dict[str, Any]] = json.loads(
@@ -73,6 +74,8 @@ def candidates(config: NetworkConfig, n_members: int) -> list[Executor]:
 
 def _table_chunk(config: NetworkConfig, batch_size: int, shared_batches: bool) -> int:
     """Look up the first row that the network fits into."""
+    if isinstance(config, TabularConfig):
+        batch_size *= config.front.members  # what the layers take at once
     platform = jax.default_backend()
     rows = [row for row in _TABLE if row["platform"] == platform] or _TABLE
     for row in rows:

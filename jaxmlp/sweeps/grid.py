@@ -11,6 +11,7 @@ import numpy as np
 from jaxmlp.checks import unknown_name
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
+from jaxmlp.networks import NetworkConfig, mlp_of, with_layers
 
 GridPoint = dict[str, Any]
 """Hyperparameters by name: what one member of a sweep is trained with."""
@@ -131,11 +132,20 @@ def check_names(settings: list[GridPoint], factory: Callable[..., Any], loss: Lo
             )
 
 
-def with_shape(config: MLPConfig, batch_size: int | None, setting: GridPoint) -> tuple[Any, Any]:
-    """Return the config and the batch size that a setting asks for."""
+def with_shape(
+    config: NetworkConfig, batch_size: int | None, setting: GridPoint
+) -> tuple[Any, Any]:
+    """Return the config and the batch size that a setting asks for.
+
+    >>> with_shape(MLPConfig((3, 8, 1)), 64, {"hidden_layer_sizes": (4, 4)})[0].layer_sizes
+    (3, 4, 4, 1)
+    """
+    layers = mlp_of(config)
     changes = {name: setting[name] for name in _CONFIG_NAMES if name in setting}
     if "hidden_layer_sizes" in changes:
         hidden = changes.pop("hidden_layer_sizes")
         hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-        changes["layer_sizes"] = (config.layer_sizes[0], *hidden, config.layer_sizes[-1])
-    return (config.replace(**changes) if changes else config), setting.get("batch_size", batch_size)
+        changes["layer_sizes"] = (layers.layer_sizes[0], *hidden, layers.layer_sizes[-1])
+    if changes:
+        config = with_layers(config, layers.replace(**changes))
+    return config, setting.get("batch_size", batch_size)

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from jaxmlp.networks import NetworkParams
 from jaxmlp.training.data import TrainData, bucket
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.training.program import Program
 from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs, first_carry
-from jaxmlp.types import Params, PyTree, State, wide_dtype
+from jaxmlp.types import PyTree, State, wide_dtype
 
 
 def _n_members(tree: PyTree) -> int:
@@ -88,7 +89,7 @@ def _place(executor: Executor, members: PyTree, rows: Any = None) -> PyTree:
 def start_members(
     program: Program,
     executor: Executor,
-    start: tuple[Params, State],
+    start: tuple[NetworkParams, State],
     members: MemberInputs,
     shared: SharedInputs,
 ) -> Runner:
@@ -132,7 +133,7 @@ def _padding(executor: Executor, size: int) -> np.ndarray:
     return np.minimum(np.arange(executor.padded(size)), size - 1)
 
 
-def learnt(run: Runner, keep_best: bool) -> tuple[Params, State]:
+def learnt(run: Runner, keep_best: bool) -> tuple[NetworkParams, State]:
     """Return the best parameters of members where these count, the last ones of the others."""
     use_best, carry = run.best_wanted(keep_best), run.carry
     best, last = (carry.best.params, carry.best.state), (carry.params, carry.state)

@@ -80,10 +80,9 @@ class Counting:
     def before_chunk(self, run: Runner) -> None:
         """Nothing to note."""
 
-    def after_chunk(self, run: Runner) -> None:
-        """Report the epochs that have ended."""
-        self.report(
-            SweepProgress(
-                self.members_done, self.members_training, self.members, run.n_epochs, self.epochs
-            )
+    def after_chunk(self, run: Runner) -> bool:
+        """Report the epochs that have ended; whether the answer asks for an end."""
+        at = SweepProgress(
+            self.members_done, self.members_training, self.members, run.n_epochs, self.epochs
         )
+        return self.report(at) is True

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss
 from jaxmlp.networks import Network
@@ -15,7 +14,7 @@ from jaxmlp.optional import import_optional
 from jaxmlp.sweeps.grid import GridPoint
 from jaxmlp.training.history import History
 from jaxmlp.training.stopping import FitStatus, higher_is_better
-from jaxmlp.types import Params, State
+from jaxmlp.types import State
 
 
 class TrainedMember(NamedTuple):
@@ -23,9 +22,10 @@ class TrainedMember(NamedTuple):
 
     Attributes:
         setting: its hyperparameters by name.
-        config: the network.
+        config: the network, an `MLPConfig` or a `TabularConfig`.
         loss: the loss it was trained with.
-        params: what it learnt; `jaxmlp.predict(config, params, x, state=state)`.
+        params: what it learnt; `jaxmlp.predict(config, params, x, state=state)`, of a network for
+            tables `jaxmlp.tabular_network.predict`.
         state: running statistics, or ().
         metrics: by name, at the epoch that `params` are from.
         status: how its run ended.
@@ -33,9 +33,9 @@ class TrainedMember(NamedTuple):
     """
 
     setting: GridPoint
-    config: MLPConfig
+    config: Any
     loss: Loss
-    params: Params
+    params: Any
     state: State
     metrics: dict[str, float]
     status: FitStatus
@@ -67,7 +67,7 @@ class SweepResult:
     """
 
     settings: list[GridPoint]
-    configs: list[MLPConfig]
+    configs: list[Any]
     loss: Loss
     columns: tuple[str, ...]
     metrics: np.ndarray = field(repr=False)
@@ -78,7 +78,7 @@ class SweepResult:
     executor: str
     microseconds: float
     n_programs: int
-    learnt: dict[int, tuple[Params, State]] = field(repr=False, default_factory=dict)
+    learnt: dict[int, tuple[Any, State]] = field(repr=False, default_factory=dict)
 
     def __len__(self) -> int:
         """Count the members."""

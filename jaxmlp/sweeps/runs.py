@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.config import MLPConfig
+from jaxmlp.networks import NetworkConfig, NetworkParams
 from jaxmlp.sweeps.grid import GridPoint, check_names
 from jaxmlp.sweeps.members import learnt
 from jaxmlp.sweeps.progress import Counting, reporter
@@ -14,7 +14,7 @@ from jaxmlp.sweeps.results import SweepResult
 from jaxmlp.sweeps.spec import SweepSpec, by_shape
 from jaxmlp.training.runner import Runner
 from jaxmlp.training.stopping import FitStatus, higher_is_better
-from jaxmlp.types import Params, State
+from jaxmlp.types import State
 
 
 def run_points(spec: SweepSpec, points: list[GridPoint]) -> SweepResult:
@@ -60,8 +60,8 @@ class Collected:
     status: list[np.ndarray] = field(default_factory=list)
     best_epoch: list[np.ndarray] = field(default_factory=list)
     epoch: list[np.ndarray] = field(default_factory=list)
-    configs: dict[int, MLPConfig] = field(default_factory=dict)
-    learnt: dict[int, tuple[Params, State]] = field(default_factory=dict)
+    configs: dict[int, NetworkConfig] = field(default_factory=dict)
+    learnt: dict[int, tuple[NetworkParams, State]] = field(default_factory=dict)
     best_score: float = float("inf")
     columns: tuple[str, ...] = ()
     best_metric: str = ""
@@ -76,7 +76,7 @@ class Collected:
         """Members that have ended."""
         return len(self.indices)
 
-    def add(self, turn: list[int], config: MLPConfig, run: Runner) -> None:
+    def add(self, turn: list[int], config: NetworkConfig, run: Runner) -> None:
         """Take in the members of one turn; a run may have more, by which it was filled up."""
         keep_best, n = self.spec.training.keep_best, len(turn)
         self.columns, self.best_metric = run.columns, run.program.best_metric
@@ -96,7 +96,11 @@ class Collected:
         self.member_steps += run.member_steps
 
     def _keep(
-        self, turn: list[int], config: MLPConfig, found: tuple[Params, State], scores: np.ndarray
+        self,
+        turn: list[int],
+        config: NetworkConfig,
+        found: tuple[NetworkParams, State],
+        scores: np.ndarray,
     ) -> None:
         """Keep the parameters of all, or of the best so far."""
         found = jax.tree.map(lambda leaf: leaf[: len(turn)], found)

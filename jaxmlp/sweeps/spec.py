@@ -10,16 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.checks import check_key
-from jaxmlp.config import MLPConfig
+from jaxmlp.front_types import Bins
 from jaxmlp.losses import Loss
-from jaxmlp.network import init
-from jaxmlp.normalization import init_state
+from jaxmlp.networks import NetworkConfig, NetworkParams, init_state
 from jaxmlp.optimizers import Optimizer, adam, as_optimizer
 from jaxmlp.sweeps.executors import candidates, choose_executor
 from jaxmlp.sweeps.grid import GridPoint, optimizer_names, with_shape
 from jaxmlp.sweeps.members import fold_tables, stack, start_members
 from jaxmlp.sweeps.progress import OnProgress
-from jaxmlp.tabular_config import TabularConfig
+from jaxmlp.sweeps.starts import Init, draw_members, member_keys, training_bins
 from jaxmlp.training.data import bucket
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.options import (
@@ -32,7 +31,7 @@ from jaxmlp.training.options import (
 )
 from jaxmlp.training.program import Program
 from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs
-from jaxmlp.types import Key, Params, State
+from jaxmlp.types import Key, State
 
 _MEMORY_LIMIT = 2 << 30  # bytes
 _Pair = tuple[np.ndarray, np.ndarray]
@@ -51,7 +50,9 @@ class SweepOptions(TrainingOptions, total=False):
         keep: "all" keeps every member's parameters, "best" the best one's; None keeps all that fit
             into half of `memory_limit`.
         memory_limit: bytes for members in training; more members than fit train in turns.
-        progress: True shows a bar, or a function is called with a `SweepProgress`.
+        progress: True shows a bar, or a function is called with a `SweepProgress`; if it returns
+            True, the sweep ends with what it has.
+        init: (config, key) -> initial parameters, instead of the library's own.
     """
 
     optimizer: Callable[..., Any] | Optimizer
@@ -60,6 +61,7 @@ class SweepOptions(TrainingOptions, total=False):
     keep: str | None
     memory_limit: int
     progress: bool | OnProgress
+    init: Init | None
 
 
 _SWEEP_DEFAULTS: SweepOptions = {
@@ -70,6 +72,7 @@ _SWEEP_DEFAULTS: SweepOptions = {
     "keep": None,
     "memory_limit": _MEMORY_LIMIT,
     "progress": False,
+    "init": None,
 }
 
 
@@ -88,6 +91,7 @@ class SweepSpec:
         keep: which parameters are kept, as asked for.
         memory_limit: bytes for members in training.
         progress: who is told how far it is, as asked for.
+        init: what draws initial parameters, or None.
     """
 
     training: TrainingSpec
@@ -100,11 +104,12 @@ class SweepSpec:
     keep: str | None
     memory_limit: int
     progress: bool | OnProgress
+    init: Init | None
 
 
 def check_sweep(
     function: Callable[..., Any],
-    config: MLPConfig,
+    config: NetworkConfig,
     data: Any,
     *,
     loss: str | Loss,
@@ -134,7 +139,8 @@ def check_sweep(
     training = check_options(config, data, loss, chosen)
     given = chosen["optimizer"]
     factory = given if _is_factory(given) else partial(_constant, as_optimizer(given))
-    how = {name: chosen[name] for name in ("executor", "keep", "memory_limit", "progress")}
+    names = ("executor", "keep", "memory_limit", "progress", "init")
+    how = {name: chosen[name] for name in names}
     return SweepSpec(training, factory, epochs, key, bool(chosen["shared_batches"]), folds, **how)
 
 
@@ -146,33 +152,9 @@ def _constant(rule: Optimizer) -> Optimizer:
     return rule
 
 
-def member_keys(key: Key, seed: int) -> tuple[Key, Key]:
-    """Return the keys of a member: of its initial parameters, and of its order and masks.
-
-    Args:
-        key: the sweep's.
-        seed: the member's.
-
-    Returns:
-        Two random keys.
-
-    Example:
-        >>> first, second = member_keys(jax.random.key(0), 3)
-        >>> bool(first == second)
-        False
-    """
-    first, second = jax.random.split(jax.random.fold_in(key, seed))
-    return first, second
-
-
 def by_shape(spec: SweepSpec, points: list[GridPoint]) -> "dict[ShapeGroup, list[int]]":
     """Indices of the points that one program can serve, by what serves them."""
     training, shapes = spec.training, dict[Any, list[int]]()
-    if isinstance(training.config, TabularConfig):
-        raise ValueError(
-            "sweeps train networks of layers alone; of a network for tables, train the points "
-            "with jaxmlp.fit, which share a program."
-        )
     for i, point in enumerate(points):
         shape = with_shape(training.config, training.batch_size, point)
         shapes.setdefault(shape, []).append(i)
@@ -184,7 +166,7 @@ class ShapeGroup:
     """The members of one shape: one program serves them all."""
 
     spec: SweepSpec
-    config: MLPConfig
+    config: NetworkConfig
     batch_size: int | None
 
     @cached_property
@@ -210,14 +192,17 @@ class ShapeGroup:
         key = member_keys(self.spec.key, 0)[1] if self.spec.shared_batches else None
         return SharedInputs(self.training.train, self.training.validation, key)
 
-    def members(self, points: list[GridPoint]) -> tuple[tuple[Params, State], MemberInputs]:
+    def members(self, points: list[GridPoint]) -> tuple[tuple[NetworkParams, State], MemberInputs]:
         """Make what differs between members: where they start, and their inputs."""
         spec = self.spec
         seeds = [_check_seed(point.get("seed", 0)) for point in points]
         unique = sorted(set(seeds))
         rows = np.array([unique.index(seed) for seed in seeds])
         scales = np.array([p.get("init_scale", 1.0) for p in points], self.config.dtype)
-        params, keys = _draw(self.config, spec.key, np.array(unique, np.uint32), rows, scales)
+        params, keys = draw_members(
+            spec.init, self.config, spec.key, np.array(unique, np.uint32), rows, scales,
+            self._bins(points),
+        )  # fmt: skip
         state = init_state(self.config)
         state = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * len(points)), state)
         numbers = stack([self._numbers(point) for point in points])
@@ -230,6 +215,23 @@ class ShapeGroup:
             for part in (0, 1)
         ]
         return (params, state), MemberInputs(self._optimizers(points), numbers, *tables)
+
+    def _bins(self, points: list[GridPoint]) -> Bins | None:
+        """Starts and widths of each member's bins, laid by its own training rows."""
+        folds, of_fold = self.spec.folds, self.bins_of_fold
+        each = [of_fold[point["fold"] if folds else 0] for point in points]
+        if any(bins is None for bins in each):
+            return None
+        starts, widths = (np.stack(part) for part in zip(*each, strict=True))
+        return starts, widths
+
+    @cached_property
+    def bins_of_fold(self) -> tuple[Bins | None, ...]:
+        """The bins of each fold, or of all rows: rows that a member is tested on have no say."""
+        data = self.training.train
+        if not self.spec.folds:
+            return (training_bins(self.config, data),)
+        return tuple(training_bins(self.config, data, train) for train, _ in self.spec.folds)
 
     def _numbers(self, point: GridPoint) -> Any:
         training = self.training
@@ -286,18 +288,6 @@ class ShapeGroup:
         """Put members at the start."""
         start, inputs = self.members(points)
         return start_members(self.program, executor, start, inputs, self.shared)
-
-
-@jax.jit
-def _draw(config: MLPConfig, key: Key, seeds: Any, rows: Any, scales: Any) -> tuple[Params, Key]:
-    """The initial parameters of each member, their weights times a scale, and its other key.
-
-    What belongs to a seed is drawn once; `rows` are the members' places among the `seeds`.
-    """
-    first, second = jax.vmap(partial(member_keys, key))(seeds)
-    params = jax.vmap(init, in_axes=(None, 0))(config, first)
-    params, second = jax.tree.map(lambda leaf: leaf[rows], (params, second))
-    return tuple(layer._replace(W=layer.W * scales[:, None, None]) for layer in params), second
 
 
 def _check_seed(seed: Any) -> int:

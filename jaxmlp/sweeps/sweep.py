@@ -5,8 +5,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss, get_loss
+from jaxmlp.networks import NetworkConfig
 from jaxmlp.sweeps.folds import Folds, make_pairs
 from jaxmlp.sweeps.grid import Grid, expand
 from jaxmlp.sweeps.members import select_members
@@ -19,7 +19,7 @@ from jaxmlp.types import Key
 
 
 def sweep(
-    config: MLPConfig,
+    config: NetworkConfig,
     data: tuple[Any, Any],
     *,
     loss: str | Loss,
@@ -32,17 +32,18 @@ def sweep(
 
     Member m starts from `init(config, k1)` and trains as `fit(..., key=k2)` would, where
     k1, k2 = `member_keys(key, seed)`: what a member learns does not depend on its neighbours, and
-    one that diverges leaves them alone.
+    one that diverges leaves them alone. The bins of a network for tables are laid by the training
+    rows, `piecewise_bins(x[:, numbers], bins)`, once for all members.
 
     Args:
-        config: the network.
+        config: the network, an `MLPConfig` or a `TabularConfig`.
         data: (x, y): features (n, n_in), and targets as the loss takes them, (n,) or (n, n_out).
         loss: name of a loss, or a `Loss`.
         grid: name -> values to try (all combinations), or a list of points, such as `sample`
             makes. Names: the optimizer's ("learning_rate", "b1", ...), "l2", "dropout_rate", the
-            loss's options ("label_smoothing"), "init_scale" (times the initial weights), "seed";
-            those of the config ("activation", "hidden_layer_sizes", ...) and "batch_size" make
-            another program for each value.
+            loss's options ("label_smoothing"), "init_scale" (times the initial weights of the
+            layers), "seed"; those of the layers' config ("activation", "hidden_layer_sizes", ...)
+            and "batch_size" make another program for each value.
         epochs: passes over the data.
         key: random key; a member's own comes from it and from its "seed".
         options: those of every training (documented in `TrainingOptions`; they count where the
@@ -58,6 +59,7 @@ def sweep(
 
     Example:
         >>> import jax, numpy as np
+        >>> from jaxmlp import MLPConfig
         >>> x = np.random.default_rng(0).normal(size=(64, 2))
         >>> result = sweep(MLPConfig((2, 8, 1)), (x, (x[:, 0] > 0).astype(int)), epochs=5,
         ...                loss="sigmoid_binary_cross_entropy", key=jax.random.key(0),
@@ -72,7 +74,7 @@ def sweep(
 
 
 def cross_validate(
-    config: MLPConfig,
+    config: NetworkConfig,
     data: tuple[Any, Any],
     *,
     loss: str | Loss,
@@ -85,10 +87,11 @@ def cross_validate(
     """Train every point on every fold, points x folds networks in one program.
 
     Each member reads its rows of the one shared data through an index table, in the order in which
-    `fit` on these rows alone would; "validation_..." are its metrics on the rows left out.
+    `fit` on these rows alone would; "validation_..." are its metrics on the rows left out. Of a
+    network for tables, each fold has bins of its own, in which these rows have no say.
 
     Args:
-        config: the network.
+        config: the network, an `MLPConfig` or a `TabularConfig`.
         data: (x, y), as in `sweep`.
         loss: name of a loss, or a `Loss`.
         epochs: passes over the training rows.
@@ -109,6 +112,7 @@ def cross_validate(
     Example:
         >>> import jax
         >>> import numpy as np
+        >>> from jaxmlp import MLPConfig
         >>> x = np.random.default_rng(0).normal(size=(60, 2))
         >>> result = cross_validate(MLPConfig((2, 8, 1)), (x, (x[:, 0] > 0).astype(int)), epochs=5,
         ...                         loss="sigmoid_binary_cross_entropy", key=jax.random.key(0),
@@ -129,7 +133,7 @@ def cross_validate(
 
 
 def successive_halving(
-    config: MLPConfig,
+    config: NetworkConfig,
     data: tuple[Any, Any],
     *,
     loss: str | Loss,
@@ -165,6 +169,7 @@ def successive_halving(
 
     Example:
         >>> import jax
+        >>> from jaxmlp import MLPConfig
         >>> x = np.random.default_rng(0).normal(size=(64, 2))
         >>> y = (x[:, 0] > 0).astype(int)
         >>> result = successive_halving(
