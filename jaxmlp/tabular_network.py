@@ -26,8 +26,8 @@ from jaxmlp.tabular_config import TabularCache, TabularConfig, TabularParams
 from jaxmlp.types import Key, ScalarLike, State
 
 __all__ = [
-    "backward", "forward", "init", "layers_inputs", "mean_logits", "member_logits", "objective",
-    "predict", "value_and_grad",
+    "average_logits", "backward", "forward", "init", "layers_inputs", "mean_logits",
+    "member_logits", "objective", "predict", "value_and_grad",
 ]  # fmt: skip
 
 
@@ -122,16 +122,35 @@ def mean_logits(
     k = config.front.members
     if k == 1:
         return outputs
-    o = outputs.reshape(k, -1, outputs.shape[1])
-    log_k = jnp.asarray(jnp.log(k), o.dtype)
-    if config.link == "softmax":
-        return jax.nn.logsumexp(jax.nn.log_softmax(o), axis=0) - log_k
-    if config.link == "sigmoid":
-        yes, no = (jax.nn.logsumexp(jax.nn.log_sigmoid(z), axis=0) for z in (o, -o))
+    return average_logits(config.link, outputs.reshape(k, -1, outputs.shape[1]))
+
+
+def average_logits(
+    link: str, outputs: Float[Array, "k batch n_out"]
+) -> Float[Array, "batch n_out"]:
+    """Return the logits o with link(o) = mean_k link(o_k), of predictions of any k networks.
+
+    Args:
+        link: "softmax", "sigmoid", "exp" or "identity".
+        outputs: logits of each, (k, batch, n_out).
+
+    Returns:
+        Logits, (batch, n_out).
+
+    Example:
+        >>> o = jnp.log(jnp.array([[[0.2, 0.8]], [[0.6, 0.4]]]))
+        >>> jax.nn.softmax(average_logits("softmax", o)).round(3).tolist()
+        [[0.4..., 0.6...]]
+    """
+    log_k = jnp.asarray(jnp.log(len(outputs)), outputs.dtype)
+    if link == "softmax":
+        return jax.nn.logsumexp(jax.nn.log_softmax(outputs), axis=0) - log_k
+    if link == "sigmoid":
+        yes, no = (jax.nn.logsumexp(jax.nn.log_sigmoid(z), axis=0) for z in (outputs, -outputs))
         return yes - no
-    if config.link == "exp":
-        return jax.nn.logsumexp(o, axis=0) - log_k
-    return jnp.mean(o, axis=0)
+    if link == "exp":
+        return jax.nn.logsumexp(outputs, axis=0) - log_k
+    return jnp.mean(outputs, axis=0)
 
 
 def forward(

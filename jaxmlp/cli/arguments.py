@@ -37,7 +37,8 @@ Budget = Annotated[
     float | None,
     option(
         TRAINING,
-        "Seconds for a search over the recipe's numbers by the validation loss, and the training.",
+        "Seconds to train in: what a first training leaves goes into a search over the recipe's "
+        "numbers by the validation loss, then into an ensemble.",
         default=False,
     ),
 ]

@@ -1,127 +1,298 @@
-"""`jaxmlp train --budget SECONDS`: a search over a recipe's numbers, within a time."""
+"""`jaxmlp train --budget SECONDS`: what a first training leaves buys a search, then an ensemble.
+
+The first training, measured, says what another one takes. Half of what fits goes into a search over
+the recipe's numbers, in turns of networks that share a program; the other half, at most
+`_NETWORKS` in all, into networks that differ from the best one in nothing but their seed.
+"""
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
-from jaxmlp.cli.options import Options
+from jaxmlp.cli.candidates import Candidates, Pace
+from jaxmlp.cli.options import Options, loss_options
 from jaxmlp.cli.prepared_data import PreparedData
-from jaxmlp.cli.training_run import fit_network, make_plan
+from jaxmlp.cli.training_run import Improvement
+from jaxmlp.cli.turns import Turns
 from jaxmlp.cli.units import units_of
-from jaxmlp.formatting import format_number
-from jaxmlp.training import FitStatus
+from jaxmlp.formatting import format_number, format_share
+from jaxmlp.losses import check_loss_options, get_loss
+from jaxmlp.models import Model, infer
+from jaxmlp.sweeps import SweepProgress, SweepResult
+from jaxmlp.training import FitResult, FitStatus, History
+from jaxmlp.training.data import prepare_data
+from jaxmlp.training.metrics import METRICS, finish, metric_sums, total
+from jaxmlp.training.stopping import higher_is_better
 
-# What is tried, and how often a draw keeps what was: rates and dropout share a program, sizes do
-# not, so that these are tried less often.
-_CHOICES: dict[str, tuple[float, tuple[Any, ...]]] = {
-    "learning_rate": (0.3, (0.3, 0.5, 1.5, 2.0, 3.0)),  # times the recipe's
-    "dropout": (0.3, (0.0, 0.05, 0.2, 0.3)),
-    "epochs": (0.5, (0.5, 1.5)),  # times the recipe's
-    "layers": (0.75, ((64, 64), (256, 256), (128, 128, 128))),
-}
-
-
-class _BudgetSearch(NamedTuple):
-    """What a search came to.
-
-    Attributes:
-        options: the best.
-        changed: what they say instead of the first ones.
-        tried: number of trainings, the first included.
-        first: validation loss of the first ones.
-        best: of the best ones.
-        seconds: that the search took.
-    """
-
-    options: Options
-    changed: dict[str, Any]
-    tried: int
-    first: float
-    best: float
-    seconds: float
-
-    def to_dict(self) -> dict[str, object]:
-        """Return JSON-ready values."""
-        fields = self._asdict()
-        return {name: fields[name] for name in ("changed", "tried", "first", "best", "seconds")}
+_NETWORKS = 8  # of an ensemble; further ones gain little
 
 
-def search_within(
-    options: Options, data: PreparedData, seconds: float, console: Console
-) -> _BudgetSearch:
-    """Train with other numbers while there is time, and keep those of the best validation loss.
+_TITLES = {"first": "first training", "search": "search", "ensemble": "ensemble"}
 
-    The last training, of the best ones, is left for the run itself: the search ends while there is
-    still time for one as long as the longest so far.
+
+class Budget:
+    """Seconds that run from now on.
 
     Args:
-        options: of the run, a recipe's where nothing else was said.
-        data: its data.
-        seconds: for the search and the run.
-        console: where to print.
+        seconds: how many.
+        clock: what counts them.
     """
-    begin, longest = time.perf_counter(), 0.0
-    first: float | None = None
-    best: tuple[float, Options, dict[str, Any]] | None = None
-    tried, drawn = 0, _draws(options)
-    for changed in drawn:
-        started = time.perf_counter()
-        if best is not None and started - begin + 2 * longest > seconds:
-            break
-        candidate = replace(options, **changed)
-        result = fit_network(candidate, data, make_plan(candidate, data), observed=False)
-        longest, tried = max(longest, time.perf_counter() - started), tried + 1
-        losses = result.history["validation_loss"]
-        loss = float(np.nanmin(losses)) if len(losses) else float("inf")
-        first = loss if first is None else first
-        if best is None or loss < best[0]:
-            best = loss, candidate, changed
-        if result.status is FitStatus.INTERRUPTED:
-            break
-    assert best is not None
-    assert first is not None
-    found = _BudgetSearch(best[1], best[2], tried, first, best[0], time.perf_counter() - begin)
-    _show(console, found, units_of(data).loss)
-    return found
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Look at the clock."""
+        self.seconds, self._clock = seconds, clock
+        self._begin = clock()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the beginning."""
+        return self._clock() - self._begin
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, negative after it."""
+        return self.seconds - self.spent
 
 
-def _draws(options: Options) -> Iterator[dict[str, Any]]:
-    """What each candidate says instead of the options; the first one, nothing."""
-    rng, seen = np.random.default_rng(options.seed), [dict[str, Any]()]
-    yield seen[0]
-    for _ in range(10_000):  # more than any budget has time for
-        drawn = {
-            name: values[rng.integers(len(values))]
-            for name, (kept, values) in _CHOICES.items()
-            if rng.random() > kept
-        }
-        changed = _changed(options, drawn)
-        if changed not in seen:
-            seen.append(changed)
-            yield changed
+class _Stage(NamedTuple):
+    """What a part of the budget came to.
+
+    Attributes:
+        networks: trained in it.
+        seconds: that it took.
+        before: the validation score before it.
+        after: and after it.
+    """
+
+    networks: int
+    seconds: float
+    before: float
+    after: float
 
 
-def _changed(options: Options, drawn: dict[str, Any]) -> dict[str, Any]:
-    changed = dict(drawn)
-    if "learning_rate" in drawn:
-        changed["learning_rate"] = options.rate * drawn["learning_rate"]
-    if "epochs" in drawn:
-        changed["epochs"] = max(1, round(options.epochs * drawn["epochs"]))
-        changed["patience"] = changed["epochs"]
-    return {name: value for name, value in changed.items() if value != getattr(options, name)}
+@dataclass
+class _Spending:
+    """What has been bought so far."""
+
+    budget: Budget
+    data: PreparedData
+    metric: str
+    turns: Any
+    pace: Pace
+    candidates: Candidates
+    best: Options
+    result: FitResult
+    size: int = 0
+    interrupted: bool = False
+    out_of_time: bool = False
+    ensemble: list[Any] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """The validation score of the best network."""
+        return _score_of(self.result, self.metric)
+
+    def train(self, candidates: list[Options], seeds: list[int]) -> SweepResult | None:
+        """Train a turn, until the budget is spent; None if it was interrupted at once."""
+        begin = self.budget.spent
+
+        def over(at: SweepProgress) -> bool:
+            self.out_of_time = self.budget.left <= 0
+            return self.out_of_time
+
+        try:
+            found: SweepResult = self.turns.train(candidates, seeds, over)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return None
+        stopped = FitStatus.INTERRUPTED in found.status
+        self.interrupted = stopped and not self.out_of_time
+        if not stopped:
+            self.pace.learn(candidates, found, self.budget.spent - begin)
+        return found
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can be trained."""
+        return self.interrupted or self.out_of_time
+
+    def search(self) -> _Stage:
+        """Try other numbers while there is time for them and for an ensemble."""
+        begin, before, tried = self.budget.spent, self.score, 0
+        while not self.over:
+            turn = self.candidates.turn(self.size, self._fits)
+            found = self.train(turn, [0] * len(turn)) if turn else None
+            if found is None:
+                break
+            tried += len(found)
+            place = found.best_index
+            if _better(self.metric, float(found.scores[place]), self.score):
+                self.best, self.result = turn[place], _as_fit(found, place, self.result)
+        return _Stage(tried, self.budget.spent - begin, before, self.score)
+
+    def _fits(self, candidate: Options) -> bool:
+        """Whether a turn of these options leaves time for an ensemble of the best ones."""
+        return self.pace.seconds([candidate, self.best], self.size) <= self.budget.left
+
+    def train_ensemble(self) -> _Stage:
+        """Train the best options from other seeds, and keep these if their mean is better."""
+        begin, before, after = self.budget.spent, self.score, self.score
+        trained: list[Any] = []
+        while not self.over and 1 + len(trained) < _NETWORKS:
+            if self.pace.seconds([self.best], self.size) > self.budget.left:
+                break
+            seeds = [1 + len(trained) + k for k in range(self.size)]
+            found = self.train([self.best] * self.size, seeds)
+            if found is None:
+                break
+            # Of those that ran out of time, what they had learnt by their best epoch counts too.
+            sound = np.flatnonzero(np.isfinite(found.scores)).tolist()
+            trained += [tuple(found.member(i).network[1:]) for i in sound]
+        if trained:
+            score = ensemble_score(self.result, trained, self.data, self.best, self.metric)
+            if _better(self.metric, score, before):
+                self.ensemble, after = trained, score
+        return _Stage(len(trained), self.budget.spent - begin, before, after)
 
 
-def _show(console: Console, found: _BudgetSearch, loss: str) -> None:
-    """Say what the search bought."""
-    said = ", ".join(f"{name.replace('_', ' ')} {_write(v)}" for name, v in found.changed.items())
-    before, after = (format_number(value) for value in (found.first, found.best))
-    what = f"{said}: validation {loss} {before} -> {after}" if said else "nothing better"
-    trainings = f"{found.tried} training{'s' * (found.tried != 1)}"
-    console.print(f"search: {trainings} in {format_number(found.seconds, 3)} s; {what}\n")
+def spend(
+    budget: Budget,
+    console: Console,
+    options: Options,
+    data: PreparedData,
+    first: FitResult,
+    fit_seconds: float,
+    metric: str,
+    turns: Any = None,
+) -> Improvement:
+    """Buy what a budget still buys after a first training.
+
+    Args:
+        budget: the time; it has begun before the first training.
+        console: where to print.
+        options: of the first training.
+        data: of the run.
+        first: what the first training learnt.
+        fit_seconds: that it took, compilation included.
+        metric: of the validation part, that decides.
+        turns: what trains candidates together.
+
+    Returns:
+        The best options and network, and an ensemble if one is better.
+    """
+    seconds, before = budget.spent, _score_of(first, metric)
+    pace = Pace(options, first, fit_seconds, len(data.train.x))
+    spending = _Spending(
+        budget, data, metric, turns or Turns(data), pace, Candidates(options), options, first
+    )
+    spending.size = pace.networks(budget.left, _NETWORKS - 1)
+    stages = {"first": _Stage(1, seconds, before, before)}
+    if spending.size:
+        with console.status(f"spending what is left of {budget.seconds:g} s"):
+            stages["search"] = spending.search()
+            stages["ensemble"] = spending.train_ensemble()
+    changed = _changed(options, spending.best)
+    _show(console, spending, stages, changed)
+    record = {
+        "seconds": budget.seconds, "spent": budget.spent, "metric": metric, "changed": changed,
+        "networks": 1 + len(spending.ensemble),
+        **{name: stage._asdict() for name, stage in stages.items()},
+    }  # fmt: skip
+    return Improvement(
+        spending.best, spending.result, tuple(spending.ensemble), record, spending.interrupted
+    )
+
+
+def ensemble_score(
+    result: FitResult, further: list[Any], data: PreparedData, options: Options, metric: str
+) -> float:
+    """Measure the mean prediction of several networks on the validation part."""
+    loss, part = get_loss(data.loss), data.validation
+    model = Model(result.config, result.params, result.state, loss.name, ensemble=tuple(further))
+    ready = prepare_data(result.config, loss, (part.x, part.y))
+    outputs = jnp.asarray(infer(model, np.asarray(ready.x), output="logits"))
+    weight = jnp.ones(len(outputs), outputs.dtype)
+    numbers = check_loss_options(loss, loss_options(options, data.loss))
+    sums = total(metric_sums(loss, outputs, ready.y, weight, numbers))
+    values = finish(loss, sums, jnp.asarray(ready.spread, outputs.dtype))
+    return float(values[METRICS[loss.task].index(metric.removeprefix("validation_"))])
+
+
+def _score_of(result: FitResult, metric: str) -> float:
+    column = result.history[metric]
+    return float(column[result.epoch - 1]) if result.epoch else float("nan")
+
+
+def _better(metric: str, score: float, than: float) -> bool:
+    if not np.isfinite(score):
+        return False
+    return not np.isfinite(than) or (score > than if higher_is_better(metric) else score < than)
+
+
+def _as_fit(found: SweepResult, place: int, first: FitResult) -> FitResult:
+    """A member of a sweep as what `fit` returns, without what only a run alone records."""
+    member, history = found.member(place), found.history(place)
+    steps = first.steps_per_epoch
+    each = np.full(history.n_epochs, found.microseconds * 1e-6 * steps)
+    return replace(
+        first, config=member.config, params=member.params, state=member.state,
+        history=History({**history, "seconds": each}), status=member.status,
+        best_epoch=member.best_epoch, epoch=int(found.epoch[place]),
+        n_steps=history.n_epochs * steps, probed=None, probe_steps=None, diagnostics=None,
+    )  # fmt: skip
+
+
+def _changed(options: Options, best: Options) -> dict[str, Any]:
+    names = ("learning_rate", "dropout", "epochs", "layers")
+    found = {name: getattr(best, name) for name in names}
+    return {name: value for name, value in found.items() if value != getattr(options, name)}
+
+
+def _show(
+    console: Console, spending: _Spending, stages: dict[str, _Stage], changed: dict[str, Any]
+) -> None:
+    """Say what each part of the budget bought."""
+    budget, pace = spending.budget, spending.pace
+    if len(stages) == 1:
+        one = format_number(pace.seconds([spending.best], 1), 2)
+        console.print(
+            f"budget: no further training fits into what is left of {budget.seconds:g} s, for one "
+            f"takes about {one} s with its compilation\n"
+        )
+        return
+    shown, _ = units_of(spending.data).shown(spending.metric, 0.0)
+    table = Table(box=None, padding=(0, 2, 0, 0), title="budget", title_justify="left")
+    for heading in ("spent on", "networks", "seconds", shown.replace("_", " "), ""):
+        table.add_column(heading, justify="left" if heading in ("spent on", "") else "right")
+    notes = {
+        "first": "as the options say",
+        "search": _said(changed) or "nothing better",
+        "ensemble": f"the mean of {1 + len(spending.ensemble)}"
+        if spending.ensemble
+        else "no better, one network is kept",
+    }
+    for name, stage in stages.items():
+        numbers = str(stage.networks), format_number(stage.seconds, 3)
+        note = notes[name] if stage.networks else "nothing fitted"
+        table.add_row(_TITLES[name], *numbers, _value(spending, stage.after), note)
+    console.print(table)
+    how = ", interrupted" if spending.interrupted else ""
+    console.print(f"{format_number(budget.spent, 3)} of {budget.seconds:g} s{how}\n")
+
+
+def _value(spending: _Spending, value: float) -> str:
+    name, shown = units_of(spending.data).shown(spending.metric, value)
+    return format_share(shown, 2) if name.endswith("accuracy") else format_number(shown)
+
+
+def _said(changed: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_write(v)}" for name, v in changed.items())
 
 
 def _write(value: Any) -> str:

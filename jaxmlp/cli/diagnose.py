@@ -1,6 +1,7 @@
 """`jaxmlp diagnose`."""
 
 import json
+import sys
 from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -72,6 +73,9 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
     plan = make_plan(options, prepared)
     if run.is_dir():
         model = load(run)
+        if model.ensemble:
+            n = 1 + len(model.ensemble)
+            print(f"note: the run averages {n} networks; the first is examined", file=sys.stderr)
         config, params, state = model.config, model.params, model.state
     else:
         config = plan.config

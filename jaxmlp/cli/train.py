@@ -1,6 +1,7 @@
 """`jaxmlp train`: its options."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 
 from jaxmlp.cli import arguments
-from jaxmlp.cli.budget import search_within
+from jaxmlp.cli.budget import Budget, spend
 from jaxmlp.cli.options import (
     Options,
     check_options,
@@ -26,6 +27,7 @@ from jaxmlp.cli.repeats import Repetition, repeat_training, say_divergences, sho
 from jaxmlp.cli.run_folder import choose_folder, read_run
 from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import conclude, run_training
+from jaxmlp.cli.turns import SWEPT_SCHEDULES
 from jaxmlp.files import write_atomically
 from jaxmlp.recipes import get_recipe, recipe_settings
 
@@ -137,8 +139,8 @@ def train(
     for name, said in (("--trees", trees), ("--budget", budget is not None)):
         if said and not is_table(data):
             raise ValueError(f"{name} goes with a table, but {data} is none.")
-    if budget is not None and not budget > 0:
-        raise ValueError(f"--budget is {budget:g}; give seconds, such as 60.")
+    if budget is not None:
+        _check_budget(budget, options, seeds, folds)
     check_options(options)
     one_hot = get_recipe(options.recipe).max_one_hot
     table = replace(table, max_one_hot=one_hot, folds=folds)
@@ -152,11 +154,10 @@ def train(
             options = replace(options, **_unsaid(context, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
         console = Console(quiet=quiet or as_json, highlight=False)
-        searched = {}
+        improve = None
         if budget is not None:
-            search = search_within(options, prepared, budget, console)
-            options, searched = search.options, {"search": search.to_dict()}
-        code, outcome = run_training(options, prepared, folder, console, settings, searched)
+            improve = partial(spend, Budget(budget), console, options, prepared)
+        code, outcome = run_training(options, prepared, folder, console, settings, improve)
         if not as_json:
             conclude(outcome, folder)
         if (folds or seeds > 1) and not code:
@@ -167,6 +168,22 @@ def train(
     if as_json:
         print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
     raise typer.Exit(code)
+
+
+def _check_budget(budget: float, options: Options, seeds: int, folds: int) -> None:
+    if not 0 < budget < math.inf:
+        raise ValueError(f"--budget is {budget:g}; give seconds, such as 60.")
+    if folds or seeds > 1:
+        raise ValueError(
+            f"--budget makes one run as good as it can, and {'--folds' if folds else '--seeds'} "
+            "repeats a run to see how it varies; give one of them."
+        )
+    if options.schedule not in SWEPT_SCHEDULES:
+        known = ", ".join(SWEPT_SCHEDULES)
+        raise ValueError(
+            f"--budget trains several learning rates in one program, which --schedule "
+            f"{options.schedule} has no place for; give one of {known}."
+        )
 
 
 def _choose_recipe(context: typer.Context, recipe: str | None, options: Options) -> str:

@@ -1,9 +1,9 @@
 """A run of `jaxmlp train`: proof, training, test, report, folder."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -42,13 +42,35 @@ from jaxmlp.training.result import Callback
 _MONITOR_EVERY, _MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
 
 
+class Improvement(NamedTuple):
+    """What more time came to after a first training.
+
+    Attributes:
+        options: of the best network.
+        result: of its training.
+        ensemble: (params, state) of networks whose predictions are averaged with its.
+        record: what was done, JSON-ready.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    options: Options
+    result: training.FitResult
+    ensemble: tuple[Any, ...] = ()
+    record: Mapping[str, object] | None = None
+    interrupted: bool = False
+
+
+Improve = Callable[[training.FitResult, float, str], Improvement]
+"""(result, seconds, metric) of a first training -> what more time came to."""
+
+
 def run_training(
     options: Options,
     data: PreparedData,
     folder: Path,
     console: Console,
     table_settings: Mapping[str, object] | None = None,
-    further: Mapping[str, object] = MappingProxyType({}),
+    improve: Improve | None = None,
 ) -> tuple[int, Outcome]:
     """Prove, train, test and write; return the exit code, and what the test showed.
 
@@ -58,13 +80,15 @@ def run_training(
         folder: where to write.
         console: where to print; a quiet one shows nothing.
         table_settings: what the user said about a table, JSON-ready.
-        further: what else belongs to the run, JSON-ready, by name.
+        improve: what more is done after the training, if that was not interrupted.
     """
     plan = make_plan(options, data)
     _introduce(console, options, data, plan.config)
     _prove(console, options, data, plan)
+    begin = time.perf_counter()
     with _table_of_epochs(console, options, data) as epochs:
         result = fit_network(options, data, plan, (epochs,))
+        seconds = time.perf_counter() - begin
         if result.history.n_epochs:
             epochs.show(result.history.rows()[-1])
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
@@ -73,7 +97,11 @@ def run_training(
             f"Try --learning-rate {options.rate / 10:g} or --clip 1."
         )
     _say_how_it_ended(console, options, result)
-    model, outcome = measure_model(data, result)
+    found = Improvement(options, result)
+    if improve is not None and result.status is not training.FitStatus.INTERRUPTED:
+        found = improve(result, seconds, plan.best)
+        options, result, plan = found.options, found.result, make_plan(found.options, data)
+    model, outcome = measure_model(data, result, ensemble=found.ensemble)
     _show_outcome(console, outcome, data)
     trees = {}
     if options.trees and isinstance(data, PreparedTable):
@@ -81,8 +109,8 @@ def run_training(
         show_trees(console, outcome, fitted)
         trees = {"trees": fitted.to_dict()}
     findings = diagnose(
-        plan.config, result, (data.train.x, data.train.y), loss=data.loss, optimizer=plan.optimizer,
-        validation_data=(data.validation.x, data.validation.y), trial_steps=0,
+        result.config, result, (data.train.x, data.train.y), loss=data.loss, trial_steps=0,
+        optimizer=plan.optimizer, validation_data=(data.validation.x, data.validation.y),
     )  # fmt: skip
     show_findings(console, findings)
     table = {} if table_settings is None else {"table": dict(table_settings)}
@@ -90,12 +118,18 @@ def run_training(
         f"jaxmlp train {Path(options.data).name}", model,
         replace(result, history=units_of(data).history(result.history)),
         (data.train.x, data.train.y), outcome, findings,
-        {"options": asdict(options), **table, **trees, **further, **environment()},
+        {
+            "options": asdict(options), **table, **trees, **environment(),
+            **({} if found.record is None else {"budget": found.record}),
+        },
         data.doubts if isinstance(data, PreparedTable) else (),
     )  # fmt: skip
     schema = data.schema.to_dict() if isinstance(data, PreparedTable) else None
     write_run(folder, run, schema=schema)
-    return 130 if result.status is training.FitStatus.INTERRUPTED else 0, outcome
+    interrupted = found.interrupted or (
+        found.record is None and result.status is training.FitStatus.INTERRUPTED
+    )
+    return 130 if interrupted else 0, outcome
 
 
 class _TrainingPlan(NamedTuple):
@@ -120,27 +154,47 @@ class _TrainingPlan(NamedTuple):
     best: str = "validation_loss"
 
 
-def make_plan(options: Options, data: PreparedData) -> _TrainingPlan:
-    """Fit options to the data of a run."""
+def make_plan(
+    options: Options, data: PreparedData, params: NetworkParams | None = None
+) -> _TrainingPlan:
+    """Fit options to the data of a run; `params` are drawn by its seed where there are none."""
     if isinstance(data, PreparedTable) and options.recipe != "plain":
-        return _plan_recipe(options, data)
+        return _plan_recipe(options, data, params)
     n_rows, n_in = data.train.x.shape
     config = make_config(options, n_in, len(data.train.class_names or (0,)))
     batch_size = min(options.batch_size or n_rows, n_rows)
     n_steps = options.epochs * -(-n_rows // batch_size)
-    params, optimizer = _initial_params(options, data, config), make_optimizer(options, n_steps)
+    if params is None:
+        params = _draw_layers(data, config, jax.random.key(options.seed))
+    optimizer = make_optimizer(options, n_steps)
     return _TrainingPlan(config, batch_size, n_steps, params, optimizer, options.dropout)
 
 
-def _plan_recipe(options: Options, data: PreparedTable) -> _TrainingPlan:
-    """Follow a recipe, but for what was said."""
+def draw_params(options: Options, data: PreparedData, config: Any, key: jax.Array) -> NetworkParams:
+    """Draw the parameters of a network as options have it; `config` may drop out where they not."""
+    if isinstance(data, PreparedTable) and options.recipe != "plain":
+        plan = replace(_fit_recipe(options, data), config=config)
+        return recipes.initial_params(plan, key, data.train.x, data.train.y)
+    return _draw_layers(data, config, key)
+
+
+def _fit_recipe(options: Options, data: PreparedTable) -> recipes.RecipePlan:
+    """Fit a recipe to a table, but for what was said."""
     train = data.train
-    plan = recipes.make_plan(
+    return recipes.make_plan(
         recipes.get_recipe(options.recipe), data.preprocessing, len(train.x), data.loss,
         len(train.class_names or (0,)), settings=said_settings(options),
         layer_options=layer_options(options),
     )  # fmt: skip
-    params = recipes.initial_params(plan, jax.random.key(options.seed), train.x, train.y)
+
+
+def _plan_recipe(
+    options: Options, data: PreparedTable, params: NetworkParams | None
+) -> _TrainingPlan:
+    """Plan a training that follows a recipe."""
+    plan, train = _fit_recipe(options, data), data.train
+    if params is None:
+        params = recipes.initial_params(plan, jax.random.key(options.seed), train.x, train.y)
     rule = recipes.make_optimizer(plan, params)
     if options.clip is not None:
         rule = chain(clip_by_global_norm(options.clip), rule)
@@ -249,11 +303,9 @@ def fit_network(
     )
 
 
-def _initial_params(
-    options: Options, data: PreparedData, config: jaxmlp.MLPConfig
-) -> jaxmlp.Params:
+def _draw_layers(data: PreparedData, config: jaxmlp.MLPConfig, key: jax.Array) -> jaxmlp.Params:
     """Draw the parameters; counts start at their mean, which the network need not find first."""
-    params = jaxmlp.init(config, jax.random.key(options.seed))
+    params = jaxmlp.init(config, key)
     if data.loss != "poisson":
         return params
     mean = max(float(np.mean(data.train.y)), 1e-3)
@@ -289,12 +341,13 @@ def measure_model(
     result: training.FitResult,
     *,
     importance: bool = True,
+    ensemble: tuple[Any, ...] = (),
 ) -> tuple[Model, Outcome]:
     """Test what was learnt; return the model, with its scores, and all that the test showed."""
     model = Model(
         result.config, result.params, result.state, data.loss, data.preprocessing,
         data.feature_names, data.train.class_names, target_transform=data.target_transform,
-        extra=data.extra,
+        extra=data.extra, ensemble=ensemble,
     )  # fmt: skip
     y, groups, start = data.test.y, [], 0
     if data.target_transform is not None:

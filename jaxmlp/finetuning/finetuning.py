@@ -12,7 +12,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.finetuning.freezing import LayerChoice, freeze
 from jaxmlp.losses import get_loss
 from jaxmlp.models.inference import infer, prepare
-from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model, single_network
 from jaxmlp.models.surgery import attach_head, detach_head, hidden_layer, replace_head
 from jaxmlp.networks import Network
 from jaxmlp.optimizers import Optimizer, adam, chain, scale_by_layer
@@ -165,7 +165,7 @@ def finetune(
     if own["optimizer"] is not None and own["learning_rate"] is not None:
         raise ValueError("optimizer= brings its own learning rate; leave learning_rate= out.")
     head_key, fit_key = jax.random.split(key)
-    model = as_model(model)
+    model = single_network(as_model(model))
     if own["loss"] is not None:
         model = model._replace(loss=get_loss(own["loss"]).name)
     train = _prepared(model, data, "data")

@@ -16,7 +16,7 @@ from jaxmlp.losses import get_loss
 from jaxmlp.losses.base import identity_link
 from jaxmlp.losses.classification import sigmoid_link, softmax_link
 from jaxmlp.losses.regression import exp_link
-from jaxmlp.models.model import Model
+from jaxmlp.models.model import Model, single_network
 from jaxmlp.networks import layers_of, mlp_of
 from jaxmlp.tabular_config import TabularConfig, TabularParams
 
@@ -125,8 +125,8 @@ def plan_of(model: Model) -> Plan:
 
     Raises:
         TypeError: if it is no model.
-        ValueError: if params do not fit, or for preprocessing, an activation or a link which is not
-            of the library, so that no other program would know it.
+        ValueError: if params do not fit, for an ensemble, or for preprocessing, an activation or a
+            link which is not of the library, so that no other program would know it.
 
     Example:
         >>> import jax, jaxmlp
@@ -136,7 +136,7 @@ def plan_of(model: Model) -> Plan:
         >>> plan.sizes, plan.link, [step.activation for step in plan.steps]
         ((2, 3, 2), 'softmax', ['relu', 'identity'])
     """
-    loss = get_loss(model.loss)
+    loss = get_loss(single_network(model).loss)
     if loss.link not in _LINKS:
         raise ValueError(
             f"the link of loss {loss.name!r} is a function of your own, which cannot be exported; "

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxmlp.activations import ACTIVATIONS, Activation
 from jaxmlp.config import ActivationLike, MLPConfig
-from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model, single_network
 from jaxmlp.networks import Network
 from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.types import Layer, NormState, wide_dtype
@@ -24,7 +24,7 @@ Names: TypeAlias = Sequence[str | tuple[str, str]]
 
 def layers_alone(value: NetworkLike) -> Model:
     """Return the model of a network that is nothing but layers, as other libraries have them."""
-    model = as_model(value)
+    model = single_network(as_model(value))
     if isinstance(model.config, TabularConfig):
         raise ValueError(
             "this is a network for tables, whose input side and members other libraries have not: "

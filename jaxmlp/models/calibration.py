@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from jaxmlp.losses import get_loss
 from jaxmlp.models.inference import class_probabilities, infer
-from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model, single_network
 from jaxmlp.networks import layers_of
 from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.tabular_network import mean_logits, member_logits
@@ -158,7 +158,7 @@ def calibrate(
 
     Reference: Guo et al., 2017, arXiv 1706.04599, section 4.2.
     """
-    model = as_model(model)
+    model = single_network(as_model(model))
     several = model.loss == "sigmoid_binary_cross_entropy" and model.config.layer_sizes[-1] > 1
     if (model.class_names is None and "cross_entropy" not in model.loss) or several:
         raise ValueError(

@@ -24,7 +24,7 @@ from jaxmlp.checks import check_features, unknown_name
 from jaxmlp.data import Preprocessing, Standardizer
 from jaxmlp.data.arrays import check_matrix
 from jaxmlp.losses import get_loss
-from jaxmlp.models.model import Model, NetworkLike, as_model
+from jaxmlp.models.model import Model, NetworkLike, as_model, single_network
 from jaxmlp.models.surgery import features, hidden_layer
 from jaxmlp.networks import (
     NetworkConfig,
@@ -34,6 +34,8 @@ from jaxmlp.networks import (
     layers_of,
     mlp_of,
 )
+from jaxmlp.tabular_config import link_of
+from jaxmlp.tabular_network import average_logits
 from jaxmlp.types import State
 
 OUTPUTS = ("probabilities", "logits", "embeddings")
@@ -194,7 +196,8 @@ def infer(
         x: inputs as the network takes them, from `prepare`, (rows, n_in).
         output: "logits"; "probabilities", the loss's link of the logits (for a regression: the
             predicted values, in the units of the targets); or "embeddings", the features of a
-            hidden layer.
+            hidden layer, which an ensemble has not. Of an ensemble, "probabilities" are the mean
+            of its networks', and "logits" those that have it as their link.
         layer: which hidden layer "embeddings" are taken from.
         block_rows: rows computed at a time.
 
@@ -254,10 +257,15 @@ def infer_blocks(
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
     if output == "embeddings":
-        layer = hidden_layer(mlp_of(model.config), layer)
+        layer = hidden_layer(mlp_of(single_network(model).config), layer)
+    params, state = model.params, model.state
+    if model.ensemble:
+        params, state = jax.tree.map(
+            lambda *leaves: jnp.stack(leaves), (params, state), *model.ensemble
+        )
     compute = partial(
-        _compute, model.config, model.params, model.state,
-        loss=model.loss, output=output, layer=layer,
+        _compute, model.config, params, state,
+        loss=model.loss, output=output, layer=layer, averaged=bool(model.ensemble),
     )  # fmt: skip
     for outputs in stream_blocks(compute, blocks, block_rows=block_rows):
         if output == "probabilities" and model.target_transform is not None:
@@ -265,7 +273,7 @@ def infer_blocks(
         yield outputs
 
 
-@partial(jax.jit, static_argnames=("loss", "output", "layer"))
+@partial(jax.jit, static_argnames=("loss", "output", "layer", "averaged"))
 def _compute(
     config: NetworkConfig,
     params: NetworkParams,
@@ -275,12 +283,23 @@ def _compute(
     loss: str,
     output: str,
     layer: int,
+    averaged: bool,
 ) -> jax.Array:
+    """Run one network, or several whose parameters have a leading axis."""
     if output == "embeddings":
         layers, h = layers_of(params), layers_inputs(config, params, x)
         found = features(mlp_of(config), layers, h, layer, state=state)
         return jnp.mean(found.reshape(-1, len(x), found.shape[1]), axis=0)  # over the members
-    logits = functions_of(config).predict(config, params, x, state=state)
+
+    def logits_of(network: tuple[NetworkParams, State]) -> jax.Array:
+        found: jax.Array = functions_of(config).predict(config, network[0], x, state=network[1])
+        return found
+
+    if averaged:
+        each = jax.lax.map(logits_of, (params, state))
+        logits = average_logits(link_of(loss), each)
+    else:
+        logits = logits_of((params, state))
     return get_loss(loss).link(logits) if output == "probabilities" else logits
 
 

@@ -33,6 +33,8 @@ class Model(NamedTuple):
             to the units of the targets, or None.
         extra: whatever else belongs to the model: text, finite numbers, lists, dicts with text as
             keys, and arrays (which `load` returns as numpy arrays, and tuples as lists).
+        ensemble: further networks of the same config, (params, state) each: predictions are the
+            mean of theirs and this one's, as probabilities, rates or values.
     """
 
     config: Any
@@ -45,10 +47,11 @@ class Model(NamedTuple):
     metrics: Mapping[str, float] = {}
     target_transform: TargetTransform | None = None
     extra: Mapping[str, Any] = {}
+    ensemble: tuple[tuple[Any, State], ...] = ()
 
     @property
     def network(self) -> Network:
-        """The network alone."""
+        """The network alone; of an ensemble, the first."""
         return Network(self.config, self.params, self.state)
 
     def predict(self, data: Any) -> np.ndarray:
@@ -115,6 +118,21 @@ NetworkLike: TypeAlias = (
 fine-tuning), or a fitted estimator."""
 
 
+def single_network(model: Model) -> Model:
+    """Return the model, if it is one network.
+
+    Raises:
+        ValueError: for an ensemble, whose other networks the caller would lose.
+    """
+    if model.ensemble:
+        raise ValueError(
+            f"this model averages the predictions of {1 + len(model.ensemble)} networks, but one "
+            "is wanted here; pass its first one, model._replace(ensemble=()), or train without "
+            "--budget."
+        )
+    return model
+
+
 def as_network(value: NetworkLike) -> Network:
     """Return the network of anything that has one.
 
@@ -128,7 +146,7 @@ def as_network(value: NetworkLike) -> Network:
     Raises:
         TypeError: for anything else, and for a network for tables, whose input side the callers of
             this function would lose.
-        ValueError: for parameters or running statistics of another network.
+        ValueError: for parameters or running statistics of another network, and for an ensemble.
 
     Example:
         >>> import jax, jaxmlp
@@ -136,7 +154,7 @@ def as_network(value: NetworkLike) -> Network:
         >>> as_network((config, jaxmlp.init(config, jax.random.key(0)))).config.layer_sizes
         (2, 1)
     """
-    network = as_model(value).network
+    network = single_network(as_model(value)).network
     if isinstance(network.config, TabularConfig):
         raise TypeError(
             "this is a network for tables, with an input side before its layers, which this cannot "
@@ -176,9 +194,10 @@ def as_model(value: NetworkLike) -> Model:
             "a Model, or what fit, finetune, a converter or jaxmlp.models.load returns."
         )
     network = Network(*parts)
-    check_params(network.config, network.params)
     layers = mlp_of(network.config)
-    check_state(layers.normalized, layers.layer_sizes, network.state)
+    for params, state in (network[1:], *getattr(known, "ensemble", ())):
+        check_params(network.config, params)
+        check_state(layers.normalized, layers.layer_sizes, state)
     if isinstance(known, Model):
         return known
     loss = getattr(known, "loss", None)

@@ -10,6 +10,9 @@ record that `jaxmlp.data.register_preprocessing` knows can be the preprocessing.
 
 Format version 3 adds networks for tables: the config holds `front`, `mlp` and `link`, and the input
 side is the tensors `front.<E|s|r>` and `front.numbers.<field>`. Other models stay in version 2.
+
+Format version 4 adds ensembles: `ensemble` is the number of further networks, and the tensors of
+the first of these are called `ensemble.1.<name>`. Single networks stay in versions 2 and 3.
 """
 
 import hashlib
@@ -35,8 +38,8 @@ from jaxmlp.tabular_config import TabularConfig, TabularParams
 from jaxmlp.types import Layer, NormState, State
 
 MODEL_FILE = "model.safetensors"
-_FORMAT_VERSION = 3
-_LAYERS_VERSION = 2  # of models without an input side, which older readers know
+_FORMAT_VERSION = 4
+_TABLE_VERSION, _LAYERS_VERSION = 3, 2  # of single networks, which older readers know
 
 
 def save(path: str | Path, model: NetworkLike) -> None:
@@ -67,7 +70,9 @@ def save(path: str | Path, model: NetworkLike) -> None:
     model = as_model(model)
     arrays = _arrays(model)
     description = _describe(model, arrays)
-    version = _FORMAT_VERSION if isinstance(model.config, TabularConfig) else _LAYERS_VERSION
+    version = _TABLE_VERSION if isinstance(model.config, TabularConfig) else _LAYERS_VERSION
+    if model.ensemble:
+        version = _FORMAT_VERSION
     header = {
         "format_version": version,
         "model": description,
@@ -122,12 +127,20 @@ def load(path: str | Path) -> Model:
 
 
 def _arrays(model: Model) -> dict[str, np.ndarray]:
-    groups = (("layers", layers_of(model.params)), ("state", model.state))
+    arrays = _network_arrays(model.params, model.state)
+    for number, network in enumerate(model.ensemble, 1):
+        own = _network_arrays(*network)
+        arrays |= {f"ensemble.{number}.{name}": array for name, array in own.items()}
+    return arrays
+
+
+def _network_arrays(params: NetworkParams, state: State) -> dict[str, np.ndarray]:
+    groups = (("layers", layers_of(params)), ("state", state))
     front: dict[str, np.ndarray] = {}
-    if isinstance(model.params, TabularParams):
+    if isinstance(params, TabularParams):
         front = {
             f"front.{'.'.join(entry.name for entry in path)}": np.ascontiguousarray(leaf)
-            for path, leaf in jax.tree_util.tree_leaves_with_path(model.params.front)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(params.front)
         }
     return front | {
         f"{group}.{l}.{field}": np.ascontiguousarray(leaf)
@@ -147,7 +160,9 @@ def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, JSON]:
             raise ValueError(
                 f"the metric {name!r} is {value}; JSON has no such number: leave it out."
             )
+    ensemble = {"ensemble": len(model.ensemble)} if model.ensemble else {}
     return {
+        **ensemble,
         "config": model.config.to_dict(),
         "loss": model.loss,
         "preprocessing": pack(preprocessing_to_dict(model.preprocessing), "preprocessing", arrays),
@@ -164,15 +179,10 @@ def _describe(model: Model, arrays: dict[str, np.ndarray]) -> dict[str, JSON]:
 def _build(description: Any, arrays: dict[str, np.ndarray]) -> Model:
     fields = description["config"]
     config: NetworkConfig = (TabularConfig if "front" in fields else MLPConfig).from_dict(fields)
-    params = _params(config, arrays)
-    state: State = ()
-    if any(config.normalized):
-        state = tuple(
-            NormState(**_group(arrays, f"state.{l}.")) if norm else None
-            for l, norm in enumerate(config.normalized)
-        )
-    check_params(config, params)
-    check_state(config.normalized, mlp_of(config).layer_sizes, state)
+    (params, state), *further = (
+        _network(config, _named(arrays, f"ensemble.{number}." if number else ""))
+        for number in range(1 + description.get("ensemble", 0))
+    )
     get_loss(description["loss"])
     description = unpack(description, arrays)
     return Model(
@@ -186,7 +196,21 @@ def _build(description: Any, arrays: dict[str, np.ndarray]) -> Model:
         description["metrics"],
         preprocessing_from_dict(description.get("target_transform")),  # not in version 1
         description.get("extra", {}),
+        tuple(further),
     )
+
+
+def _network(config: NetworkConfig, arrays: dict[str, np.ndarray]) -> tuple[NetworkParams, State]:
+    params = _params(config, arrays)
+    state: State = ()
+    if any(config.normalized):
+        state = tuple(
+            NormState(**_group(arrays, f"state.{l}.")) if norm else None
+            for l, norm in enumerate(config.normalized)
+        )
+    check_params(config, params)
+    check_state(config.normalized, mlp_of(config).layer_sizes, state)
+    return params, state
 
 
 def _params(config: NetworkConfig, arrays: dict[str, np.ndarray]) -> NetworkParams:
@@ -202,8 +226,12 @@ def _params(config: NetworkConfig, arrays: dict[str, np.ndarray]) -> NetworkPara
 
 
 def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, jax.Array]:
+    return {name: jnp.asarray(array) for name, array in _named(arrays, prefix).items()}
+
+
+def _named(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {
-        name.removeprefix(prefix): jnp.asarray(array)
+        name.removeprefix(prefix): array
         for name, array in arrays.items()
         if name.startswith(prefix)
     }

@@ -250,6 +250,8 @@ def _summary(run: RunRecord) -> str:
     sizes = "-".join(str(size) for size in model.config.layer_sizes)
     if isinstance(model.config, TabularConfig) and model.config.front.members > 1:
         sizes += f" of {model.config.front.members} members"
+    if model.ensemble:
+        sizes += f", the best of {1 + len(model.ensemble)} whose predictions are averaged"
     status = result.status.name.lower().replace("_", " ")
     n_epochs = result.history.n_epochs
     text = (

@@ -75,16 +75,6 @@ def test_trees_are_measured_on_the_same_rows(table, tmp_path, capsys) -> None:
     assert "Boosted trees on the same rows: RMSE" in (tmp_path / "a" / "report.html").read_text()
 
 
-def test_a_budget_keeps_what_the_validation_part_likes_best(table, tmp_path, capsys) -> None:
-    found = trained(table, tmp_path / "a", "--epochs", "3", "--budget", "6")
-    search = found["search"]
-    assert search["tried"] >= 1
-    assert search["best"] <= search["first"]
-    for name, value in search["changed"].items():
-        assert found["options"][name] == value
-    assert "search:" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -229,8 +229,8 @@ DAMAGE = {
         "is damaged: its contents do not match their checksum.",
     ),
     "newer": (
-        lambda path: edit_header(path, lambda header: header.update(format_version=4)),
-        "has format version 4, but this jaxmlp reads up to 3. Upgrade jaxmlp.",
+        lambda path: edit_header(path, lambda header: header.update(format_version=5)),
+        "has format version 5, but this jaxmlp reads up to 4. Upgrade jaxmlp.",
     ),
     "no version": (
         lambda path: edit_header(path, lambda header: header.pop("format_version")),
