@@ -108,7 +108,10 @@ def check_rows(name: str, value: object, shape: tuple[int, ...]) -> jax.Array:
 
 
 def check_params(
-    layer_sizes: tuple[int, ...], normalized: tuple[bool, ...], params: object
+    layer_sizes: tuple[int, ...],
+    normalized: tuple[bool, ...],
+    parametric: tuple[bool, ...],
+    params: object,
 ) -> None:
     """Refuse parameters that are not those of the config."""
     n_layers = len(layer_sizes) - 1
@@ -124,7 +127,7 @@ def check_params(
         )
     for l, layer in enumerate(params):
         n_in, n_out = layer_sizes[l : l + 2]
-        vectors = ("gamma", "beta") if normalized[l] else ("b",)
+        vectors = [*(("gamma", "beta") if normalized[l] else ("b",)), *["alpha"] * parametric[l]]
         for name, shape in [("W", (n_in, n_out)), *((v, (n_out,)) for v in vectors)]:
             leaf = getattr(layer, name)
             got = "None" if leaf is None else f"shape {leaf.shape}"
@@ -133,6 +136,11 @@ def check_params(
                     f"params[{l}].{name} has {got}, but config.layer_sizes={layer_sizes} asks for "
                     f"{shape}. Use the config that the params were made with."
                 )
+        if layer.alpha is not None and not parametric[l]:
+            raise ValueError(
+                f"params[{l}] has alpha, but config.parametric_activation is off for this layer. "
+                "Use the config that the params were made with."
+            )
 
 
 def check_state(

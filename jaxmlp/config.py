@@ -15,6 +15,7 @@ from jaxmlp.initializers import get_initializer
 DTYPES = ("float32", "float64", "bfloat16")
 
 ActivationLike = str | Activation
+_FLAGS = ("batch_norm", "dropout", "parametric_activation")
 _InitializerLike = str | Callable[..., Any]
 
 
@@ -37,6 +38,8 @@ class MLPConfig:
         batch_norm: normalize the hidden layers' pre-activations; a tuple chooses layers.
         dropout: drop hidden activations in training; a tuple chooses layers. The rate itself is
             an argument of the training functions, so that a sweep over rates compiles once.
+        parametric_activation: give each hidden unit a trained alpha, 1 at the start: it computes
+            z + alpha (phi(z) - z); a tuple chooses layers.
         batch_norm_momentum: weight of the *old* running statistic in each update.
         batch_norm_eps: added to the variance.
         dtype: of the parameters: "float32", "float64" or "bfloat16".
@@ -65,12 +68,13 @@ class MLPConfig:
     batch_norm_eps: float = 1e-5
     dtype: str = "float32"
     compute_dtype: str | None = None
+    parametric_activation: bool | tuple[bool, ...] = False
 
     def __post_init__(self) -> None:
         """Put every field into its canonical form, so that equal networks are equal configs."""
         store = object.__setattr__  # the documented way to fill a frozen dataclass
         store(self, "layer_sizes", _check_layer_sizes(self.layer_sizes))
-        for field in ("activation", "weight_init", "batch_norm", "dropout"):
+        for field in ("activation", "weight_init", *_FLAGS):
             value = getattr(self, field)
             if isinstance(value, list):
                 store(self, field, tuple(value))
@@ -82,7 +86,7 @@ class MLPConfig:
         for initializer in _per_layer("weight_init", self.weight_init, self.n_layers):
             if initializer != "auto":
                 get_initializer(initializer)
-        for field in ("batch_norm", "dropout"):
+        for field in _FLAGS:
             for flag in _per_layer(field, getattr(self, field), n_hidden):
                 if not isinstance(flag, bool):
                     raise _flag_error(field, flag)
@@ -111,8 +115,11 @@ class MLPConfig:
     @property
     def n_parameters(self) -> int:
         """Number of trainable scalars."""
-        pairs = zip(self.layer_sizes, self.layer_sizes[1:], self.normalized, strict=False)
-        return sum(n_in * n_out + n_out * (2 if norm else 1) for n_in, n_out, norm in pairs)
+        vectors = (
+            1 + norm + own for norm, own in zip(self.normalized, self.parametric, strict=True)
+        )
+        layers = zip(self.layer_sizes, self.layer_sizes[1:], vectors, strict=False)
+        return sum((n_in + n_vectors) * n_out for n_in, n_out, n_vectors in layers)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -139,6 +146,14 @@ class MLPConfig:
         """Which layers' activations are dropped out in training; never the last's."""
         return (*_per_layer("dropout", self.dropout, self.n_layers - 1), False)
 
+    @property
+    def parametric(self) -> tuple[bool, ...]:
+        """Which layers' activations have an alpha of each unit; never the last's."""
+        return (
+            *_per_layer("parametric_activation", self.parametric_activation, self.n_layers - 1),
+            False,
+        )
+
     def replace(self, **changes: Any) -> "MLPConfig":
         """Return a copy with some fields changed, checked anew.
 
@@ -157,7 +172,10 @@ class MLPConfig:
         >>> MLPConfig((2, 4, 1)).to_dict()["layer_sizes"]
         [2, 4, 1]
         """
-        return {name: _jsonable(name, value) for name, value in _shallow(self).items()}
+        values = {name: _jsonable(name, value) for name, value in _shallow(self).items()}
+        if not any(self.parametric):  # older readers know no such field
+            del values["parametric_activation"]
+        return values
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> "MLPConfig":

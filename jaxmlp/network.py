@@ -25,6 +25,7 @@ from jaxmlp.normalization import (
     dropout_forward,
     row_shares,
 )
+from jaxmlp.parametric import activation_backward, activation_forward
 from jaxmlp.products import rows_product
 from jaxmlp.types import Cache, Key, Layer, LayerCache, LayerDelta, Params, ScalarLike, State
 
@@ -33,8 +34,8 @@ def init(config: MLPConfig, key: Key) -> Params:
     """Draw the parameters of a network.
 
     W^(l) comes from the config's initializer, b^(l) is constant, gamma = 1 and beta = bias_init
-    under batch normalization. Layer l draws with `fold_in(key, l)`: another layer on top leaves
-    those below as they were.
+    under batch normalization, alpha = 1 in a parametric activation. Layer l draws with
+    `fold_in(key, l)`: another layer on top leaves those below as they were.
 
     Args:
         config: the network.
@@ -67,8 +68,9 @@ def _draw(config: MLPConfig, key: Key) -> Params:
         n_in, n_out = config.layer_sizes[l : l + 2]
         W = initializer(jax.random.fold_in(key, l), (n_in, n_out), dtype)
         bias = jnp.full((n_out,), config.bias_init, dtype)
-        scale = jnp.ones((n_out,), dtype)
-        layers.append(Layer(W, None, scale, bias) if config.normalized[l] else Layer(W, bias))
+        ones = jnp.ones((n_out,), dtype)
+        layer = Layer(W, None, ones, bias) if config.normalized[l] else Layer(W, bias)
+        layers.append(layer._replace(alpha=ones) if config.parametric[l] else layer)
     return tuple(layers)
 
 
@@ -105,7 +107,7 @@ def predict(
         z = _affine(h, layer)
         if config.normalized[l]:
             z, _ = batch_norm_inference(z, layer.gamma, layer.beta, state[l], config.batch_norm_eps)
-        h = phi.fn(z)
+        h, _ = activation_forward(phi, layer.alpha, z)
     return h.astype(config.dtype)
 
 
@@ -163,8 +165,7 @@ def forward(
             z, norm = batch_norm_inference(z, layer.gamma, layer.beta, state[l], eps)
         elif config.normalized[l]:
             z, norm = batch_norm_forward(z, layer.gamma, layer.beta, share, eps)
-        h = phi.fn(z)
-        residual = h if phi.residual == "output" else z
+        h, residual = activation_forward(phi, layer.alpha, z)
         if key is not None and config.dropped[l] and l not in frozen:
             h, mask = dropout_forward(jax.random.fold_in(key, l), h, dropout_rate)
         cache.append(LayerCache(inputs, residual, norm, mask))
@@ -209,7 +210,7 @@ def backward(
 
     Reference: lecture, chapter V, backward propagation; Rumelhart, Hinton & Williams, 1986.
     """
-    checks.check_params(config.layer_sizes, config.normalized, params)
+    checks.check_params(config.layer_sizes, config.normalized, config.parametric, params)
     rows = (len(cache[0].inputs), config.layer_sizes[-1])
     d_outputs = checks.check_rows("d_outputs", d_outputs, rows)
     deltas = layer_deltas(config, params, cache, d_outputs)
@@ -229,12 +230,13 @@ def layer_deltas(
     for layer, kept, phi in reversed(list(layers)):
         if kept.mask is not None:
             d_h = dropout_backward(kept.mask, d_h)
-        d_z, d_gamma, d_beta = d_h * phi.derivative(kept.residual), None, None
+        d_z, d_alpha = activation_backward(phi, layer.alpha, kept.residual, d_h)
+        d_gamma = d_beta = None
         if kept.norm is not None:
             d_z, d_gamma, d_beta = batch_norm_backward(kept.norm, layer.gamma, d_z)
             d_z = d_z.astype(kept.inputs.dtype)
         d_h = d_z @ layer.W.T.astype(d_z.dtype)
-        deltas.append(LayerDelta(d_z, d_h, d_gamma, d_beta))
+        deltas.append(LayerDelta(d_z, d_h, d_gamma, d_beta, d_alpha))
     return tuple(reversed(deltas))
 
 
@@ -242,9 +244,9 @@ def layer_gradient(layer: Layer, kept: LayerCache, delta: LayerDelta) -> Layer:
     """Sum over the examples: dJ/dW = h^T dJ/dz, dJ/db = sum of dJ/dz (equations 2, 3, 6, 7)."""
     d_W = rows_product(kept.inputs, delta.d_z, layer.W.dtype)
     d_b = None if layer.b is None else jnp.sum(delta.d_z, axis=0, dtype=layer.b.dtype)
-    wide = Layer(d_W, d_b, delta.d_gamma, delta.d_beta)
-    grad: Layer = jax.tree.map(lambda g, p: g.astype(p.dtype), wide, layer)
-    return grad
+    d_alpha = None if delta.d_alpha is None else jnp.sum(delta.d_alpha, axis=0)
+    wide = Layer(d_W, d_b, delta.d_gamma, delta.d_beta, d_alpha)
+    return Layer(*jax.tree.map(lambda g, p: g.astype(p.dtype), wide, layer))
 
 
 @lru_cache(maxsize=256)  # one function object per network, so that jax.jit of it is cached too
@@ -393,5 +395,5 @@ def _add_penalty_grad(grad: Layer, W: Array, l2: ScalarLike) -> Layer:
 
 def _check_inputs(config: MLPConfig, params: Params, x: Any) -> Float[Array, "batch n_in"]:
     checks.check_dtype_available(config.product_dtype, "config.dtype")
-    checks.check_params(config.layer_sizes, config.normalized, params)
+    checks.check_params(config.layer_sizes, config.normalized, config.parametric, params)
     return checks.check_features(config.layer_sizes, x).astype(config.product_dtype)

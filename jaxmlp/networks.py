@@ -101,7 +101,7 @@ def check_params(config: NetworkConfig, params: object) -> None:
     if isinstance(config, TabularConfig):
         tabular_network.check_params(config, params)
     else:
-        checks.check_params(config.layer_sizes, config.normalized, params)
+        checks.check_params(config.layer_sizes, config.normalized, config.parametric, params)
 
 
 def trainable(params: Any, frozen: tuple[int, ...]) -> Any:

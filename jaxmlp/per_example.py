@@ -64,6 +64,7 @@ def per_example_grad_norms(config: NetworkConfig, loss: str | Loss) -> Callable[
 
     ||g_i||^2 = sum_l (||a_i^(l)||^2 + 1) ||delta_i^(l)||^2, with the layer's input a and
     delta = dl/dz: the norm of an outer product is the product of the norms, and 1 is the bias.
+    Units of a parametric activation add the squares of dl/dalpha.
     Of members k and m that share a layer: sum_km (a_ik . a_im + 1) (delta_ik . delta_im).
 
     Args:
@@ -292,6 +293,8 @@ def _norms(
         jnp.sum((_gram(kept.inputs, members) + 1) * _gram(delta.d_z, members), axis=(1, 2))
         for kept, delta in zip(layers_of(cache), deltas, strict=True)
     ]
+    alphas = [delta.d_alpha for delta in deltas if delta.d_alpha is not None]
+    squares += [jnp.sum(_gram(rows, members), axis=(1, 2)) for rows in alphas]
     if isinstance(config, TabularConfig) and isinstance(params, TabularParams):
         squares.append(front_squares(config.front, params.front, cache.front, deltas[0].d_inputs))
     return jnp.sqrt(sum(squares[1:], squares[0]))
@@ -329,11 +332,13 @@ def _weighted_sum(
     if isinstance(config, TabularConfig):
         factors = for_members(config, factors)
 
-    def scale(rows: Float[Array, "k_batch n"]) -> Float[Array, "k_batch n"]:
-        return rows * factors.astype(rows.dtype)[:, None]
+    def scale(rows: Any) -> Any:
+        return None if rows is None else rows * factors.astype(rows.dtype)[:, None]
 
     layers = tuple(
-        layer_gradient(layer, kept, delta._replace(d_z=scale(delta.d_z)))
+        layer_gradient(
+            layer, kept, delta._replace(d_z=scale(delta.d_z), d_alpha=scale(delta.d_alpha))
+        )
         for layer, kept, delta in zip(layers_of(params), layers_of(cache), deltas, strict=True)
     )
     if not (isinstance(config, TabularConfig) and isinstance(params, TabularParams)):

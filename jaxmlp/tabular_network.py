@@ -325,7 +325,8 @@ def check_params(config: TabularConfig, params: object) -> None:
             f"params is a {type(params).__name__}, not a jaxmlp.TabularParams. Make it with "
             "jaxmlp.tabular_network.init(config, key, bins)."
         )
-    checks.check_params(config.mlp.layer_sizes, config.normalized, params.layers)
+    mlp = config.mlp
+    checks.check_params(mlp.layer_sizes, mlp.normalized, mlp.parametric, params.layers)
     front = config.front
     no_bins = (jnp.zeros((len(front.numbers), front.bins)),) * 2
     expected = jax.eval_shape(lambda: init_front(front, jax.random.key(0), no_bins, config.dtype))

@@ -26,6 +26,8 @@ class Layer(NamedTuple):
         b: biases, (n_out,); None in a layer with batch normalization, whose `beta` replaces it.
         gamma: scale of batch normalization, (n_out,), or None.
         beta: shift of batch normalization, (n_out,), or None.
+        alpha: share of the activation, beside the identity, of each unit of a layer with a
+            parametric activation, (n_out,), or None.
 
     Reference: lecture, chapter III (W^(l) in R^{d(l-1) x d(l)}, b^(l) in R^{d(l)}).
     """
@@ -34,6 +36,7 @@ class Layer(NamedTuple):
     b: Float[Array, " n_out"] | Absent = None
     gamma: Float[Array, " n_out"] | Absent = None
     beta: Float[Array, " n_out"] | Absent = None
+    alpha: Float[Array, " n_out"] | Absent = None
 
 
 Params: TypeAlias = tuple[Layer, ...]
@@ -74,7 +77,7 @@ class LayerCache(NamedTuple):
     Attributes:
         inputs: the layer's input h^(l-1), (batch, n_in); dW needs it.
         residual: what the activation's derivative is a function of, its output or its
-            pre-activation, (batch, n_out).
+            pre-activation, (batch, n_out); of a parametric one always the pre-activation.
         norm: of batch normalization, or None.
         mask: of dropout, already divided by 1 - rate, (batch, n_out), or None.
     """
@@ -96,12 +99,15 @@ class LayerDelta(NamedTuple):
         d_inputs: dJ/dh^(l-1), (batch, n_in); what the layer below starts from.
         d_gamma: gradient of batch normalization's scale, (n_out,), or None.
         d_beta: of its shift, (n_out,), or None.
+        d_alpha: what each row adds to the gradient of the parametric activation, (batch, n_out),
+            or None.
     """
 
     d_z: Float[Array, "batch n_out"]
     d_inputs: Float[Array, "batch n_in"]
     d_gamma: Float[Array, " n_out"] | None = None
     d_beta: Float[Array, " n_out"] | None = None
+    d_alpha: Float[Array, "batch n_out"] | None = None
 
 
 def wide_dtype(dtype: Any) -> Any:

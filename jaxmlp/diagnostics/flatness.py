@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxmlp.activations import Activation
+from jaxmlp.parametric import activation_forward, activation_slope
 
 _FLAT = 0.05  # of the steepest slope: what passes is then a twentieth of what could
 _FAR = 30.0  # far enough for exp(-z) to vanish beside 1 in float32
@@ -58,13 +59,16 @@ def slopes(activation: Activation) -> _Slopes:
 
 
 def is_flat(
-    activation: Activation, residual: Float[Array, "batch n_out"]
+    activation: Activation,
+    residual: Float[Array, "batch n_out"],
+    alpha: Float[Array, " n_out"] | None = None,
 ) -> Bool[Array, "batch n_out"]:
     """Say where |phi'| is below 5% of its largest value; nowhere if phi is flat on no side.
 
     Args:
         activation: of the layer.
         residual: as the forward pass keeps it, (batch, n_out).
+        alpha: of a parametric activation, (n_out,).
 
     Returns:
         True where no gradient to speak of passes, (batch, n_out).
@@ -72,20 +76,25 @@ def is_flat(
     known = slopes(activation)
     if not (known.saturates or known.dies):
         return jnp.zeros(residual.shape, bool)
-    slope = jnp.abs(activation.derivative(residual))
+    slope = jnp.abs(activation_slope(activation, alpha, residual))
     return slope < jnp.asarray(_FLAT * known.steepest, slope.dtype)
 
 
 def activation_outputs(
-    activation: Activation, residual: Float[Array, "batch n_out"]
+    activation: Activation,
+    residual: Float[Array, "batch n_out"],
+    alpha: Float[Array, " n_out"] | None = None,
 ) -> Float[Array, "batch n_out"]:
     """Return h = phi(z) from what the forward pass kept.
 
     Args:
         activation: of the layer.
         residual: the output or the pre-activation, (batch, n_out).
+        alpha: of a parametric activation, (n_out,).
 
     Returns:
         h before any dropout, (batch, n_out).
     """
-    return residual if activation.residual == "output" else activation.fn(residual)
+    if alpha is None and activation.residual == "output":
+        return residual
+    return activation_forward(activation, alpha, residual)[0]

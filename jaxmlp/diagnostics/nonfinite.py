@@ -27,7 +27,7 @@ class NonFinite:
         layer: counted from 0.
         tensor: "inputs" of the layer, its "W" or "b", its "outputs", the "loss" (of finite
             logits), the "gradient of W" or "of b", or the "update of W" or "of b". Under batch
-            normalization "b" stands for gamma and beta.
+            normalization "b" stands for gamma and beta; it stands for alpha, too.
     """
 
     step: int

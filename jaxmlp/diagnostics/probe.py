@@ -51,9 +51,9 @@ class LayerProbe:
         for l, phi in enumerate(self.config.activations):
             weight_norm = _norm(params[l].W)
             change = 0.0 if l in self.frozen else _norm(next(moving).W)
-            h = activation_outputs(phi, cache[l].residual)
+            h = activation_outputs(phi, cache[l].residual, params[l].alpha)
             h = h.astype(wide_dtype(h.dtype))
-            flat, known = is_flat(phi, cache[l].residual), slopes(phi)
+            flat, known = is_flat(phi, cache[l].residual, params[l].alpha), slopes(phi)
             dead = jnp.mean(jnp.all(flat, axis=0)) if known.dies else 0.0
             saturated = jnp.mean(flat) if known.saturates else 0.0
             row = (

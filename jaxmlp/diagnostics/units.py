@@ -144,9 +144,9 @@ def _unit_means(
     def add_block(sums: Any, start: Array) -> tuple[Any, None]:
         residuals, weight = _block(config, params, x, state, frozen, start)
         found = []
-        for residual, phi in zip(residuals, config.activations, strict=False):
-            h = activation_outputs(phi, residual).astype(dtype)
-            flat = is_flat(phi, residual).astype(dtype)
+        for residual, phi, layer in zip(residuals, config.activations, params, strict=False):
+            h = activation_outputs(phi, residual, layer.alpha).astype(dtype)
+            flat = is_flat(phi, residual, layer.alpha).astype(dtype)
             found.append(tuple(weight @ value / n_rows for value in (h, h * h, flat)))
         return jax.tree.map(jnp.add, sums, found), None
 
@@ -204,8 +204,10 @@ def _never_on(
         residuals, weight = _block(config, params, x, state, frozen, start)
         padding = weight[:, None] == 0
         silent = [
-            units & jnp.all(is_flat(phi, residual) | padding, axis=0)
-            for units, residual, phi in zip(silent, residuals, config.activations, strict=False)
+            units & jnp.all(is_flat(phi, residual, layer.alpha) | padding, axis=0)
+            for units, residual, phi, layer in zip(
+                silent, residuals, config.activations, params, strict=False
+            )
         ]
         return start + min(len(x), _BLOCK_ROWS), silent
 

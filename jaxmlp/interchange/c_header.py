@@ -261,7 +261,9 @@ def _table_rows(plan: Plan, rows: ExampleRows, name: str) -> RowsCode:
 
 def _count(plan: Plan) -> int:
     """Number of floats among the constants."""
-    layers = sum(step.W.size + step.b.size for step in plan.steps)
+    layers = sum(
+        step.W.size + step.b.size * (1 if step.alpha is None else 2) for step in plan.steps
+    )
     inputs = 0 if plan.inputs is None else 3 * plan.sizes[0]
     return layers + inputs + (0 if plan.targets is None else 2 * plan.sizes[-1])
 
@@ -274,6 +276,7 @@ def _constants(plan: Plan, name: str) -> str:
         tables.append(c_table(f"{name}_scale", plan.inputs.scale))
     for l, step in enumerate(plan.steps):
         tables += [c_table(f"{name}_W{l}", step.W.T), c_table(f"{name}_b{l}", step.b)]
+        tables += [] if step.alpha is None else [c_table(f"{name}_alpha{l}", step.alpha)]
     if plan.targets is not None:
         tables.append(c_table(f"{name}_target_center", plan.targets.center))
         tables.append(c_table(f"{name}_target_scale", plan.targets.scale))
@@ -319,7 +322,10 @@ def _logits_code(plan: Plan, names: dict[str, str]) -> str:
             f"{name}_affine({name}_W{l}, {name}_b{l}, {n_in}, {n_out}, {source}, {target});"
         )
         if step.activation != "identity":
-            call = f"{target}[j] = {name}_{step.activation}({target}[j]);"
+            bent = f"{name}_{step.activation}({target}[j])"
+            call = f"{target}[j] = {bent};"
+            if step.alpha is not None:
+                call = f"{target}[j] += {name}_alpha{l}[j] * ({bent} - {target}[j]);"
             lines += _loop("j", n_out, call)
         source = target
     return "".join(f"    {line}\n" for line in lines)

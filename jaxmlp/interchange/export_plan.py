@@ -46,11 +46,15 @@ ACTIVATION_NUMBERS = {
 
 
 class _Step(NamedTuple):
-    """h -> phi(h W + b), with W of shape (n_in, n_out), b of (n_out,)."""
+    """h -> phi(h W + b), with W of shape (n_in, n_out), b of (n_out,).
+
+    With alpha, (n_out,), it is z + alpha (phi(z) - z), where z = h W + b.
+    """
 
     W: np.ndarray
     b: np.ndarray
     activation: str
+    alpha: np.ndarray | None = None
 
 
 class Scaling(NamedTuple):
@@ -148,12 +152,13 @@ def plan_of(model: Model) -> Plan:
     layers = layers_of(model.params)
     for l, (layer, phi) in enumerate(zip(layers, config.activations, strict=True)):
         name = known_activation(phi, ACTIVATIONS, "an export")
-        W, b, gamma, beta = (None if leaf is None else np.asarray(leaf) for leaf in layer)
+        W, b, gamma, beta, alpha = (None if leaf is None else np.asarray(leaf) for leaf in layer)
         dense = Dense(np.asarray(W), b)
         if config.normalized[l]:
             mean, var = (np.asarray(part) for part in model.state[l])
             dense = fold_after(dense, Norm(gamma, beta, mean, var), config.batch_norm_eps)
-        steps.append(_Step(dense.W.astype(dtype), np.asarray(dense.b).astype(dtype), name))
+        alpha = None if alpha is None else alpha.astype(dtype)
+        steps.append(_Step(dense.W.astype(dtype), np.asarray(dense.b).astype(dtype), name, alpha))
     n_in, n_out = model.config.layer_sizes[0], config.layer_sizes[-1]
     front = None
     if isinstance(model.config, TabularConfig) and isinstance(model.params, TabularParams):

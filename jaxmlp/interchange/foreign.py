@@ -30,6 +30,11 @@ def layers_alone(value: NetworkLike) -> Model:
             "this is a network for tables, whose input side and members other libraries have not: "
             "export it to numpy, C or ONNX, or train it with --recipe plain (recipe='plain')."
         )
+    if any(model.config.parametric):
+        raise ValueError(
+            "this network has parametric activations, which other libraries have not: export it to "
+            "numpy, C or ONNX, or train it with parametric_activation=False."
+        )
     return model
 
 

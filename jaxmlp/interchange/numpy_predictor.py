@@ -293,14 +293,22 @@ def _functions(plan: Plan) -> str:
         if name in wanted:
             indented = textwrap.indent(body.format(**ACTIVATION_NUMBERS), "    ")
             source += f"def {name}(z):\n{indented}\n\n\n"
-    return source + "def identity(z):\n    return z\n\n\n"
+    source += "def identity(z):\n    return z\n\n\n"
+    if any(step.alpha is not None for step in plan.steps):
+        source += "def parametric(phi, alpha):\n    return lambda z: z + alpha * (phi(z) - z)\n\n\n"
+    return source
 
 
 def _data(plan: Plan, rows: ExampleRows) -> str:
     lines = []
     for l, step in enumerate(plan.steps):
         lines += [f"W{l} = {array_expression(step.W)}", f"b{l} = {array_expression(step.b)}"]
-    layers = (f"    (W{l}, b{l}, {step.activation}),\n" for l, step in enumerate(plan.steps))
+        lines += [] if step.alpha is None else [f"alpha{l} = {array_expression(step.alpha)}"]
+    functions = (
+        step.activation if step.alpha is None else f"parametric({step.activation}, alpha{l})"
+        for l, step in enumerate(plan.steps)
+    )
+    layers = (f"    (W{l}, b{l}, {function}),\n" for l, function in enumerate(functions))
     lines.append(f"LAYERS = [\n{''.join(layers)}]")
     if plan.front is not None:
         lines += front_data(plan.front)

@@ -125,12 +125,15 @@ def _inputs(graph: Graph, plan: Plan) -> tuple[str, list["onnx.ValueInfoProto"],
 
 def _network(graph: Graph, plan: Plan, h: str) -> list[tuple[str, int]]:
     """Add the layers; return the outputs' names, each with its number of columns (0: a vector)."""
-    for l, (W, b, activation) in enumerate(plan.steps):
+    for l, (W, b, activation, alpha) in enumerate(plan.steps):
         last = l == len(plan.steps) - 1
         named = last and plan.front is None
         parts = (graph.constant(f"W{l}", W), graph.constant(f"b{l}", b))
         z = graph("Gemm", h, *parts, name="logits" if named else f"z{l}")
         h = z if last else _ACTIVATION_NODES[activation](graph, z)
+        if alpha is not None:
+            bent = graph("Mul", graph("Sub", h, z), graph.constant(f"alpha{l}", alpha))
+            h = graph("Add", z, bent)
     n_out = plan.sizes[-1]
     if plan.front is not None:
         h = graph("Identity", add_mean(graph, plan.front, h, n_out), name="logits")

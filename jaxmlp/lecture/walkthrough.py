@@ -62,7 +62,8 @@ def explain_backward(
         The text and the computational graph.
 
     Raises:
-        ValueError: for a config with batch normalization or dropout, or shapes that do not fit.
+        ValueError: for a config with batch normalization, dropout or parametric activations, or
+            shapes that do not fit.
 
     Example:
         >>> from jaxmlp import Layer
@@ -76,10 +77,11 @@ def explain_backward(
 
     Reference: lecture, chapter V, forward and backward propagation.
     """
-    if any(config.normalized) or any(config.dropped):
+    if any((*config.normalized, *config.dropped, *config.parametric)):
         raise ValueError(
-            "the lecture's equations have neither batch normalization nor dropout, but config "
-            "does. Pass config.replace(batch_norm=False, dropout=False) and params made with it."
+            "the lecture's equations have neither batch normalization nor dropout nor parametric "
+            "activations, but config does. Pass config.replace(batch_norm=False, dropout=False, "
+            "parametric_activation=False) and params made with it."
         )
     loss = get_loss(loss)
     with float64_arithmetic():

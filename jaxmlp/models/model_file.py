@@ -1,6 +1,6 @@
 """A trained model in one .safetensors file: arrays, and all else as JSON in its metadata.
 
-Layout: tensors `layers.<l>.<W|b|gamma|beta>` and `state.<l>.<mean|var>`; one metadata entry,
+Layout: tensors `layers.<l>.<W|b|gamma|beta|alpha>` and `state.<l>.<mean|var>`; one metadata entry,
 "jaxmlp", whose JSON holds `format_version`, `model` (config, loss, preprocessing, names, metrics)
 and `sha256` of both the model's JSON and the arrays. Nothing in it can run code.
 

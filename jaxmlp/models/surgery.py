@@ -236,7 +236,7 @@ def truncate(network: NetworkLike, layer: int = -1) -> Network:
     dtype = jnp.dtype(config.dtype)
     head = config.replace(
         layer_sizes=(width, width), activation="relu", weight_init="auto", batch_norm=False,
-        dropout=False,
+        dropout=False, parametric_activation=False,
     )  # fmt: skip
     outputs = Layer(jnp.eye(width, dtype=dtype), jnp.zeros((width,), dtype))
     return attach_head(network, Network(head, (outputs,)), layer)
@@ -254,7 +254,8 @@ def insert(network: NetworkLike, layer: int = -1, *, key: Key | None = None) -> 
         key: random key, to draw the new layer with the config's initializer instead.
 
     Returns:
-        The deeper network; the new layer has neither batch normalization nor dropout.
+        The deeper network; the new layer has neither batch normalization nor dropout, nor a
+        parametric activation.
 
     Raises:
         ValueError: without a key, for an activation that changes the function, such as tanh.
@@ -273,10 +274,12 @@ def insert(network: NetworkLike, layer: int = -1, *, key: Key | None = None) -> 
     config, params, state = as_network(network)
     n = hidden_layer(config, layer) + 1
     phi, width, dtype = config.activations[n - 1], config.layer_sizes[n], jnp.dtype(config.dtype)
-    if key is None and phi.name not in ("relu", "identity"):
+    alike = phi.name == "identity" or (phi.name == "relu" and not config.parametric[n - 1])
+    if key is None and not alike:
         raise ValueError(
             f"a layer that starts as the identity keeps the function only under relu, but layer "
-            f"{n - 1} has {phi.name}; pass key=jax.random.key(0) to draw the layer instead."
+            f"{n - 1} has {'parametric ' * config.parametric[n - 1]}{phi.name}; pass "
+            "key=jax.random.key(0) to draw the layer instead."
         )
     if key is None:
         W = jnp.eye(width, dtype=dtype)
@@ -290,7 +293,7 @@ def insert(network: NetworkLike, layer: int = -1, *, key: Key | None = None) -> 
     settings = _spread(config)
     added = {
         "activation": settings["activation"][n - 1], "weight_init": settings["weight_init"][n - 1],
-        "batch_norm": False, "dropout": False,
+        "batch_norm": False, "dropout": False, "parametric_activation": False,
     }  # fmt: skip
     deeper = config.replace(
         layer_sizes=grown(config.layer_sizes, width),
@@ -309,7 +312,8 @@ def _whole(network: Network) -> State:
 def _spread(config: MLPConfig) -> dict[str, tuple[object, ...]]:
     """The settings that may differ between layers, one entry a layer, spelled as they were."""
     n_hidden, n_layers = config.n_layers - 1, config.n_layers
-    lengths = {"activation": n_hidden, "batch_norm": n_hidden, "dropout": n_hidden}
+    per_hidden = ("activation", "batch_norm", "dropout", "parametric_activation")
+    lengths = dict.fromkeys(per_hidden, n_hidden)
     return {
         field: value if isinstance(value := getattr(config, field), tuple) else (value,) * n
         for field, n in (lengths | {"weight_init": n_layers}).items()

@@ -160,8 +160,8 @@ def _unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
     h = layers_inputs(model.config, model.params, x[:_SAMPLE_ROWS])
     _, cache = forward(config, layers, h)
     samples = [
-        np.asarray(activation_outputs(phi, kept.residual), np.float64).ravel()
-        for phi, kept in zip(config.activations[:-1], cache[:-1], strict=True)
+        np.asarray(activation_outputs(phi, kept.residual, layer.alpha), np.float64).ravel()
+        for phi, kept, layer in zip(config.activations[:-1], cache[:-1], layers[:-1], strict=True)
     ]
     activity = layer_activity(config, layers, seen_rows(model.config, model.params, x))
     dead = _dead_units(activity)

@@ -1,4 +1,4 @@
-"""The input side of a network for tables, part by part, for `jaxmlp verify` to check.
+"""What only networks for tables have, part by part, for `jaxmlp verify` to check.
 
 Every part is a small one with seeded numbers; those of a piecewise embedding lie below the data, in
 each bin, and above. What does not train, the bins, is no parameter of a check.
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxmlp import front
+from jaxmlp import front, parametric
+from jaxmlp.activations import ACTIVATIONS, Activation
 from jaxmlp.config import MLPConfig
 from jaxmlp.front_config import FrontConfig
 from jaxmlp.front_types import Periodic, Piecewise
@@ -29,7 +30,7 @@ _BATCH, _D, _T, _K, _M, _MEMBERS = 7, 2, 4, 3, 3, 3
 
 
 def check_input_side(seed: int = 0) -> dict[str, GradientReport]:
-    """Check the embeddings, the categories, scale and signs, and networks made of them.
+    """Check embeddings, categories, scale and signs, activations, and networks made of them.
 
     Args:
         seed: of parameters, data and probes.
@@ -107,6 +108,19 @@ def _members(seed: int) -> Part:
     )  # fmt: skip
 
 
+def _parametric(seed: int) -> Part:
+    phi = ACTIVATIONS["mish"]
+    return _part(
+        seed, (_normal(seed, 4), _normal(seed + 1, _BATCH, 4)),
+        lambda q: parametric.activation_forward(phi, *q), lambda q, z, G: _summed(phi, q[0], z, G),
+    )  # fmt: skip
+
+
+def _summed(phi: Activation, alpha: Array, z: Array, G: Array) -> tuple[Array, Array]:
+    d_z, d_alpha = parametric.activation_backward(phi, alpha, z, G)
+    return jnp.sum(jnp.asarray(d_alpha), axis=0), d_z
+
+
 def _network(embedding: str, seed: int) -> Part:
     """A network with everything: numbers, another column, a category, members, a penalty."""
     config = FrontConfig(
@@ -114,13 +128,21 @@ def _network(embedding: str, seed: int) -> Part:
         frequencies=_K, category_width=2, members=_MEMBERS,
     )  # fmt: skip
     network = TabularConfig(
-        config, MLPConfig((config.n_out, 5, 3), "tanh", bias_init=0.1, dtype="float64"), "softmax"
-    )
+        config,
+        MLPConfig(
+            (config.n_out, 5, 3), "tanh", bias_init=0.1, dtype="float64",
+            parametric_activation=embedding == "periodic",
+        ),
+        "softmax",
+    )  # fmt: skip
     bins = (np.tile([-2.0, -0.7, 0.1, 0.9], (2, 1)), np.tile([1.3, 0.8, 0.8, 1.0], (2, 1)))
     params = init(network, jax.random.key(seed), bins)
     if isinstance(params.front.numbers, Piecewise):  # V begins at 0, where nothing bends
         numbers = params.front.numbers._replace(V=_normal(seed, 2, _T, _M))
         params = params._replace(front=params.front._replace(numbers=numbers))
+    first, last = params.layers
+    if first.alpha is not None:  # alpha begins at 1, where phi alone counts
+        params = params._replace(layers=(first._replace(alpha=_normal(seed, 5)), last))
     rng = np.random.default_rng(seed)
     x = np.insert(rng.normal(size=(_BATCH, 3)), 1, rng.integers(0, 3, _BATCH), axis=1)
     data = {"x": x, "y": rng.integers(0, 3, _BATCH), "l2": 0.01,
@@ -147,6 +169,7 @@ _PARTS: dict[str, Callable[[int], Part]] = {
     "periodic embedding": _periodic,
     "categories": _categories,
     "scale and signs of members": _members,
+    "parametric activation": _parametric,
     "network, piecewise": partial(_network, "piecewise"),
     "network, periodic": partial(_network, "periodic"),
 }

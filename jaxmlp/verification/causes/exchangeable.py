@@ -14,6 +14,7 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.network import forward
 from jaxmlp.normalization import batch_norm_backward, row_shares
+from jaxmlp.parametric import activation_backward, activation_slope
 from jaxmlp.types import Cache, Layer, Params
 
 CLOSE = 1e-6  # of a leaf's largest entry: gradients that come this close are equal
@@ -130,6 +131,9 @@ def backward_with(start: Pass, slip: Slip = _NO_SLIP, layers: Sequence[int] = ()
         layer, kept = start.params[l], start.cache[l]
         if kept.mask is not None:
             d_h = d_h * factor("mask", l, kept.mask)
+        _, d_alpha = activation_backward(
+            start.config.activations[l], layer.alpha, kept.residual, d_h
+        )
         d_z = d_h * factor("derivative", l, phi_prime(start, l))
         if kept.norm is not None:
             d_x, d_gamma, d_beta = batch_norm_backward(kept.norm, layer.gamma, d_z)
@@ -138,11 +142,13 @@ def backward_with(start: Pass, slip: Slip = _NO_SLIP, layers: Sequence[int] = ()
         else:
             grad = Layer(layer.W, jnp.sum(d_z, axis=0))
         d_W = factor("inputs", l, kept.inputs).T @ d_z + start.l2 * layer.W
-        grads.append(grad._replace(W=d_W))
+        d_alpha = None if d_alpha is None else jnp.sum(d_alpha, axis=0)
+        grads.append(grad._replace(W=d_W, alpha=d_alpha))
         d_h = d_z @ factor("weight", l, layer.W.T)
     return tuple(reversed(grads))
 
 
 def phi_prime(start: Pass, l: int) -> Array:
     """phi'(z^(l))."""
-    return start.config.activations[l].derivative(start.cache[l].residual)
+    phi = start.config.activations[l]
+    return activation_slope(phi, start.params[l].alpha, start.cache[l].residual)

@@ -12,6 +12,9 @@ def first_wrong_step(failures: list[Failure], reading: Reading, config: MLPConfi
     delta_wrong = [any((l, field) in wrong for field in ("b", "gamma", "beta")) for l in layers]
     weight_wrong = [(l, "W") in wrong for l in layers]
     last = layers[-1]
+    if not any(delta_wrong) and not any(weight_wrong):  # what is left is alpha
+        l = max(l for l in layers if (l, "alpha") in wrong)
+        return f"all but alpha is right: look at (phi(z) - z) in dJ/dalpha of {name[l]}"
     if not any(delta_wrong):
         if last > 0 and not weight_wrong[0] and all(weight_wrong[1:]):
             return "stale cache: right for the first layer only, whose input is x itself"
@@ -33,7 +36,7 @@ def first_wrong_step(failures: list[Failure], reading: Reading, config: MLPConfi
     suspects = [
         f"dJ/dh = dJ/dz W^T from {name[l + 1]} to {name[l]}",
         *(["the dropout mask"] if config.dropped[l] else []),
-        "phi'",
+        "phi'" if not config.parametric[l] else "1 + alpha (phi' - 1)",
         *(["batch normalization"] if config.normalized[l] else []),
     ]
     return f"right down to {name[l + 1]}, wrong from {name[l]} on: look at {', '.join(suspects)}"

@@ -39,6 +39,11 @@ class Reading(NamedTuple):
         """Which layers have batch normalization."""
         return tuple((l, "gamma") in self.places for l in range(self.n_layers))
 
+    @property
+    def parametric(self) -> tuple[bool, ...]:
+        """Which layers have a parametric activation."""
+        return tuple((l, "alpha") in self.places for l in range(self.n_layers))
+
     def layers(self, vector: np.ndarray) -> Params:
         """Put parameters, or a gradient, together as our layers; a bias that is not there is 0."""
         fields: list[dict[str, Any]] = [{} for _ in range(self.n_layers)]

@@ -152,6 +152,7 @@ def _configs(problem: _Problem) -> Iterator[MLPConfig]:
             batch_norm=reading.normalized[:-1],
             dropout=dropout,
             dtype="float64",
+            parametric_activation=reading.parametric[:-1],
         )
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.normalization import row_shares
+from jaxmlp.parametric import activation_forward, activation_slope
 from jaxmlp.types import NormCache, Params
 from jaxmlp.verification.causes.exchangeable import (
     Factor,
@@ -65,12 +66,14 @@ def _preactivation(start: Pass, l: int) -> Array:
 
 
 def _output(start: Pass, l: int) -> Array:
-    return start.config.activations[l].fn(_preactivation(start, l))
+    phi, alpha = start.config.activations[l], start.params[l].alpha
+    return activation_forward(phi, alpha, _preactivation(start, l))[0]
 
 
 def _derivative_of_z(start: Pass, l: int, z: Array) -> Array:
-    phi = start.config.activations[l]
-    return phi.derivative(phi.fn(z) if phi.residual == "output" else z)
+    phi, alpha = start.config.activations[l], start.params[l].alpha
+    at = phi.fn(z) if alpha is None and phi.residual == "output" else z
+    return activation_slope(phi, alpha, at)
 
 
 def _at_output(start: Pass, l: int) -> Array:
