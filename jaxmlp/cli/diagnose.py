@@ -90,6 +90,7 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
 
 _KEPT = (
     "max_one_hot",
+    "clamp",
     "scaling",
     "missing",
     "header",

@@ -66,6 +66,7 @@ class TableOptions:
         skip: lines above the table.
         sheet: of a workbook; "": the only or the largest one.
         max_one_hot: levels up to which a category is one-hot; None: all are.
+        clamp: whether predicted numbers are kept within the range of the training targets.
         folds: of a cross-validation; 0 splits once.
         fold: which of them tests, from 0.
     """
@@ -85,13 +86,14 @@ class TableOptions:
     skip: int = 0
     sheet: str = ""
     max_one_hot: int | None = None
+    clamp: bool = False
     folds: int = 0
     fold: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values; folds are left out where there are none."""
         values = {**asdict(self), "schema": None if self.schema is None else str(self.schema)}
-        without = () if self.folds else ("folds", "fold")
+        without = (() if self.folds else ("folds", "fold")) + (() if self.clamp else ("clamp",))
         return {name: value for name, value in values.items() if name not in without}
 
     @property
@@ -155,7 +157,7 @@ def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int
     if is_table(data):
         with as_file(data) as path:
             return load_table(path, options, seed)
-    if options != TableOptions(max_one_hot=options.max_one_hot):
+    if options != TableOptions(max_one_hot=options.max_one_hot, clamp=options.clamp):
         raise ValueError(f"--target and its like go with a table, but {data} is none.")
     return load_data_set(data, data_dir, seed)
 
@@ -266,7 +268,7 @@ def _encode(table: _UnderstoodTable, path: str, options: TableOptions, seed: int
     )  # fmt: skip
     y, transform = target.y, None
     if target.kind == "amounts":
-        transform = Standardizer.fit(target.y[split.train][:, None])
+        transform = Standardizer.fit(target.y[split.train][:, None], clamp=options.clamp)
         y = transform.transform(target.y[:, None])[:, 0]
     train, validation, test = (
         Dataset(

@@ -142,8 +142,8 @@ def train(
     if budget is not None:
         _check_budget(budget, options, seeds, folds)
     check_options(options)
-    one_hot = get_recipe(options.recipe).max_one_hot
-    table = replace(table, max_one_hot=one_hot, folds=folds)
+    chosen = get_recipe(options.recipe)
+    table = replace(table, max_one_hot=chosen.max_one_hot, clamp=chosen.clamp, folds=folds)
     name = "stdin" if data == STANDARD_INPUT else Path(data).name.split(".")[0]
     folder = choose_folder(out, name, force)
     _check_repeats(data, seeds, folds)

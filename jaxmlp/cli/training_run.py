@@ -143,6 +143,8 @@ class _TrainingPlan(NamedTuple):
         optimizer: the update rule, with its schedule over these steps.
         dropout_rate: probability to drop, or its schedule.
         best: what decides which epoch is kept.
+        latest: whether the latest of equally good epochs is kept.
+        drop_last: whether rows that do not fill a batch are left out.
     """
 
     config: NetworkConfig
@@ -152,6 +154,8 @@ class _TrainingPlan(NamedTuple):
     optimizer: Optimizer
     dropout_rate: Any
     best: str = "validation_loss"
+    latest: bool = False
+    drop_last: bool = False
 
 
 def make_plan(
@@ -199,8 +203,9 @@ def _plan_recipe(
     if options.clip is not None:
         rule = chain(clip_by_global_norm(options.clip), rule)
     return _TrainingPlan(
-        plan.config, plan.batch_size, plan.n_steps, params, rule, plan.dropout_rate, plan.best
-    )
+        plan.config, plan.batch_size, plan.n_steps, params, rule, plan.dropout_rate, plan.best,
+        plan.recipe.latest, plan.recipe.drop_last,
+    )  # fmt: skip
 
 
 def _table_of_epochs(console: Console, options: Options, data: PreparedData) -> EpochTable:
@@ -281,7 +286,7 @@ def fit_network(
     """Train the network of a run."""
     stopping = None
     if options.patience is not None:
-        stopping = training.EarlyStopping(plan.best, options.patience)
+        stopping = training.EarlyStopping(plan.best, options.patience, latest=plan.latest)
     every = max(_MONITOR_EVERY, plan.n_steps // _MONITOR_RECORDS)
     return training.fit(
         plan.config,
@@ -292,6 +297,7 @@ def fit_network(
         epochs=options.epochs,
         key=jax.random.key(options.seed + 1),
         batch_size=plan.batch_size,
+        drop_last=plan.drop_last,
         l2=options.l2,
         gradient=options.gradient,
         validation_data=(data.validation.x, data.validation.y),

@@ -27,6 +27,8 @@ class Standardizer(NamedTuple):
         n_features: number of columns.
         low: the smallest entry of the training data.
         high: the largest; `foreign_range` compares new data with both.
+        bounds: the smallest and the largest entry of each column, (2, features), which
+            `inverse_transform` does not leave; None: it may.
     """
 
     mean: Float64[np.ndarray, "..."]
@@ -34,14 +36,22 @@ class Standardizer(NamedTuple):
     n_features: int
     low: float
     high: float
+    bounds: Float64[np.ndarray, "2 features"] | None = None
 
     @classmethod
-    def fit(cls, x: Shaped[np.ndarray, "rows features"], *, per_feature: bool = True) -> Self:
+    def fit(
+        cls,
+        x: Shaped[np.ndarray, "rows features"],
+        *,
+        per_feature: bool = True,
+        clamp: bool = False,
+    ) -> Self:
         """Measure mean and standard deviation, in float64 whatever x is.
 
         Args:
             x: the training part, finite, (rows, features).
             per_feature: one mean and scale for each column; else one for all.
+            clamp: whether `inverse_transform` keeps within each column's range.
 
         Returns:
             The standardizer.
@@ -64,7 +74,8 @@ class Standardizer(NamedTuple):
         mean = np.where(constant, low, np.mean(x, axis=axis, dtype=np.float64))
         squares = sum(np.sum((block - mean) ** 2, axis=axis) for block in _blocks(x))
         scale = np.where(constant, 1.0, np.sqrt(squares / (x.size / mean.size)))
-        return cls(mean, scale, x.shape[1], float(np.min(low)), float(np.max(high)))
+        bounds = np.stack([x.min(axis=0), x.max(axis=0)]).astype(np.float64) if clamp else None
+        return cls(mean, scale, x.shape[1], float(np.min(low)), float(np.max(high)), bounds)
 
     def transform(
         self, x: Shaped[np.ndarray, "rows features"]
@@ -102,6 +113,8 @@ class Standardizer(NamedTuple):
     ) -> Shaped[np.ndarray, "rows features"]:
         """Undo `transform`: outputs * scale + mean, for a model trained on standardized targets.
 
+        With bounds the result is clamped to them.
+
         Args:
             outputs: (rows, features).
 
@@ -121,7 +134,8 @@ class Standardizer(NamedTuple):
                 f"outputs have shape {outputs.shape}, but must be (rows, {self.n_features})."
             )
         dtype = np.float64 if outputs.dtype == np.float64 else np.float32
-        return np.asarray(outputs * self.scale + self.mean, dtype)
+        values = outputs * self.scale + self.mean
+        return np.asarray(values if self.bounds is None else np.clip(values, *self.bounds), dtype)
 
     def foreign_range(self, x: Shaped[np.ndarray, "rows features"]) -> str | None:
         """Say so if x seems to be in other units: pixels to 255 where training had 0 to 1.
@@ -153,13 +167,14 @@ class Standardizer(NamedTuple):
         >>> Standardizer.fit(np.array([[1.0], [3.0]])).to_dict()["mean"]
         [2.0]
         """
-        return {
+        fields = {
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
             "n_features": self.n_features,
             "low": self.low,
             "high": self.high,
         }
+        return fields if self.bounds is None else {**fields, "bounds": self.bounds.tolist()}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -177,6 +192,8 @@ class Standardizer(NamedTuple):
             scale = np.asarray(fields["scale"], np.float64)
             n_features = int(fields["n_features"])
             low, high = float(fields["low"]), float(fields["high"])
+            bounds = fields.get("bounds")
+            bounds = None if bounds is None else np.asarray(bounds, np.float64)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the fields of the standardizer are incomplete: {error}.") from error
         fits = mean.shape == scale.shape and mean.shape in ((), (n_features,))
@@ -186,7 +203,12 @@ class Standardizer(NamedTuple):
                 f"{scale.shape} for {n_features} columns; both must be (), or one for each column, "
                 "with finite means and positive scales."
             )
-        return cls(mean, scale, n_features, low, high)
+        if bounds is not None and bounds.shape != (2, n_features):
+            raise ValueError(
+                f"the standardizer has bounds of shape {bounds.shape}; for {n_features} columns "
+                f"they must be (2, {n_features})."
+            )
+        return cls(mean, scale, n_features, low, high, bounds)
 
 
 def _blocks(x: np.ndarray) -> "list[np.ndarray]":

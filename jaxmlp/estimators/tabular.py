@@ -22,6 +22,7 @@ from jaxmlp.models.calibration import calibrate
 from jaxmlp.models.inference import class_probabilities
 from jaxmlp.recipes import (
     Recipe,
+    get_recipe,
 )
 
 
@@ -30,7 +31,7 @@ class TabularMLPClassifier(ClassifierMixin, BaseTabularMLP):
 
     Args:
         recipe: how it is learnt: "tabm" (members that share the layers behind a piecewise-linear
-            embedding), "realmlp-s", "plain", or a `Recipe` of your own.
+            embedding), "realmlp" and its smaller "realmlp-s", "plain", or a `Recipe` of your own.
         settings: what is said instead of the recipe's settings, such as {"learning_rate": 1e-3};
             see `jaxmlp.recipes.RecipeSettings`.
         columns: what some columns are, {name: "number", "category", "boolean", "date", "text",
@@ -166,7 +167,7 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
     """A regressor of the rows of a table, whatever its columns hold.
 
     Args:
-        recipe: how it is learnt: "tabm", "realmlp-s", "plain", or a `Recipe`.
+        recipe: how it is learnt: "tabm", "realmlp", "realmlp-s", "plain", or a `Recipe`.
         settings: what is said instead of the recipe's settings, such as {"learning_rate": 1e-3}.
         columns: what some columns are, as for the classifier.
         missing: words that mean a missing cell, besides the usual ones.
@@ -250,7 +251,8 @@ class TabularMLPRegressor(RegressorMixin, BaseTabularMLP):
         self._n_outputs = 1 if y.ndim == 1 else y.shape[1]
         self._standardizer = None
         if self._choose_loss().name != "poisson":
-            self._standardizer = Standardizer.fit(y.reshape(len(y), -1))
+            clamp = get_recipe(self.recipe).clamp
+            self._standardizer = Standardizer.fit(y.reshape(len(y), -1), clamp=clamp)
 
     def _known_targets(self, y: np.ndarray) -> np.ndarray:
         y = y.reshape(len(y), -1)

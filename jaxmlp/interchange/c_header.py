@@ -265,7 +265,8 @@ def _count(plan: Plan) -> int:
         step.W.size + step.b.size * (1 if step.alpha is None else 2) for step in plan.steps
     )
     inputs = 0 if plan.inputs is None else 3 * plan.sizes[0]
-    return layers + inputs + (0 if plan.targets is None else 2 * plan.sizes[-1])
+    per_target = 0 if plan.targets is None else 2 if plan.targets.bounds is None else 4
+    return layers + inputs + per_target * plan.sizes[-1]
 
 
 def _constants(plan: Plan, name: str) -> str:
@@ -280,6 +281,9 @@ def _constants(plan: Plan, name: str) -> str:
     if plan.targets is not None:
         tables.append(c_table(f"{name}_target_center", plan.targets.center))
         tables.append(c_table(f"{name}_target_scale", plan.targets.scale))
+        if plan.targets.bounds is not None:
+            low, high = plan.targets.bounds
+            tables += [c_table(f"{name}_target_low", low), c_table(f"{name}_target_high", high)]
     return "".join(tables)
 
 
@@ -345,8 +349,13 @@ def _link_code(plan: Plan, names: dict[str, str]) -> str:
     }[plan.link]
     if plan.targets is not None:
         name = names["name"]
-        expression = f"y[j] * {name}_target_scale[j] + {name}_target_center[j]"
-        code += _EACH.format(expression=expression, **names)
+        expressions = [f"y[j] * {name}_target_scale[j] + {name}_target_center[j]"]
+        if plan.targets.bounds is not None:  # fminf and fmaxf would make a number of NaN
+            expressions += [
+                f"y[j] < {name}_target_low[j] ? {name}_target_low[j] : y[j]",
+                f"y[j] > {name}_target_high[j] ? {name}_target_high[j] : y[j]",
+            ]
+        code += "".join(_EACH.format(expression=each, **names) for each in expressions)
     return code
 
 

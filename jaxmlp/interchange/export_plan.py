@@ -58,10 +58,14 @@ class _Step(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """The center and the scale of each column, float64, (columns,) each."""
+    """The center and the scale of each column, float64, (columns,) each.
+
+    Bounds, (2, columns), are those that targets are clamped to, or None.
+    """
 
     center: np.ndarray
     scale: np.ndarray
+    bounds: np.ndarray | None = None
 
 
 class Plan(NamedTuple):
@@ -71,7 +75,7 @@ class Plan(NamedTuple):
         inputs: x -> (x - center) / scale, or None.
         steps: the layers.
         link: "identity", "softmax", "sigmoid" or "exp", of the logits.
-        targets: y -> y * scale + center after the link, or None.
+        targets: y -> y * scale + center after the link, within its bounds, or None.
         feature_names: of the inputs, or None.
         class_names: of the classes, or None.
         table: from the cells of a table to the inputs, or None.
@@ -188,7 +192,8 @@ def _scaling(field: str, record: Preprocessing | None, size: int) -> Scaling | N
             f"{field} has {record.n_features} columns, but the network {size}; use those that it "
             "was trained with."
         )
-    return Scaling(*(np.broadcast_to(part, (size,)) for part in (record.mean, record.scale)))
+    center, scale = (np.broadcast_to(part, (size,)) for part in (record.mean, record.scale))
+    return Scaling(center, scale, record.bounds)
 
 
 def _names(field: str, names: tuple[str, ...] | None, size: int) -> tuple[str, ...] | None:

@@ -218,6 +218,8 @@ def _code(plan: Plan) -> dict[str, str]:
     predicted = "logits(x)" if plan.link == "identity" else f"{plan.link}(logits(x))"
     if plan.targets is not None:
         predicted = f"{predicted} * TARGET_SCALE + TARGET_CENTER"
+        if plan.targets.bounds is not None:
+            predicted = f"np.clip({predicted}, *TARGET_BOUNDS)"
     choice = {
         "argmax": "z.argmax(axis=1)",
         "sign": "(z[:, 0] > 0).astype(int)",
@@ -318,7 +320,9 @@ def _data(plan: Plan, rows: ExampleRows) -> str:
             f"SCALE = {array_expression(plan.inputs.scale)}",
         ]
     if plan.targets is not None:
-        for name, values in zip(("CENTER", "SCALE"), plan.targets, strict=True):
+        for name, values in zip(("CENTER", "SCALE", "BOUNDS"), plan.targets, strict=True):
+            if values is None:
+                continue
             lines.append(f"TARGET_{name} = {array_expression(values.astype(plan.dtype))}")
     x = rows.x if isinstance(rows.x, dict) else array_expression(rows.x)
     lines += [f"CHECK_X = {x}", f"CHECK_LOGITS = {array_expression(rows.logits)}"]

@@ -116,7 +116,7 @@ def _inputs(graph: Graph, plan: Plan) -> tuple[str, list["onnx.ValueInfoProto"],
     h = "x"
     if plan.inputs is not None:
         wide = graph("Cast", h, name="x_float64", to=graph.types.DOUBLE)
-        center, scale = (np.array(part, np.float64) for part in plan.inputs)
+        center, scale = (np.array(part, np.float64) for part in plan.inputs[:2])
         shifted = graph("Sub", wide, graph.constant("center", center))
         scaled = graph("Div", shifted, graph.constant("scale", scale))
         h = graph("Cast", scaled, name="x_standardized", to=_type(graph))
@@ -144,9 +144,12 @@ def _network(graph: Graph, plan: Plan, h: str) -> list[tuple[str, int]]:
         "exp": lambda: graph("Exp", h),
     }[plan.link]()
     if plan.targets is not None:
-        center, scale = (np.array(part, plan.dtype) for part in plan.targets)
+        center, scale = (np.array(part, plan.dtype) for part in plan.targets[:2])
         scaled = graph("Mul", prediction, graph.constant("target_scale", scale))
         prediction = graph("Add", scaled, graph.constant("target_center", center))
+        if plan.targets.bounds is not None:
+            low, high = (np.array(part, plan.dtype) for part in plan.targets.bounds)
+            prediction = _clamp(graph, prediction, low, high)
     graph("Identity", prediction, name="predictions")
     outputs = [("logits", n_out), ("predictions", n_out)]
     if plan.decision is not None:
@@ -161,6 +164,14 @@ def _network(graph: Graph, plan: Plan, h: str) -> list[tuple[str, int]]:
         graph("Gather", graph.constant("class_names", names), index, name="label")
         outputs.append(("label", 0))
     return outputs
+
+
+def _clamp(graph: Graph, values: str, low: np.ndarray, high: np.ndarray) -> str:
+    """Keep values within bounds; NaN stays NaN, of which Min and Max promise nothing."""
+    for name, comparison, bound in (("low", "Less", low), ("high", "Greater", high)):
+        at = graph.constant(f"target_{name}", bound)
+        values = graph("Where", graph(comparison, values, at), at, values)
+    return values
 
 
 def _first_column(graph: Graph, logits: str) -> str:

@@ -172,6 +172,11 @@ def _output_weights(plan: Plan) -> list[tuple[np.ndarray, np.ndarray]]:
                 f"a target transform after the link {plan.link!r} has no place in scikit-learn's "
                 "MLP; export with target_transform=None."
             )
+        if plan.targets.bounds is not None:
+            raise ValueError(
+                "predictions that are clamped to the targets' range have no place in "
+                "scikit-learn's MLP; export to numpy, C or ONNX, or with target_transform=None."
+            )
         W, b = W * plan.targets.scale, b * plan.targets.scale + plan.targets.center
     weights[-1] = (W.astype(plan.dtype), b.astype(plan.dtype))
     return weights

@@ -1,7 +1,6 @@
 """What a recipe comes to for a certain table: the network, its start, and its training."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from jaxmlp import network, tabular_network
 from jaxmlp.config import MLPConfig
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.bins import piecewise_bins
+from jaxmlp.data_init import init_from_data
 from jaxmlp.front_config import FrontConfig
 from jaxmlp.losses import Loss, check_loss_options, get_loss
 from jaxmlp.networks import NetworkConfig, NetworkParams, layers_of, trainable
@@ -22,7 +22,7 @@ from jaxmlp.recipes.recipe import Recipe
 from jaxmlp.tabular_config import TabularConfig, TabularParams, link_of
 from jaxmlp.training import EarlyStopping, FitResult, fit
 from jaxmlp.training.result import Callback
-from jaxmlp.types import Key, Layer, Params
+from jaxmlp.types import Key, Layer
 
 _SMALL_TABLE = 1_000  # training rows
 
@@ -81,7 +81,8 @@ class RecipePlan:
     @property
     def n_steps(self) -> int:
         """Steps of the whole run."""
-        return self.settings.epochs * math.ceil(self.n_rows / self.batch_size)
+        full, rest = divmod(self.n_rows, self.batch_size)
+        return self.settings.epochs * (full + (rest > 0 and not self.recipe.drop_last))
 
     @property
     def best(self) -> str:
@@ -164,6 +165,7 @@ def make_plan(
         (front.n_out, *settings.layers, n_out),
         activation=settings.activation,
         dropout=settings.dropout > 0,
+        parametric_activation=recipe.parametric,
         **(layer_options or {}),
     )
     plain = not front.n_parameters
@@ -189,25 +191,24 @@ def initial_params(
         The parameters.
     """
     config = plan.config
-    if not isinstance(config, TabularConfig):
-        layers: Params = _started(plan, network.init(config, key), key, y)
-        return layers
-    bins = None
-    if config.front.embedding == "piecewise" and config.front.numbers:
-        bins = piecewise_bins(x[:, list(config.front.numbers)], config.front.bins)
-    params = tabular_network.init(config, key, bins)
-    return params._replace(layers=_started(plan, params.layers, key, y))
-
-
-def _started(plan: RecipePlan, layers: Any, key: Key, y: np.ndarray) -> Any:
-    """The layers as the recipe starts them; counts at their mean."""
+    params: NetworkParams
+    if isinstance(config, TabularConfig):
+        bins = None
+        if config.front.embedding == "piecewise" and config.front.numbers:
+            bins = piecewise_bins(x[:, list(config.front.numbers)], config.front.bins)
+        params = tabular_network.init(config, key, bins)
+    else:
+        params = network.init(config, key)
+    if plan.recipe.start == "data":
+        params = init_from_data(config, params, key, x)
+    layers = layers_of(params)
     if plan.recipe.start == "normal":
         layers = tuple(_normal(layer, jax.random.fold_in(key, l)) for l, layer in enumerate(layers))
         layers = (*layers[:-1], jax.tree.map(jnp.zeros_like, layers[-1]))
-    if plan.loss.name != "poisson":
-        return layers
-    mean = max(float(np.mean(y)), 1e-3)
-    return (*layers[:-1], layers[-1]._replace(b=layers[-1].b + jnp.log(mean)))
+    if plan.loss.name == "poisson":
+        mean = max(float(np.mean(y)), 1e-3)
+        layers = (*layers[:-1], layers[-1]._replace(b=layers[-1].b + jnp.log(mean)))
+    return params._replace(layers=layers) if isinstance(params, TabularParams) else layers
 
 
 def _normal(layer: Layer, key: Key) -> Layer:
@@ -223,16 +224,23 @@ def make_optimizer(plan: RecipePlan, params: NetworkParams) -> Optimizer:
     """Make the update rule: Adam with the recipe's schedules, and rates by group."""
     recipe, settings = plan.recipe, plan.settings
     trained = trainable(params, ())
+    weights = [layer.W.shape[0] ** (-0.5 * recipe.by_fan_in) for layer in layers_of(trained)]
+    rates = {"embeddings": recipe.embedding_rate, "scale": recipe.scale_rate}
+    squared = recipe.squared_decay
+    # What the rule decays by, the factors multiply: 1 here is a decay with the factor once.
+    decays = rates if squared else dict.fromkeys(rates, 1.0)
     rule = adam(
         make_schedule(settings.schedule, settings.learning_rate, plan.n_steps),
         b2=recipe.b2,
         weight_decay=flat_cosine(recipe.weight_decay, plan.n_steps),
-        mask=_by_group(trained, embeddings=1.0, scale=1.0, biases=0.0),
-    )
-    factors = _by_group(
-        trained, embeddings=recipe.embedding_rate, scale=recipe.scale_rate,
-        biases=recipe.bias_rate, by_fan_in=recipe.by_fan_in,
+        mask=_by_group(
+            trained, **decays, biases=0.0, alphas=recipe.alpha_rate if squared else 0.0,
+            weights=[1 / factor for factor in weights],
+        ),
     )  # fmt: skip
+    factors = _by_group(
+        trained, **rates, biases=recipe.bias_rate, alphas=recipe.alpha_rate, weights=weights
+    )
     return chain(rule, scale_by_leaf(factors))
 
 
@@ -242,16 +250,18 @@ def _by_group(
     embeddings: float,
     scale: float,
     biases: float,
-    by_fan_in: bool = False,
+    alphas: float,
+    weights: Sequence[float],
 ) -> Any:
     """One number for each array, by what it is; of what has no name here, 1."""
     numbers = jax.tree.map(lambda _: 1.0, params)
     layers = tuple(
         ones._replace(
-            W=layer.W.shape[0] ** -0.5 if by_fan_in else 1.0,
-            b=None if layer.b is None else biases,
+            W=weight,
+            b=None if ones.b is None else biases,
+            alpha=None if ones.alpha is None else alphas,
         )
-        for ones, layer in zip(layers_of(numbers), layers_of(params), strict=True)
+        for ones, weight in zip(layers_of(numbers), weights, strict=True)
     )
     if not isinstance(numbers, TabularParams):
         return layers
@@ -291,12 +301,13 @@ def fit_plan(
     rule = make_optimizer(plan, params)
     stopping = None
     if validation is not None:
-        stopping = EarlyStopping(plan.best, plan.settings.patience)
+        stopping = EarlyStopping(plan.best, plan.settings.patience, latest=plan.recipe.latest)
     return fit(
         plan.config, params, train, loss=plan.loss,
         optimizer=rule if clip is None else chain(clip, rule),
         epochs=plan.settings.epochs, key=jax.random.key(seed + 1), batch_size=plan.batch_size,
         validation_data=validation, early_stopping=stopping, sample_weight=sample_weight,
         dropout_rate=plan.dropout_rate, loss_options=plan.loss_options, callbacks=callbacks,
+        drop_last=plan.recipe.drop_last,
         **options,
     )  # fmt: skip

@@ -25,18 +25,25 @@ class Recipe:
         hidden_sizes: units of the hidden layers.
         many_classes: more classes than this double the hidden sizes.
         activation: of the hidden layers, for classes and for numbers.
-        start: of weights and biases: "he" (biases 0), or "normal": N(0, 1/n_in) and N(0, 1), the
-            last layer 0.
+        parametric: whether each hidden unit has a share of the activation of its own, alpha.
+        start: of weights and biases: "he" (biases 0); "normal": N(0, 1/n_in) and N(0, 1), the last
+            layer 0; or "data": variance 1 and kinks among the training rows (`init_from_data`).
         by_fan_in: whether a weight's rate is divided by sqrt(n_in), as if it were of size 1 and
             its product were (the "neural tangent" parametrization).
         best: what decides which epoch is kept, for classes and for numbers.
+        latest: whether of equally good epochs the latest is kept, not the first.
+        clamp: whether predicted numbers are kept within the range of the training targets.
         learning_rate: for classes and for numbers.
         schedule: of the learning rate: "cosine", "coslog4" or "constant".
         b2: Adam's share of the old average square.
         weight_decay: decoupled; constant for half of the run, then falling to 0.
+        squared_decay: whether an array decays with its rate's factor squared, as RealMLP's authors
+            have it (the scale 36 times as much, alpha and embeddings 0.01); else with the factor
+            alone, and alpha not at all. Biases never decay; a weight decays as one of size 1.
         dropout: probability to drop, on the same schedule, for classes and for numbers.
         label_smoothing: of classes.
         batch_size: rows a step.
+        drop_last: whether rows of an epoch that do not fill a batch are left out.
         small: what is said instead in a table of fewer than 1,000 training rows, for classes and
             for numbers: (setting, value) pairs.
         steps: of a run, for classes (at most `many_classes`) and for numbers and many classes.
@@ -47,6 +54,7 @@ class Recipe:
         embedding_rate: factor of the learning rate of embeddings of numbers.
         scale_rate: of the scale.
         bias_rate: of biases.
+        alpha_rate: of the shares of a parametric activation.
     """
 
     name: str
@@ -62,16 +70,21 @@ class Recipe:
     hidden_sizes: tuple[int, ...] = (128, 128)
     many_classes: int = 10
     activation: tuple[str, str] = ("relu", "relu")
+    parametric: bool = False
     start: str = "he"
     by_fan_in: bool = False
     best: tuple[str, str] = ("validation_loss", "validation_loss")
+    latest: bool = False
+    clamp: bool = False
     learning_rate: tuple[float, float] = (3e-3, 3e-3)
     schedule: str = "cosine"
     b2: float = 0.95
     weight_decay: float = 3e-4
+    squared_decay: bool = False
     dropout: tuple[float, float] = (0.1, 0.1)
     label_smoothing: float = 0.0
     batch_size: int = 256
+    drop_last: bool = False
     small: tuple[tuple[tuple[str, Any], ...], tuple[tuple[str, Any], ...]] = ((), ())
     steps: tuple[int, int] = (1800, 2600)
     max_epochs: tuple[int, int] = (40, 60)
@@ -80,6 +93,7 @@ class Recipe:
     embedding_rate: float = 15.0
     scale_rate: float = 10.0
     bias_rate: float = 0.1
+    alpha_rate: float = 1.0
 
     def replace(self, **changes: Any) -> "Recipe":
         """Return a copy with some settings changed.
@@ -122,10 +136,19 @@ _REALMLP_S = Recipe(
     many_classes=1_000_000, activation=("selu", "mish"), start="normal", by_fan_in=True,
     best=("validation_accuracy", "validation_rmse"), learning_rate=(0.04, 0.07),
     schedule="coslog4", b2=0.95, weight_decay=0.0, dropout=(0.0, 0.0), label_smoothing=0.1,
-    batch_size=256, max_epochs=(256, 256), min_epochs=256, scale_rate=6.0, bias_rate=0.1,
+    batch_size=256, drop_last=True, latest=True, max_epochs=(256, 256), min_epochs=256,
+    scale_rate=6.0, bias_rate=0.1,
 )  # fmt: skip
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_TABM, _REALMLP_S, _PLAIN)}
+_REALMLP = _REALMLP_S.replace(
+    name="realmlp", embedding="periodic", width=4, frequencies=16, sigma=0.1, max_one_hot=8,
+    parametric=True, start="data", clamp=True, learning_rate=(0.04, 0.2), weight_decay=0.02,
+    squared_decay=True, dropout=(0.15, 0.15), embedding_rate=0.1, alpha_rate=0.1,
+)  # fmt: skip
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (_TABM, _REALMLP, _REALMLP_S, _PLAIN)
+}
 """The recipes by name."""
 
 

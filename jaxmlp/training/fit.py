@@ -47,6 +47,7 @@ class FitOptions(TrainingOptions, total=False):
         state: running statistics of batch normalization to start from.
         optimizer_state: moments and counters to start from, such as `result.optimizer_state`.
         shuffle: False keeps the order of the data.
+        drop_last: leave out the rows of an epoch that do not fill a batch; others each time.
         probe: a pure function of (params, cache, grads, updates), recorded while training.
         probe_every: steps from one reading of the probe to the next, 100 by default.
         diagnostics: `jaxmlp.Diagnostics()` to observe the health of the run: gradients, updates
@@ -61,6 +62,7 @@ class FitOptions(TrainingOptions, total=False):
     state: State | None
     optimizer_state: PyTree
     shuffle: bool
+    drop_last: bool
     probe: Probe | None
     probe_every: int
     diagnostics: Observer | None
@@ -74,6 +76,7 @@ FIT_DEFAULTS: FitOptions = {
     "state": None,
     "optimizer_state": None,
     "shuffle": True,
+    "drop_last": False,
     "probe": None,
     "probe_every": 100,
     "diagnostics": None,
@@ -203,7 +206,8 @@ def _begin(
     options: Mapping[str, Any],
 ) -> Runner:
     """Put a run where it starts: at step 0, or where a result stands."""
-    steps_per_epoch = -(-int(spec.train.n_rows) // program.batch_size)
+    n_rows, size = int(spec.train.n_rows), program.batch_size
+    steps_per_epoch = max(1, n_rows // size) if options["drop_last"] else -(-n_rows // size)
     run = partial(
         Runner,
         program,

@@ -134,7 +134,7 @@ class TrainingSpec:
             empty_batches=self.zero_weights or len(n_steps) > 1,
         )  # fmt: skip
         metric = best_metric(self.stopping.monitor, program.columns(validated))
-        return replace(program, best_metric=metric)
+        return replace(program, best_metric=metric, latest=self.stopping.latest)
 
 
 def check_options(

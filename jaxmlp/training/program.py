@@ -42,6 +42,7 @@ class Program:
         gains_add_up: whether improvements below min_delta add up until they count as one (then
             only these move the best epoch); else each epoch must gain min_delta over the very
             best so far, which is scikit-learn's rule.
+        latest: whether the latest of equally good epochs is kept, not the first.
         keep_last: whether a run that is over keeps its last parameters beside others that go on
             (a choice of all arrays an epoch); else only its best ones are kept.
     """
@@ -60,6 +61,7 @@ class Program:
     probe_rows: int = 256
     shared_penalty: bool = False
     gains_add_up: bool = True
+    latest: bool = False
     keep_last: bool = False
 
     def columns(self, validated: bool) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ def fit_steps(
         train: the training examples.
         validation: the validation examples, or None.
         settings: the numbers of the run.
-        steps_per_epoch: ceil(rows / batch_size); equal for all members under `vmap`.
+        steps_per_epoch: ceil(rows / batch_size), or less, to leave out the last ones; equal for
+            all members under `vmap`.
         first_step: number of steps taken before this call, from 0.
         n_steps: number of steps to take; at most `program.history_rows` epochs may end.
 
@@ -243,6 +244,8 @@ def _end_epoch(
     min_delta = jnp.asarray(settings.min_delta, gain.dtype)
     counts = gain > min_delta if program.gains_add_up else gain >= min_delta
     improved = counts if program.gains_add_up else gain > 0
+    if program.latest:
+        improved = improved | (gain == 0)
     found = Best(value.astype(best.value.dtype), epoch, carry.params, carry.state)
     best = jax.lax.cond(running & finite & improved, lambda: found, lambda: best)
     waited = jnp.where(running, jnp.where(finite & counts, 0, carry.waited + 1), carry.waited)

@@ -32,6 +32,7 @@ class EarlyStopping:
             None is the validation loss, or the training loss without validation data.
         patience: epochs without an improvement before training stops, at least 1.
         min_delta: an improvement smaller than this is none, >= 0.
+        latest: of equally good epochs keep the latest, not the first.
 
     Raises:
         ValueError: for a patience below 1 or a negative min_delta.
@@ -46,6 +47,7 @@ class EarlyStopping:
     monitor: str | None = None
     patience: int = 10
     min_delta: float = 0.0
+    latest: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers."""

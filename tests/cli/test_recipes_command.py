@@ -58,6 +58,25 @@ def test_a_run_of_tabm_is_diagnosed_and_predicts(table, tmp_path, capsys) -> Non
     assert len(pd.read_csv(tmp_path / "p.csv")) == 300
 
 
+@pytest.mark.slow
+def test_realmlp_trains_predicts_and_keeps_within_the_range_of_its_targets(
+    table, tmp_path, capsys
+) -> None:
+    found = trained(table, tmp_path / "a", "--epochs", "3", "--recipe", "realmlp")
+    assert found["options"]["recipe"] == "realmlp"
+    assert found["options"]["learning_rate"] == 0.2
+    out = " ".join(capsys.readouterr().out.split())
+    assert "network of recipe realmlp, 1 number embedded periodically, 1 category looked up" in out
+    assert run(["diagnose", str(tmp_path / "a")]) in (0, 1)
+    far = pd.read_csv(table).assign(size=lambda t: 100 * t["size"])
+    far.to_csv(tmp_path / "far.csv", index=False)
+    made = tmp_path / "p.csv"
+    assert run(["predict", str(tmp_path / "a"), str(tmp_path / "far.csv"), "--out", str(made)]) == 0
+    price, predicted = pd.read_csv(table)["price"], pd.read_csv(made)
+    assert len(predicted) == 300
+    assert predicted.iloc[:, -1].between(price.min(), price.max()).all()
+
+
 def test_another_rule_means_plain_and_a_contradiction_is_refused(table, tmp_path, capsys) -> None:
     found = trained(table, tmp_path / "a", "--epochs", "2", "--optimizer", "sgd")
     assert found["options"]["recipe"] == "plain"

@@ -97,3 +97,18 @@ GOOD = Standardizer.fit(X).to_dict()
 def test_bad_input(action, message):
     with pytest.raises(ValueError, match=message):
         action()
+
+
+def test_with_bounds_no_value_leaves_the_training_range():
+    x = np.array([[1.0, -5.0], [3.0, 5.0]])
+    bounded = Standardizer.fit(x, clamp=True)
+    free = Standardizer.fit(x)
+    outputs = np.array([[0.5, 9.0], [-9.0, 0.1], [9.0, np.nan]])
+    expected = np.clip(free.inverse_transform(outputs), [1.0, -5.0], [3.0, 5.0])
+    np.testing.assert_array_equal(bounded.inverse_transform(outputs), expected)
+    np.testing.assert_array_equal(bounded.transform(9 * x), free.transform(9 * x))
+    again = Standardizer.from_dict(json.loads(json.dumps(bounded.to_dict())))
+    np.testing.assert_array_equal(again.bounds, bounded.bounds)
+    assert "bounds" not in free.to_dict()
+    with pytest.raises(ValueError, match=r"for 2 columns they must be \(2, 2\)"):
+        Standardizer.from_dict({**bounded.to_dict(), "bounds": [1.0, 2.0]})

@@ -22,6 +22,7 @@ from jaxmlp.models import Model
 
 X = np.random.default_rng(0).normal(50, 4, (200, 3)).astype(np.float32)
 TARGETS = Standardizer(np.array([10.0, -5.0]), np.array([3.0, 0.5]), 2, 0.0, 20.0)
+BOUNDS = np.array([[9.5, -5.1], [10.5, -4.9]])
 STRANGE = ('q"uote', "bäck\\slash", "what??/", "new\nline")
 
 
@@ -32,12 +33,22 @@ def model_of(loss, n_out, class_names=None, **fields):
     return Model(config, params, loss=loss, **{**names, **fields})
 
 
+def bent(model):
+    """The same with a parametric activation."""
+    alpha = np.array([1.0, 0.5, 0.0, -1.0, 2.0], np.float32)
+    first, last = model.params
+    config = model.config.replace(parametric_activation=True)
+    return model._replace(config=config, params=(first._replace(alpha=alpha), last))
+
+
 MODELS = {
     "softmax": model_of("softmax_cross_entropy", 4, STRANGE),
     "one logit": model_of("sigmoid_binary_cross_entropy", 1, ("no", "yes")),
     "labels at once": model_of("sigmoid_binary_cross_entropy", 3, ("a", "b", "c")),
     "no names": model_of("softmax_cross_entropy", 4),
     "regression": model_of("squared_error", 2, target_transform=TARGETS),
+    "clamped": model_of("squared_error", 2, target_transform=TARGETS._replace(bounds=BOUNDS)),
+    "bent": bent(model_of("softmax_cross_entropy", 4, STRANGE)),
     "rates": model_of("poisson", 2),
     "no preprocessing": model_of("huber", 2, preprocessing=None),
 }

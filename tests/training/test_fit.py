@@ -141,6 +141,25 @@ def test_accuracy_can_be_watched():
     assert result.best_epoch == 1 + int(np.argmax(result.history["validation_accuracy"]))
 
 
+@pytest.mark.parametrize("latest", [False, True])
+def test_of_equally_good_epochs_the_first_or_the_latest_is_kept(latest):
+    stopping = EarlyStopping("validation_accuracy", patience=9, latest=latest)
+    result = run(epochs=12, validation_data=make_data(6, 1), early_stopping=stopping)
+    accuracy = result.history["validation_accuracy"]
+    (best,) = np.nonzero(accuracy == accuracy.max())
+    assert len(best) > 1
+    assert result.best_epoch == 1 + best[-1 if latest else 0]
+
+
+def test_rows_that_fill_no_batch_can_be_left_out():
+    x, y = make_data(50)
+    cut = run(data=(x, y), batch_size=16, drop_last=True, shuffle=False)
+    assert cut.n_steps == 3 * cut.history.n_epochs
+    short = run(data=(x[:48], y[:48]), batch_size=16, shuffle=False)
+    jax.tree.map(np.testing.assert_array_equal, cut.params, short.params)
+    assert run(data=(x, y), batch_size=500, drop_last=True).steps_per_epoch == 1
+
+
 def test_divergence_is_a_status():
     data = (make_data()[0], 100 * np.ones(50))
     config = jaxmlp.MLPConfig((3, 8, 1), "relu")
