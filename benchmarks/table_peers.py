@@ -135,18 +135,22 @@ def sklearn_mlp(split: TableSplit, seed: int) -> Predicted:
     return _timed(split, model)
 
 
-def realmlp_td_s(split: TableSplit, seed: int) -> Predicted:
-    """pytabkit's RealMLP with the smaller tuned defaults, which takes no holes in numbers."""
-    from pytabkit import RealMLP_TD_S_Classifier, RealMLP_TD_S_Regressor
+def realmlp(kind: str, **options: Any) -> Callable[[TableSplit, int], Predicted]:
+    """Make the function of pytabkit's RealMLP, "TD" or "TD_S", which takes no holes in numbers."""
 
-    make = _of_task(split, (RealMLP_TD_S_Classifier, RealMLP_TD_S_Regressor))
-    medians = split.X_train.select_dtypes("number").median()
-    return _timed(
-        split, make(random_state=seed, device="cpu"), lambda X: X.fillna(medians), validation=True
-    )
+    def run(split: TableSplit, seed: int) -> Predicted:
+        import pytabkit
+
+        kinds = (getattr(pytabkit, f"RealMLP_{kind}_{t}") for t in ("Classifier", "Regressor"))
+        make = _of_task(split, tuple(kinds))
+        medians = split.X_train.select_dtypes("number").median()
+        model = make(random_state=seed, device="cpu", **options)
+        return _timed(split, model, lambda X: X.fillna(medians), validation=True)
+
+    return run
 
 
-def _of_task(split: TableSplit, kinds: tuple[Any, Any]) -> Any:
+def _of_task(split: TableSplit, kinds: tuple[Any, ...]) -> Any:
     """Choose from (classifier, regressor)."""
     return kinds[split.class_names is None]
 
@@ -164,7 +168,7 @@ PEERS = {
     "XGBoost": Peer(xgboost, "xgboost"),
     "CatBoost": Peer(catboost, "catboost"),
     "scikit-learn MLP": Peer(sklearn_mlp, "sklearn"),
-    "RealMLP-TD-S": Peer(realmlp_td_s, "pytabkit"),
+    "RealMLP-TD-S": Peer(realmlp("TD_S"), "pytabkit"),
 }
 
 
