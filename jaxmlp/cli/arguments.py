@@ -147,3 +147,22 @@ AsJson = Annotated[
     bool,
     option(OUTPUT, "Print JSON, for programs, and nothing else.", "--json", default=False),
 ]
+
+# Checkpoints
+
+CheckpointEvery = Annotated[
+    str | None,
+    option(
+        OUTPUT,
+        "Save the run so often: epochs such as 5, a time such as 10m, or never; default: every "
+        "minute.",
+        default=False,
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    option(OUTPUT, "Go on with the run that was started in this folder.", default=False),
+]
+KeepCheckpoints = Annotated[
+    bool, option(OUTPUT, "Keep the checkpoints when the run has ended.", "--keep-checkpoints")
+]

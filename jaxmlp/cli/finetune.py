@@ -16,10 +16,11 @@ from jaxmlp import training
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli import arguments
 from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
+from jaxmlp.cli.claims import claimed_folder
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.labelled import load_labelled
 from jaxmlp.cli.options import parse_layers
-from jaxmlp.cli.run_folder import choose_folder, environment, read_run, write_run
+from jaxmlp.cli.run_folder import environment, read_run, write_run
 from jaxmlp.cli.training_run import METRIC_NAMES, conclude
 from jaxmlp.data import DataSplit
 from jaxmlp.diagnostics.doctor import diagnose
@@ -141,8 +142,11 @@ def finetune(
         frozen, learning_rate, batch_size, epochs, l2, patience, temper, seed,
     )  # fmt: skip
     _check_options(options)
-    folder = choose_folder(out, f"{Path(data).stem}-{mode}", force)
-    with jax.enable_x64(True):  # the model may be one in float64; one in float32 stays that
+    name, started = f"{Path(data).stem}-{mode}", {"command": "finetune", **asdict(options)}
+    with (
+        claimed_folder(out, name, force, started) as folder,
+        jax.enable_x64(True),  # the model may be one in float64; one in float32 stays that
+    ):
         console = Console(quiet=quiet or as_json, highlight=False)
         code, outcome = _run_finetuning(options, data_dir, folder, console)
     if as_json:

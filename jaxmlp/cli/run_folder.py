@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -29,30 +29,13 @@ from jaxmlp.report.run_report import RunRecord, run_report
 from jaxmlp.training import History
 
 
-def choose_folder(out: Path | None, name: str, force: bool) -> Path:
-    """Return where a run goes: `out`, or the next free runs/<name>-<number>.
-
-    Raises:
-        FileExistsError: if `out` holds anything and is not to be replaced.
-    """
-    if out is None:
-        number = 1
-        while Path("runs", f"{name}-{number}").exists():
-            number += 1
-        return Path("runs", f"{name}-{number}")
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
-        raise FileExistsError(
-            f"{out} exists already. Choose another --out, or pass --force to replace a folder."
-        )
-    return out
-
-
 def write_run(
     folder: Path,
     run: RunRecord,
     *,
     schema: Mapping[str, object] | None = None,
     pictures: Mapping[str, Figure] = MappingProxyType({}),
+    kept: Sequence[str] = (),
 ) -> None:
     """Write everything under a temporary name, then rename: the folder is whole or absent.
 
@@ -61,6 +44,7 @@ def write_run(
         run: what to write.
         schema: of the table it was trained on, JSON-ready.
         pictures: further ones, by file name.
+        kept: names of what stays of the folder that is replaced.
     """
     model, result, outcome = run.model, run.result, run.outcome
     with whole_folder(folder) as temporary:
@@ -80,6 +64,9 @@ def write_run(
         if schema is not None:
             write_json(temporary / "schema.json", schema)
         (temporary / "report.html").write_text(run_report(run), encoding="utf-8")
+        for name in kept:
+            if (folder / name).exists():
+                os.replace(folder / name, temporary / name)
 
 
 def _figures(run: RunRecord, title: str) -> dict[str, Figure]:

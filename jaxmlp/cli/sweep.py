@@ -16,15 +16,11 @@ from rich.table import Table
 import jaxmlp
 from jaxmlp.cli import arguments
 from jaxmlp.cli.arguments import option
+from jaxmlp.cli.claims import claimed_folder
 from jaxmlp.cli.options import Options, parse_layers
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import PreparedTable, TableOptions, load_data
-from jaxmlp.cli.run_folder import (
-    choose_folder,
-    environment,
-    whole_folder,
-    write_json,
-)
+from jaxmlp.cli.run_folder import environment, whole_folder, write_json
 from jaxmlp.cli.units import sweep_in_units
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.models import Model, save
@@ -109,46 +105,48 @@ def sweep(
         raise ValueError("--halving compares on the validation part; leave out --folds.")
     values["seed"] = list(range(seeds))
     factory = get_optimizer_factory(optimizer)
-    folder = choose_folder(out, "sweep", force)
-    _spread_over_cores()
-    table = TableOptions(
-        target, task, schema, group, time, drop, category, number, scaling,
-        missing, not no_header, delimiter, skip, sheet,
-    )  # fmt: skip
-    prepared = load_data(data, data_dir, table, seed)
-    console = Console(quiet=as_json, highlight=False)
-    names = prepared.train.class_names
-    config = jaxmlp.MLPConfig(
-        (prepared.train.x.shape[1], *parse_layers(layers), len(names) if names else 1), activation
-    )
-    common: dict[str, Any] = {
-        "loss": prepared.loss, "epochs": epochs, "key": jax.random.key(seed), "optimizer": factory,
-        "batch_size": batch_size or None, "executor": executor, "grid": values,
-        "early_stopping": None if patience is None else EarlyStopping(patience=patience),
-        "progress": console.is_terminal,
-    }  # fmt: skip
-    result = _run(prepared, config, common, folds, halving)
-    cut = make_pairs(folds, _seen(prepared), result.loss.task) if folds else ()
-    result = sweep_in_units(result, prepared, cut)
-    _show(console, result, prepared)
-    if folds:
-        summary = result.summary()
-        console.print("cross-validated networks have seen parts of the data only, none is kept")
-        _write(folder, result, {"summary": json.loads(summary.to_json(orient="records"))})
-    else:
-        options = Options(
-            data, parse_layers(layers), activation, optimizer=optimizer, batch_size=batch_size,
-            epochs=epochs, patience=patience, seed=seed,
+    with claimed_folder(out, "sweep", force, {"command": "sweep", "data": data}) as folder:
+        _spread_over_cores()
+        table = TableOptions(
+            target, task, schema, group, time, drop, category, number, scaling,
+            missing, not no_header, delimiter, skip, sheet,
         )  # fmt: skip
-        options = _with_setting(options, result.best.setting)
-        said: dict[str, object] = {"options": asdict(options), "table": table.to_dict()}
-        _write(folder, result, {}, _BestRun(_best_model(prepared, result), said, prepared))
-    if as_json:
-        records = json.loads(result.summary().to_json(orient="records"))
-        print(json.dumps({"folder": str(folder), "summary": records}, ensure_ascii=False))
-        return
-    written = "table of all networks" if folds else "table of all networks, best model"
-    Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
+        prepared = load_data(data, data_dir, table, seed)
+        console = Console(quiet=as_json, highlight=False)
+        names = prepared.train.class_names
+        config = jaxmlp.MLPConfig(
+            (prepared.train.x.shape[1], *parse_layers(layers), len(names) if names else 1),
+            activation,
+        )
+        common: dict[str, Any] = {
+            "loss": prepared.loss, "epochs": epochs, "key": jax.random.key(seed),
+            "optimizer": factory, "batch_size": batch_size or None, "executor": executor,
+            "grid": values,
+            "early_stopping": None if patience is None else EarlyStopping(patience=patience),
+            "progress": console.is_terminal,
+        }  # fmt: skip
+        result = _run(prepared, config, common, folds, halving)
+        cut = make_pairs(folds, _seen(prepared), result.loss.task) if folds else ()
+        result = sweep_in_units(result, prepared, cut)
+        _show(console, result, prepared)
+        if folds:
+            summary = result.summary()
+            console.print("cross-validated networks have seen parts of the data only, none is kept")
+            _write(folder, result, {"summary": json.loads(summary.to_json(orient="records"))})
+        else:
+            options = Options(
+                data, parse_layers(layers), activation, optimizer=optimizer, batch_size=batch_size,
+                epochs=epochs, patience=patience, seed=seed,
+            )  # fmt: skip
+            options = _with_setting(options, result.best.setting)
+            said: dict[str, object] = {"options": asdict(options), "table": table.to_dict()}
+            _write(folder, result, {}, _BestRun(_best_model(prepared, result), said, prepared))
+        if as_json:
+            records = json.loads(result.summary().to_json(orient="records"))
+            print(json.dumps({"folder": str(folder), "summary": records}, ensure_ascii=False))
+            return
+        written = "table of all networks" if folds else "table of all networks, best model"
+        Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
 
 
 def _spread_over_cores() -> None:

@@ -2,11 +2,13 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import jax
@@ -15,6 +17,8 @@ from rich.console import Console
 
 from jaxmlp.cli import arguments
 from jaxmlp.cli.budget import Budget, spend
+from jaxmlp.cli.calls import Call, call_of, checkpoints_of, parse_interval, resumed_call
+from jaxmlp.cli.claims import claimed_folder, reclaimed_folder
 from jaxmlp.cli.options import (
     Options,
     check_options,
@@ -24,12 +28,13 @@ from jaxmlp.cli.options import (
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
 from jaxmlp.cli.repeats import Repetition, repeat_training, say_divergences, show_summary, summarize
-from jaxmlp.cli.run_folder import choose_folder, read_run
+from jaxmlp.cli.run_folder import read_run
 from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import conclude, run_training
 from jaxmlp.cli.turns import SWEPT_SCHEDULES
 from jaxmlp.files import write_atomically
 from jaxmlp.recipes import get_recipe, recipe_settings
+from jaxmlp.training.checkpoints import TERMINATED
 
 _DEFAULTS = Options()
 
@@ -96,6 +101,9 @@ def train(
     force: arguments.Force = False,
     quiet: arguments.Quiet = False,
     as_json: arguments.AsJson = False,
+    checkpoint_every: arguments.CheckpointEvery = None,
+    resume: arguments.Resume = None,
+    keep_checkpoints: arguments.KeepCheckpoints = False,
 ) -> None:
     """Train a network, prove its gradient first, and keep what it learnt.
 
@@ -126,48 +134,98 @@ def train(
     A larger set, from its files:
 
         jaxmlp train fashion-mnist --data-dir data --layers 512,256 --epochs 20
+
+    A run that was killed goes on from its last checkpoint, of which there is one a minute:
+
+        jaxmlp train --resume runs/fashion-mnist-1
     """  # fmt: skip
+    call = call_of(context)
+    if resume is not None:
+        call = resumed_call(call, resume)
+    raise typer.Exit(_run(call))
+
+
+def _run(call: Call) -> int:
+    """Train as was asked for; return the exit code."""
+    o = SimpleNamespace(**call.parameters)
     options = Options(
-        data, parse_layers(layers), activation, init, batch_norm, dropout, optimizer, learning_rate,
-        schedule, batch_size, epochs, l2, label_smoothing, clip, patience, gradient, dtype, seed,
+        o.data, parse_layers(o.layers), o.activation, o.init, o.batch_norm, o.dropout, o.optimizer,
+        o.learning_rate, o.schedule, o.batch_size, o.epochs, o.l2, o.label_smoothing, o.clip,
+        o.patience, o.gradient, o.dtype, o.seed,
     )  # fmt: skip
     table = TableOptions(
-        target, task, schema, group, time, drop, category, number, scaling,
-        missing, not no_header, delimiter, skip, sheet,
+        o.target, o.task, o.schema, o.group, o.time, o.drop, o.category, o.number, o.scaling,
+        o.missing, not o.no_header, o.delimiter, o.skip, o.sheet,
     )  # fmt: skip
-    options = replace(options, recipe=_choose_recipe(context, recipe, options), trees=trees)
-    for name, said in (("--trees", trees), ("--budget", budget is not None)):
-        if said and not is_table(data):
-            raise ValueError(f"{name} goes with a table, but {data} is none.")
-    if budget is not None:
-        _check_budget(budget, options, seeds, folds)
+    options = replace(options, recipe=_choose_recipe(call, options), trees=o.trees)
+    for name, said in (("--trees", o.trees), ("--budget", o.budget is not None)):
+        if said and not is_table(o.data):
+            raise ValueError(f"{name} goes with a table, but {o.data} is none.")
+    if o.budget is not None:
+        _check_budget(o.budget, options, o.seeds, o.folds)
     check_options(options)
     chosen = get_recipe(options.recipe)
-    table = replace(table, max_one_hot=chosen.max_one_hot, clamp=chosen.clamp, folds=folds)
-    name = "stdin" if data == STANDARD_INPUT else Path(data).name.split(".")[0]
-    folder = choose_folder(out, name, force)
-    _check_repeats(data, seeds, folds)
+    table = replace(table, max_one_hot=chosen.max_one_hot, clamp=chosen.clamp, folds=o.folds)
+    _check_repeats(o.data, o.seeds, o.folds)
+    _check_checkpoints(o)
+    name = "stdin" if o.data == STANDARD_INPUT else Path(o.data).name.split(".")[0]
+    with (
+        claimed_folder(o.out, name, o.force, call.to_dict())
+        if o.resume is None
+        else reclaimed_folder(o.resume)
+    ) as folder:
+        try:
+            code = _train(call, o, options, table, folder)
+        except SystemExit as stop:
+            if stop.code == TERMINATED:
+                said = f"stopped by SIGTERM; go on with: jaxmlp train --resume {folder}"
+                print(said, file=sys.stderr)
+            raise
+    return code
+
+
+def _train(
+    call: Call, o: SimpleNamespace, options: Options, table: TableOptions, folder: Path
+) -> int:
+    """Train into a folder that is claimed; return the exit code."""
     settings = None
-    with jax.enable_x64(True) if dtype == "float64" else nullcontext():
-        prepared = load_data(data, data_dir, table, seed)
-        if is_table(data):
-            options = replace(options, **_unsaid(context, _suitable(options.recipe, prepared)))
+    with jax.enable_x64(True) if o.dtype == "float64" else nullcontext():
+        prepared = load_data(o.data, o.data_dir, table, o.seed)
+        if is_table(o.data):
+            options = replace(options, **_unsaid(call, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
-        console = Console(quiet=quiet or as_json, highlight=False)
-        improve = None
-        if budget is not None:
-            improve = partial(spend, Budget(budget), console, options, prepared)
-        code, outcome = run_training(options, prepared, folder, console, settings, improve)
-        if not as_json:
+        console = Console(quiet=o.quiet or o.as_json, highlight=False)
+        improve, checkpoint = None, None
+        if o.budget is not None:
+            improve = partial(spend, Budget(o.budget), console, options, prepared)
+        elif o.data != STANDARD_INPUT:
+            checkpoint = checkpoints_of(o.checkpoint_every, folder, o.resume is not None)
+        code, outcome = run_training(
+            options, prepared, folder, console, settings, improve, checkpoint, o.keep_checkpoints
+        )
+        if not o.as_json:
             conclude(outcome, folder)
-        if (folds or seeds > 1) and not code:
-            name, count = ("folds", folds) if folds else ("seeds", seeds)
-            load = partial(load_data, data, data_dir)
+        if (o.folds or o.seeds > 1) and not code:
+            name, count = ("folds", o.folds) if o.folds else ("seeds", o.seeds)
+            load = partial(load_data, o.data, o.data_dir)
             further = _further_trainings(options, table, load, name, count)
-            _repeat(console, further, folder, name, shown=not as_json)
-    if as_json:
+            _repeat(console, further, folder, name, shown=not o.as_json)
+    if o.as_json:
         print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
-    raise typer.Exit(code)
+    return code
+
+
+def _check_checkpoints(o: SimpleNamespace) -> None:
+    """Refuse to save what cannot be resumed."""
+    said = o.checkpoint_every not in (None, "never")
+    if said and o.budget is not None:
+        raise ValueError(
+            "--checkpoint-every saves one training, and --budget makes many; give one."
+        )
+    if said and o.data == STANDARD_INPUT:
+        raise ValueError("--checkpoint-every needs a file to go on with, not the standard input.")
+    if o.checkpoint_every is not None:
+        parse_interval(o.checkpoint_every)
 
 
 def _check_budget(budget: float, options: Options, seeds: int, folds: int) -> None:
@@ -186,16 +244,17 @@ def _check_budget(budget: float, options: Options, seeds: int, folds: int) -> No
         )
 
 
-def _choose_recipe(context: typer.Context, recipe: str | None, options: Options) -> str:
+def _choose_recipe(call: Call, options: Options) -> str:
     """Return the recipe that was asked for; else of a table that which suits tables."""
+    recipe: str | None = call.parameters["recipe"]
     if not is_table(options.data):
         if recipe not in (None, "plain"):
             raise ValueError(f"--recipe goes with a table, but {options.data} is none.")
         return "plain"
     chosen = recipe or (
-        "tabm" if options.optimizer == "adamw" or not _said(context, "optimizer") else "plain"
+        "tabm" if options.optimizer == "adamw" or "optimizer" not in call.said else "plain"
     )
-    if chosen != "plain" and _said(context, "optimizer") and options.optimizer != "adamw":
+    if chosen != "plain" and "optimizer" in call.said and options.optimizer != "adamw":
         raise ValueError(
             f"the recipe {chosen} trains with adamw; leave --optimizer {options.optimizer} out, or "
             "add --recipe plain."
@@ -264,14 +323,9 @@ def _repeat(
     show_summary(console, summary, _HEADINGS[name].format(len(metrics)))
 
 
-def _said(context: typer.Context, name: str) -> bool:
-    """Whether the user gave an option."""
-    return getattr(context.get_parameter_source(name), "name", "") != "DEFAULT"
-
-
-def _unsaid(context: typer.Context, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _unsaid(call: Call, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return those defaults whose options the user did not give."""
-    unsaid = {name: value for name, value in defaults.items() if not _said(context, name)}
+    unsaid = {name: value for name, value in defaults.items() if name not in call.said}
     if "optimizer" not in unsaid:  # another rule has a rate of its own
         unsaid.pop("learning_rate", None)
     return unsaid

@@ -13,6 +13,7 @@ from rich.console import Console
 
 import jaxmlp
 from jaxmlp import recipes, training
+from jaxmlp.cli.claims import CHECKPOINTS
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.options import (
     Options,
@@ -71,6 +72,8 @@ def run_training(
     console: Console,
     table_settings: Mapping[str, object] | None = None,
     improve: Improve | None = None,
+    checkpoint: training.Checkpoints | None = None,
+    keep_checkpoints: bool = False,
 ) -> tuple[int, Outcome]:
     """Prove, train, test and write; return the exit code, and what the test showed.
 
@@ -81,13 +84,15 @@ def run_training(
         console: where to print; a quiet one shows nothing.
         table_settings: what the user said about a table, JSON-ready.
         improve: what more is done after the training, if that was not interrupted.
+        checkpoint: where and how often the training is saved, or None.
+        keep_checkpoints: whether that is kept when the run has ended.
     """
     plan = make_plan(options, data)
     _introduce(console, options, data, plan.config)
     _prove(console, options, data, plan)
     begin = time.perf_counter()
     with _table_of_epochs(console, options, data) as epochs:
-        result = fit_network(options, data, plan, (epochs,))
+        result = fit_network(options, data, plan, (epochs,), checkpoint=checkpoint)
         seconds = time.perf_counter() - begin
         if result.history.n_epochs:
             epochs.show(result.history.rows()[-1])
@@ -125,7 +130,7 @@ def run_training(
         data.doubts if isinstance(data, PreparedTable) else (),
     )  # fmt: skip
     schema = data.schema.to_dict() if isinstance(data, PreparedTable) else None
-    write_run(folder, run, schema=schema)
+    write_run(folder, run, schema=schema, kept=(CHECKPOINTS,) if keep_checkpoints else ())
     interrupted = found.interrupted or (
         found.record is None and result.status is training.FitStatus.INTERRUPTED
     )
@@ -282,6 +287,7 @@ def fit_network(
     callbacks: tuple[Callback, ...] = (),
     *,
     observed: bool = True,
+    checkpoint: training.Checkpoints | None = None,
 ) -> training.FitResult:
     """Train the network of a run."""
     stopping = None
@@ -306,6 +312,7 @@ def fit_network(
         loss_options=loss_options(options, data.loss),
         callbacks=callbacks,
         diagnostics=Diagnostics(every=every) if observed else None,
+        checkpoint=checkpoint,
     )
 
 
