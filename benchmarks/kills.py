@@ -1,8 +1,8 @@
 """A training that is killed, again and again, and resumed each time: it ends as one left alone.
 
 `jaxmlp train digits --checkpoint-every 1` gets SIGKILL at a random moment, `--resume` goes on,
-until so many kills have hit it. Its model and its history (but the seconds) must be those of a run that
-nobody touched, byte for byte; at most one epoch may be trained anew after each kill.
+until so many kills have hit it. Its model and its history (but the seconds) must be those of a run
+that nobody touched, byte for byte; at most one epoch may be trained anew after each kill.
 
     python -m benchmarks.kills [--kills 20] [--epochs 30] [--seed 0]
 """

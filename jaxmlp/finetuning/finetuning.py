@@ -1,7 +1,8 @@
 """The lecture's three ways to use a pretrained network: features, fine-tuning, transfer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias, Unpack, cast
 
 import jax
@@ -16,7 +17,7 @@ from jaxmlp.models.model import Model, NetworkLike, as_model, single_network
 from jaxmlp.models.surgery import attach_head, detach_head, hidden_layer, replace_head
 from jaxmlp.networks import Network
 from jaxmlp.optimizers import Optimizer, adam, chain, scale_by_layer
-from jaxmlp.training import FitOptions, FitResult, FitStatus, fit
+from jaxmlp.training import Checkpoints, FitOptions, FitResult, FitStatus, fit
 from jaxmlp.training.fit import FIT_DEFAULTS
 from jaxmlp.training.options import with_defaults
 from jaxmlp.types import Key
@@ -177,15 +178,25 @@ def finetune(
     training = {name: value for name, value in options.items() if name not in _OWN_DEFAULTS}
     training |= {name: own[name] for name in ("epochs", "batch_size")}
     training |= {"loss": model.loss, "key": fit_key}
-    results = []
+    results: list[FitResult] = []
     for still, rule in _phases(mode, network.config, kept, own):
-        network, result = _train(network, still, rule, train, validation, own["cache"], training)
+        saved = _of_phase(options.get("checkpoint"), len(results) + 1)
+        network, result = _train(
+            network, still, rule, train, validation, own["cache"], training | {"checkpoint": saved}
+        )
         results.append(result)
         if result.status in (FitStatus.DIVERGED, FitStatus.INTERRUPTED):
             break
     config, params, state = network
     tuned = model._replace(config=config, params=params, state=state, metrics={}, extra={})
     return Finetuned(tuned, tuple(results), still)
+
+
+def _of_phase(checkpoint: Checkpoints | None, number: int) -> Checkpoints | None:
+    """Give each run of a mode a folder of its own."""
+    if not isinstance(checkpoint, Checkpoints):
+        return checkpoint
+    return replace(checkpoint, folder=Path(checkpoint.folder, f"phase-{number}"))
 
 
 def _with_head(model: Model, key: Key, y: np.ndarray, own: FinetuneOptions) -> Model:

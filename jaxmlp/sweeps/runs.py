@@ -1,6 +1,7 @@
 """All members of a sweep, shape after shape, turn after turn, and what they learnt."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,7 +13,8 @@ from jaxmlp.sweeps.members import learnt
 from jaxmlp.sweeps.progress import Counting, reporter
 from jaxmlp.sweeps.results import SweepResult
 from jaxmlp.sweeps.spec import SweepSpec, by_shape
-from jaxmlp.training.runner import Runner
+from jaxmlp.training.checkpoints import Checkpoints, saving
+from jaxmlp.training.runner import Listener, Runner
 from jaxmlp.training.stopping import FitStatus, higher_is_better
 from jaxmlp.types import State
 
@@ -22,7 +24,7 @@ def run_points(spec: SweepSpec, points: list[GridPoint]) -> SweepResult:
     check_points(spec, points)
     if spec.keep not in (None, "all", "best"):
         raise unknown_name("keep", spec.keep, ("all", "best"))
-    collected = Collected(points, spec, spec.keep)
+    collected, n_turns = Collected(points, spec, spec.keep), 0
     with reporter(spec.progress, len(points), spec.epochs) as report:
         for group, indices in by_shape(spec, points).items():
             collected.n_programs += 1
@@ -35,11 +37,26 @@ def run_points(spec: SweepSpec, points: list[GridPoint]) -> SweepResult:
                 run = group.run([points[i] for i in filled], executor)
                 done = collected.n_done
                 counting = Counting(report, done, len(turn), len(points), spec.epochs)
-                run.advance(spec.epochs, [counting])
+                n_turns += 1
+                _train_turn(spec.checkpoint, n_turns, run, spec.epochs, counting)
                 collected.add(turn, group.config, run)
                 if run.stopped:
                     return collected.result()
     return collected.result()
+
+
+def _train_turn(
+    checkpoint: Checkpoints | None, number: int, run: Runner, epochs: int, counting: Counting
+) -> None:
+    """Train the members of a turn; saved in a folder of their own, where they may have ended."""
+    if isinstance(checkpoint, Checkpoints):
+        checkpoint = replace(checkpoint, folder=Path(checkpoint.folder, f"turn-{number:04}"))
+    with saving(checkpoint, run) as saver:
+        listeners: list[Listener] = [counting] if saver is None else [counting, saver]
+        pace = None if saver is None else saver.every_epochs
+        run.advance(epochs - run.n_steps // run.steps_per_epoch, listeners, pace)
+        if saver is not None:
+            saver.save(run)
 
 
 def check_points(spec: SweepSpec, points: list[GridPoint]) -> None:

@@ -19,6 +19,7 @@ from jaxmlp.sweeps.grid import GridPoint, optimizer_names, with_shape
 from jaxmlp.sweeps.members import fold_tables, stack, start_members
 from jaxmlp.sweeps.progress import OnProgress
 from jaxmlp.sweeps.starts import Init, draw_members, member_keys, training_bins
+from jaxmlp.training.checkpoints import Checkpoints
 from jaxmlp.training.data import bucket
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.options import (
@@ -53,6 +54,8 @@ class SweepOptions(TrainingOptions, total=False):
         progress: True shows a bar, or a function is called with a `SweepProgress`; if it returns
             True, the sweep ends with what it has.
         init: (config, key) -> initial parameters, instead of the library's own.
+        checkpoint: `Checkpoints(folder)`: save the members that train together, and each such turn
+            when it has ended; the same call again goes on where it stood, bit for bit.
     """
 
     optimizer: Callable[..., Any] | Optimizer
@@ -62,6 +65,7 @@ class SweepOptions(TrainingOptions, total=False):
     memory_limit: int
     progress: bool | OnProgress
     init: Init | None
+    checkpoint: Checkpoints | None
 
 
 _SWEEP_DEFAULTS: SweepOptions = {
@@ -73,6 +77,7 @@ _SWEEP_DEFAULTS: SweepOptions = {
     "memory_limit": _MEMORY_LIMIT,
     "progress": False,
     "init": None,
+    "checkpoint": None,
 }
 
 
@@ -92,6 +97,7 @@ class SweepSpec:
         memory_limit: bytes for members in training.
         progress: who is told how far it is, as asked for.
         init: what draws initial parameters, or None.
+        checkpoint: where and how often members are saved, or None.
     """
 
     training: TrainingSpec
@@ -105,6 +111,7 @@ class SweepSpec:
     memory_limit: int
     progress: bool | OnProgress
     init: Init | None
+    checkpoint: Checkpoints | None
 
 
 def check_sweep(
@@ -139,7 +146,7 @@ def check_sweep(
     training = check_options(config, data, loss, chosen)
     given = chosen["optimizer"]
     factory = given if _is_factory(given) else partial(_constant, as_optimizer(given))
-    names = ("executor", "keep", "memory_limit", "progress", "init")
+    names = ("executor", "keep", "memory_limit", "progress", "init", "checkpoint")
     how = {name: chosen[name] for name in names}
     return SweepSpec(training, factory, epochs, key, bool(chosen["shared_batches"]), folds, **how)
 

@@ -165,7 +165,7 @@ def successive_halving(
         A `SweepResult` with all members; the status of one that lost is INTERRUPTED.
 
     Raises:
-        ValueError: for a factor below 2, or more epochs in the first rung than in all.
+        ValueError: for a factor below 2, more epochs in the first rung than in all, or checkpoint.
 
     Example:
         >>> import jax
@@ -181,6 +181,8 @@ def successive_halving(
 
     Reference: Jamieson & Talwalkar, 2016, arXiv 1502.07943.
     """
+    if options.get("checkpoint") is not None:
+        raise ValueError("successive_halving saves nothing on the way; leave checkpoint out.")
     if isinstance(factor, bool) or factor < 2:
         raise ValueError(f"factor is {factor}; give a whole number >= 2.")
     spec = check_sweep(

@@ -263,6 +263,7 @@ def describe_run(run: Runner) -> dict[str, Any]:
         "optimizer": _digest(run.members.optimizer),
         "batch size": program.batch_size,
         "gradient": program.gradient,
+        "executor": str(run.executor),
         "choice of frozen layers": list(program.frozen),
         "choice of shuffle": program.shuffle,
         "key": _digest((settings.key, shared.key)),
