@@ -21,12 +21,14 @@ from jaxmlp.cli.options import Options, parse_layers
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import PreparedTable, TableOptions, load_data
 from jaxmlp.cli.run_folder import environment, whole_folder, write_json
+from jaxmlp.cli.sweep_parts import merge_folders, parse_shard
 from jaxmlp.cli.units import sweep_in_units
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.models import Model, save
 from jaxmlp.models.model_file import MODEL_FILE
 from jaxmlp.optimizers import get_optimizer_factory
 from jaxmlp.sweeps import SweepResult
+from jaxmlp.sweeps import shard as shard_grid
 from jaxmlp.sweeps.folds import make_pairs
 from jaxmlp.training import EarlyStopping
 from jaxmlp.training.stopping import higher_is_better
@@ -66,6 +68,22 @@ def sweep(
             default=False,
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        option(
+            _SWEEP,
+            "Train part I of N only, I/N; --merge puts the parts together.",
+            default=False,
+        ),
+    ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        option(
+            _SWEEP,
+            "A folder that --shard wrote; once for each part, and nothing is trained.",
+            default=False,
+        ),
+    ] = None,
     target: arguments.Target = None,
     task: arguments.Task = None,
     drop: arguments.Drop = "",
@@ -97,7 +115,26 @@ def sweep(
     Twelve learning rates and penalties, three seeds each:
 
         jaxmlp sweep digits -g learning_rate=1e-4,1e-3,1e-2 -g l2=0,1e-5,1e-4,1e-3
+
+    The same by two processes or machines, each with half of the settings:
+
+        jaxmlp sweep digits -g l2=0,1e-5,1e-4,1e-3 --shard 1/2 --out part-1
+
+        jaxmlp sweep digits -g l2=0,1e-5,1e-4,1e-3 --shard 2/2 --out part-2
+
+        jaxmlp sweep --merge part-1 --merge part-2 --out whole
     """
+    if merge:
+        _merge(merge, out, force, as_json)
+        return
+    call = {
+        "data": data, "grid": grid, "seeds": seeds, "folds": folds, "layers": layers,
+        "activation": activation, "optimizer": optimizer, "batch_size": batch_size,
+        "epochs": epochs, "patience": patience, "seed": seed, "target": target,
+    }  # fmt: skip
+    part = None if shard is None else parse_shard(shard)
+    if part is not None and halving:
+        raise ValueError("--halving compares all networks with each other; leave --shard out.")
     values = _parse_grid(grid or ["learning_rate=1e-4,3e-4,1e-3,3e-3,1e-2,3e-2,1e-1"])
     if seeds < 1:
         raise ValueError(f"--seeds is {seeds}; give at least 1.")
@@ -121,7 +158,7 @@ def sweep(
         common: dict[str, Any] = {
             "loss": prepared.loss, "epochs": epochs, "key": jax.random.key(seed),
             "optimizer": factory, "batch_size": batch_size or None, "executor": executor,
-            "grid": values,
+            "grid": values if part is None else shard_grid(values, *part),
             "early_stopping": None if patience is None else EarlyStopping(patience=patience),
             "progress": console.is_terminal,
         }  # fmt: skip
@@ -129,10 +166,14 @@ def sweep(
         cut = make_pairs(folds, _seen(prepared), result.loss.task) if folds else ()
         result = sweep_in_units(result, prepared, cut)
         _show(console, result, prepared)
+        said_of_part: dict[str, object] = (
+            {} if part is None else {"shard": list(part), "call": call}
+        )
         if folds:
             summary = result.summary()
             console.print("cross-validated networks have seen parts of the data only, none is kept")
-            _write(folder, result, {"summary": json.loads(summary.to_json(orient="records"))})
+            records = json.loads(summary.to_json(orient="records"))
+            _write(folder, result, {"summary": records, **said_of_part})
         else:
             options = Options(
                 data, parse_layers(layers), activation, optimizer=optimizer, batch_size=batch_size,
@@ -140,13 +181,28 @@ def sweep(
             )  # fmt: skip
             options = _with_setting(options, result.best.setting)
             said: dict[str, object] = {"options": asdict(options), "table": table.to_dict()}
-            _write(folder, result, {}, _BestRun(_best_model(prepared, result), said, prepared))
+            _write(
+                folder,
+                result,
+                said_of_part,
+                _BestRun(_best_model(prepared, result), said, prepared),
+            )
         if as_json:
             records = json.loads(result.summary().to_json(orient="records"))
             print(json.dumps({"folder": str(folder), "summary": records}, ensure_ascii=False))
             return
         written = "table of all networks" if folds else "table of all networks, best model"
         Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
+
+
+def _merge(folders: list[Path], out: Path | None, force: bool, as_json: bool) -> None:
+    """Put parts together, and say so."""
+    folder, n_networks = merge_folders(folders, out, force)
+    if as_json:
+        print(json.dumps({"folder": str(folder), "members": n_networks}, ensure_ascii=False))
+        return
+    written = f"table of {n_networks:,} networks, best model"
+    Console(highlight=False, soft_wrap=True).print(f"wrote {folder}: {written}")
 
 
 def _spread_over_cores() -> None:
@@ -279,10 +335,14 @@ def _write(
     """Write the table, the best model and what they were made with."""
     direction = "largest" if higher_is_better(result.best_metric) else "smallest"
     setting = {name: str(value) for name, value in result.best.setting.items()}
+    score = float(result.scores[result.best_index])
     description = {
         "executor": result.executor, "programs": result.n_programs, "members": len(result),
-        "best": {"setting": setting, "by": f"{direction} {result.best_metric}"}, **more,
-        **environment(),
+        "best": {
+            "setting": setting, "by": f"{direction} {result.best_metric}",
+            "score": score if np.isfinite(score) else None,
+        },
+        **more, **environment(),
     }  # fmt: skip
     with whole_folder(folder) as temporary:
         result.table.to_csv(temporary / "sweep.csv", index=False)

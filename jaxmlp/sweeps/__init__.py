@@ -8,6 +8,8 @@ from jaxmlp.sweeps.grid import sample as sample
 from jaxmlp.sweeps.progress import SweepProgress as SweepProgress
 from jaxmlp.sweeps.results import SweepResult as SweepResult
 from jaxmlp.sweeps.results import TrainedMember as TrainedMember
+from jaxmlp.sweeps.shards import merge as merge
+from jaxmlp.sweeps.shards import shard as shard
 from jaxmlp.sweeps.spec import SweepOptions as SweepOptions
 from jaxmlp.sweeps.starts import member_keys as member_keys
 from jaxmlp.sweeps.sweep import cross_validate as cross_validate

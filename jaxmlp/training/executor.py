@@ -46,7 +46,10 @@ class Executor:
     @property
     def mesh(self) -> Mesh:
         """The devices, along one axis named "members"."""
-        return jax.make_mesh((self.devices,), ("members",), axis_types=(AxisType.Auto,))
+        devices = jax.local_devices()[: self.devices]  # of several processes, those of this one
+        return jax.make_mesh(
+            (self.devices,), ("members",), axis_types=(AxisType.Auto,), devices=devices
+        )
 
     def place(self, members: PyTree) -> PyTree:
         """Spread the leading axis of `padded(...)` members over the devices, under `jit` or not.
