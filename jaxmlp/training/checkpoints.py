@@ -102,7 +102,7 @@ class Saver:
         self.observation: _Observation | None = None
         self.observed: dict[str, np.ndarray] | None = None
         self.terminated = False
-        self._call = describe_run(run)
+        self._call = _describe_run(run)
         self._store: CheckpointStore | None = None
         self._saved_at = -1
         self._last_time, self._last_cost = time.monotonic(), 0.0
@@ -251,7 +251,7 @@ def _terminable(saver: Saver) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def describe_run(run: Runner) -> dict[str, Any]:
+def _describe_run(run: Runner) -> dict[str, Any]:
     """Say what a run was called with, JSON-ready: numbers as they are, arrays as a digest.
 
     A rule or schedule counts by its names and numbers; what a closure hides is not seen.
