@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.kills import kill_and_resume
+from benchmarks.kills import kill_and_resume, kill_others
 from jaxmlp.cli.claims import claimed_folder
 from jaxmlp.cli.display import EpochTable
 from jaxmlp.cli.main import run
@@ -139,6 +139,13 @@ def test_killed_and_resumed(tmp_path):
     assert found["same_model"]
     assert found["same_history"]
     assert found["epochs"] == 30
+
+
+@pytest.mark.slow
+def test_a_kill_leaves_nothing_or_all(tmp_path):
+    found = kill_others(tmp_path, kills=4, seed=0)
+    assert {row["left"] for row in found} <= {"nothing", "whole"}
+    assert {row["again"] for row in found} <= {"well", "refused"}
 
 
 @pytest.mark.slow
