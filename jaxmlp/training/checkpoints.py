@@ -262,6 +262,7 @@ def _describe_run(run: Runner) -> dict[str, Any]:
         "loss": program.loss.name,
         "optimizer": _digest(run.members.optimizer),
         "batch size": program.batch_size,
+        "number of steps an epoch": run.steps_per_epoch,
         "gradient": program.gradient,
         "executor": str(run.executor),
         "choice of frozen layers": list(program.frozen),
@@ -271,7 +272,7 @@ def _describe_run(run: Runner) -> dict[str, Any]:
         "dropout rate": _digest(settings.dropout_rate),
         "set of loss options": _digest(settings.loss_options),
         "early stopping": [
-            program.best_metric, _digest(settings.patience), _digest(settings.min_delta)
+            program.best_metric, program.latest, _digest(settings.patience), _digest(settings.min_delta)
         ],
         "training data": _digest((shared.train, run.members.train)),
         "validation data": _digest((shared.validation, run.members.validation)),
@@ -282,7 +283,7 @@ def _describe_run(run: Runner) -> dict[str, Any]:
 def _digest(tree: PyTree) -> Any:
     """A number as it is; else what kind of tree it is, and a hash of all that is in it."""
     leaves, structure = jax.tree.flatten(tree)
-    if jax.tree_util.treedef_is_leaf(structure) and not np.ndim(tree) and not _is_key(tree):
+    if structure == jax.tree.structure(0) and not np.ndim(tree) and not _is_key(tree):
         return float(tree)
     digest = hashlib.blake2b(_without_addresses(str(structure)).encode(), digest_size=12)
     for leaf in leaves:

@@ -103,6 +103,8 @@ def test_only_the_newest_are_kept(tmp_path):
         ("validation data", {"validation_data": (X[:29], Y[:29])}),
         ("start", {"params": init(CONFIG, jax.random.key(5))}),
         ("choice of frozen layers", {"frozen": (0,)}),
+        ("number of steps an epoch: 3, and here 2", {"drop_last": True}),
+        ("early stopping", {"early_stopping": EarlyStopping(patience=50, latest=True)}),
     ],
 )
 def test_another_call_is_refused(tmp_path_factory, name, options):
@@ -161,6 +163,20 @@ def test_sigterm_saves_and_leaves(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
     assert [path.name for path in tmp_path.iterdir()] == ["9"]
     assert_same(train(checkpoint), train())
+
+
+def test_a_loss_without_options(tmp_path):
+    config = MLPConfig((4, 3, 1))
+    found = [
+        fit(
+            config, init(config, jax.random.key(0)), (X, X[:, 0]), loss="squared_error",
+            optimizer=adam(1e-2), epochs=epochs, key=jax.random.key(1), batch_size=batch_size,
+            checkpoint=Checkpoints(tmp_path / str(batch_size), every=1),
+        )
+        for batch_size in (32, None)
+        for epochs in (1, 2)
+    ]  # fmt: skip
+    assert [result.history.n_epochs for result in found] == [1, 2, 1, 2]
 
 
 def test_a_short_run_writes_nothing(tmp_path):
