@@ -272,7 +272,8 @@ def _describe_run(run: Runner) -> dict[str, Any]:
         "dropout rate": _digest(settings.dropout_rate),
         "set of loss options": _digest(settings.loss_options),
         "early stopping": [
-            program.best_metric, program.latest, _digest(settings.patience), _digest(settings.min_delta)
+            program.best_metric, program.latest,
+            _digest(settings.patience), _digest(settings.min_delta),
         ],
         "training data": _digest((shared.train, run.members.train)),
         "validation data": _digest((shared.validation, run.members.validation)),
@@ -283,7 +284,7 @@ def _describe_run(run: Runner) -> dict[str, Any]:
 def _digest(tree: PyTree) -> Any:
     """A number as it is; else what kind of tree it is, and a hash of all that is in it."""
     leaves, structure = jax.tree.flatten(tree)
-    if structure == jax.tree.structure(0) and not np.ndim(tree) and not _is_key(tree):
+    if len(leaves) == 1 and leaves[0] is tree and not np.ndim(tree) and not _is_key(tree):
         return float(tree)
     digest = hashlib.blake2b(_without_addresses(str(structure)).encode(), digest_size=12)
     for leaf in leaves:
