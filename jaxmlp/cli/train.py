@@ -200,6 +200,8 @@ def _train(
             improve = partial(spend, Budget(o.budget), console, options, prepared)
         elif o.data != STANDARD_INPUT:
             checkpoint = checkpoints_of(o.checkpoint_every, folder, o.resume is not None)
+            if o.resume is not None:
+                console.print(f"going on with {folder}, from its newest checkpoint if it has one")
         code, outcome = run_training(
             options, prepared, folder, console, settings, improve, checkpoint, o.keep_checkpoints
         )
