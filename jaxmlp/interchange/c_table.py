@@ -26,6 +26,7 @@ from jaxmlp.interchange.table_plan import (
     Scaled,
     TablePlan,
     TableRow,
+    refuse_units,
 )
 
 _FUNCTIONS = {
@@ -219,7 +220,11 @@ def table_code(table: TablePlan, name: str, what: str, cells: Cells, labels: boo
 
     Returns:
         Its code.
+
+    Raises:
+        ValueError: for a column with a unit.
     """
+    refuse_units(table, "C")
     writer, offset = _Writer(table, name), 0
     names = identifiers([column.name for column in table.columns])
     fields = []

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxmlp.data.tables.dates import iso_date
+from jaxmlp.data.tables.units import without_unit
 from jaxmlp.data.tables.values import (
     LARGEST,
     MISSING_WORDS,
@@ -104,6 +105,28 @@ def read_numbers(
     cells: Iterable[object], blank: Mapping[str | float, int], style: str
 ) -> np.ndarray:
     """Numbers; NaN where a cell says nothing or is no finite number."""
+    return _within_limits(cells, blank, lambda word: _parse_number(plain_text(word, style)))
+
+
+def read_amounts(
+    cells: Iterable[object], blank: Mapping[str | float, int], style: str, unit: str
+) -> np.ndarray:
+    """Numbers in a unit or in none; NaN of those in another, too."""
+
+    def parse(word: str) -> float:
+        number = _parse_number(word) if style == "." else math.nan
+        if number == number:  # in 1e2, e2 is no unit
+            return number
+        amount = without_unit(word, unit)
+        return math.nan if amount is None else _parse_number(plain_text(amount, style))
+
+    return _within_limits(cells, blank, parse)
+
+
+def _within_limits(
+    cells: Iterable[object], blank: Mapping[str | float, int], parse: Callable[[str], float]
+) -> np.ndarray:
+    """Numbers as they are and those that words are parsed to: finite, not too large or small."""
 
     def read(cell: object) -> float:
         word = read_word(cell, blank)
@@ -111,7 +134,7 @@ def read_numbers(
             return math.nan
         if isinstance(cell, int | float | np.number | np.bool_):
             return float(cell)
-        return _parse_number(plain_text(word, style))
+        return parse(word)
 
     numbers = _read_each(cells, read).astype(float)
     numbers[np.isinf(numbers)] = np.nan

@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.interchange.export_plan import Plan
-from jaxmlp.interchange.table_plan import Numbers, Places, PlannedColumn, Rank, Scaled, TablePlan
+from jaxmlp.interchange.table_plan import (
+    Amounts,
+    Numbers,
+    Places,
+    PlannedColumn,
+    Rank,
+    Scaled,
+    TablePlan,
+)
 from jaxmlp.models.model import Model
 from jaxmlp.networks import functions_of, mlp_of
 
@@ -73,8 +81,11 @@ def _cell(column: PlannedColumn, rng: np.random.Generator) -> str | float:
         value = part.center + part.scale * value
     elif isinstance(part, Rank) and len(part.knots):
         value = float(rng.choice(part.knots))
-    if isinstance(column.reading, Numbers):
+    if isinstance(column.reading, Numbers | Amounts):
         text = f"{value:.6g}"
+        if isinstance(column.reading, Amounts):
+            text = text if column.reading.style == "." else text.replace(".", ",")
+            return f"{text} {column.reading.unit}"
         return float(text) if column.reading.style == "." else text.replace(".", ",")
     day = np.datetime64("1970-01-01") + int(np.clip(value, _FIRST_DAY, _LAST_DAY))
     parts = dict(zip("ymd", str(day).split("-"), strict=True))

@@ -10,6 +10,7 @@ from jaxmlp.interchange.own_source import array_expression, source_of
 from jaxmlp.interchange.table_plan import (
     LIMIT,
     Absent,
+    Amounts,
     Cycle,
     Days,
     Numbers,
@@ -128,6 +129,7 @@ _READINGS: dict[type[Reading], tuple[Callable[..., np.ndarray], Callable[[Any], 
         lambda r: {"places": _places(r), "folded": r.folded, "other": len(r.words)},
     ),
     Numbers: (cells.read_numbers, Numbers._asdict),
+    Amounts: (cells.read_amounts, Amounts._asdict),
     Days: (cells.read_days, Days._asdict),
 }
 """How each reading is called, and with what of it."""

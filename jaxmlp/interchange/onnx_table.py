@@ -27,6 +27,7 @@ from jaxmlp.interchange.table_plan import (
     Scaled,
     TablePlan,
     TableRow,
+    refuse_units,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ def add_table(g: "Graph", table: TablePlan) -> tuple[str, list[tuple[str, int]],
     Returns:
         The name of the encoded rows, (batch, features), float32; the inputs' names with their
         types; and what each input is, in words.
+
+    Raises:
+        ValueError: for a column with a unit.
     """
+    refuse_units(table, "ONNX")
     inputs, meanings, blocks = list[tuple[str, int]](), dict[str, str](), list[str]()
     for name, column in zip(input_names(table), table.columns, strict=True):
         read, kind, meaning = _READINGS[type(column.reading)](g, table, column.reading, name)

@@ -1,8 +1,9 @@
 """What the encoding of a table computes, so that each export writes it without knowing encoders.
 
-Every column is read in one way (as the place of a word, as a number, as days), and what was read
-becomes numbers in a few ways. A new encoder is one function here; a new way of reading, or of
-making numbers, is one entry in each of numpy_table.py, c_table.py and onnx_table.py.
+Every column is read in one way (as the place of a word, as a number, with a unit or without, as
+days), and what was read becomes numbers in a few ways. A new encoder is one function here; a new
+way of reading, or of making numbers, is one entry in each of numpy_table.py, c_table.py and
+onnx_table.py; numpy alone reads units.
 """
 
 from collections.abc import Callable
@@ -56,6 +57,13 @@ class Numbers(NamedTuple):
     """A number whose decimal sign is `style`; NaN of a cell that is none."""
 
     style: str
+
+
+class Amounts(NamedTuple):
+    """A number in `unit` or in none, whose decimal sign is `style`; NaN of another unit."""
+
+    style: str
+    unit: str
 
 
 class Days(NamedTuple):
@@ -121,7 +129,7 @@ class Absent(NamedTuple):
     width: int = 1
 
 
-Reading: TypeAlias = Places | Numbers | Days
+Reading: TypeAlias = Places | Numbers | Amounts | Days
 Part: TypeAlias = TableRow | Scaled | Rank | Cycle | Absent
 
 
@@ -176,12 +184,28 @@ def table_plan(preprocessing: TablePreprocessor) -> TablePlan:
     return TablePlan(preprocessing.names, columns, _levels(missing, folded=True))
 
 
+def refuse_units(table: TablePlan, export: str) -> None:
+    """Raise where a column has a unit, for an export that cannot read these.
+
+    >>> ways = {"way": ["1 km", "2 km", "4 km"]}
+    >>> refuse_units(table_plan(TablePreprocessor.fit(ways)), "C")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: column 'way' has numbers in 'km', which the export to C cannot read; export to...
+    """
+    for column in table.columns:
+        if isinstance(column.reading, Amounts):
+            raise ValueError(
+                f"column {column.name!r} has numbers in {column.reading.unit!r}, which the export "
+                f"to {export} cannot read; export to numpy, pass --network-only, or train without "
+                "it (--drop)."
+            )
+
+
 def _column(encoder: Any) -> PlannedColumn:
     """Describe an encoder, unless it does more than is known here."""
     known = _DESCRIBED.get(encoder.kind)
     column = None
-    unread = getattr(encoder, "unit", "") or getattr(encoder, "terms", ())  # units and texts
-    if known is not None and not unread:
+    if known is not None and not getattr(encoder, "terms", ()):  # the words of a text
         column = PlannedColumn(encoder.name, *known(encoder))
     if column is None or column.width != len(encoder.feature_names):
         raise ValueError(
@@ -224,7 +248,8 @@ def _number(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:
     else:
         bound = BOUND if encoder.scaling == "robust" else None
         part = Scaled(encoder.center, encoder.scale, bound)
-    return Numbers(encoder.style), (part, *[Absent()] * encoder.may_miss)
+    reading = Amounts(encoder.style, encoder.unit) if encoder.unit else Numbers(encoder.style)
+    return reading, (part, *[Absent()] * encoder.may_miss)
 
 
 def _rank(quantiles: np.ndarray) -> Rank:

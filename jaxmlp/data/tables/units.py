@@ -14,7 +14,7 @@ _BEFORE = re.compile(
     rf"(?P<sign>[+-]?)(?P<unit>US\$|[$€£¥₹]|(?:USD|EUR|GBP|CHF|INR|JPY|Rs\.?)(?=[ \d]))\s*"
     rf"(?P<amount>{_AMOUNT}(?: ?[kKM])?)"
 )
-_FACTORS = frozenset("kKM")
+_NO_UNITS = frozenset("kKM")
 _MAX_LENGTH, _MAX_CELL = 12, 64  # of a unit, and of a cell that has one, in characters
 _MAX_UNITS = 6  # of a column that mixes some; more are words
 _OWN_SHARE = 0.5  # of the cells with a number that have a unit, for a column to have one
@@ -32,7 +32,7 @@ def split_unit(word: str) -> tuple[str, str]:
     if match:
         return match["sign"] + match["amount"], match["unit"]
     match = _BEHIND.fullmatch(word)
-    if not match or match["unit"] in _FACTORS or len(match["unit"]) > _MAX_LENGTH:
+    if not match or match["unit"] in _NO_UNITS or len(match["unit"]) > _MAX_LENGTH:
         return "", ""
     return match["amount"], match["unit"]
 
