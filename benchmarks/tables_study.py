@@ -24,6 +24,7 @@ from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.quality_data import TABLES, TableSplit, load_frame, split_table
 from benchmarks.table_peers import PEERS, Predicted, measures, why_absent
 from jaxmlp.estimators import TabularMLPClassifier, TabularMLPRegressor
+from jaxmlp.recipes import Recipe
 
 RESULTS = Path(__file__).parent / "results" / "tables.json"
 OURS = "jaxmlp tabm"
@@ -34,26 +35,42 @@ NAMES = (
 )  # fmt: skip
 
 
-def jaxmlp_recipe(recipe: str, **settings: Any) -> Callable[[TableSplit, int], Predicted]:
-    """Make the method that trains a recipe."""
+def jaxmlp_recipe(
+    recipe: str | Recipe, *, loss: str | None = None, best_epoch: bool = True, **settings: Any
+) -> Callable[[TableSplit, int], Predicted]:
+    """Make the method that trains a recipe.
+
+    Args:
+        recipe: its name, or a record.
+        loss: of numbers; None is "poisson" for counts, else "squared_error".
+        best_epoch: whether the validation rows decide which epoch is kept; else the last is.
+        settings: instead of the recipe's own.
+    """
 
     def run(split: TableSplit, seed: int) -> Predicted:
         options = {"recipe": recipe, "random_state": seed, "settings": settings}
+        held_out = {"X_val": split.X_val, "y_val": split.y_val}
+        if not best_epoch:
+            options["validation_fraction"], held_out = 0.0, {}
         begin, processor = time.perf_counter(), time.process_time()
         if split.class_names is not None:
             model = TabularMLPClassifier(**options)
         else:
-            counts = np.all(split.y_train == np.round(split.y_train)) and split.y_train.max() < 1e4
-            loss = "poisson" if counts and split.y_train.min() >= 0 else "squared_error"
-            model = TabularMLPRegressor(loss=loss, **options)
+            model = TabularMLPRegressor(loss=loss or loss_of(split), **options)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of levels that training never saw
-            model.fit(split.X_train, split.y_train, X_val=split.X_val, y_val=split.y_val)
+            model.fit(split.X_train, split.y_train, **held_out)
             ask = model.predict if split.class_names is None else model.predict_proba
             outputs = np.asarray(ask(split.X_test), float)
         return Predicted(outputs, time.perf_counter() - begin, time.process_time() - processor)
 
     return run
+
+
+def loss_of(split: TableSplit) -> str:
+    """Choose the loss of numbers: "poisson" for counts, else "squared_error"."""
+    counts = np.all(split.y_train == np.round(split.y_train)) and split.y_train.max() < 1e4
+    return "poisson" if counts and split.y_train.min() >= 0 else "squared_error"
 
 
 METHODS: dict[str, Callable[[TableSplit, int], Predicted]] = {
