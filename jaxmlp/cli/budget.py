@@ -1,8 +1,8 @@
 """`jaxmlp train --budget SECONDS`: what a first training leaves buys a search, then an ensemble.
 
-The first training, measured, says what another one takes. Half of what fits goes into a search over
-the recipe's numbers, in turns of networks that share a program; the other half, at most
-`_NETWORKS` in all, into networks that differ from the best one in nothing but their seed.
+The first training, measured, says what another one takes. Of what fits, seven networks are for the
+ensemble: they differ from the best one in nothing but their seed. What is beyond goes into a search
+over the recipe's numbers before that, in turns of networks that share a program.
 """
 
 import time
@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxmlp.cli.candidates import Candidates, Pace
+from jaxmlp.cli.candidates import ENSEMBLE, Candidates, Pace
 from jaxmlp.cli.options import Options, loss_options
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.training_run import Improvement
@@ -24,14 +24,14 @@ from jaxmlp.cli.units import units_of
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.losses import check_loss_options, get_loss
 from jaxmlp.models import Model, infer
+from jaxmlp.networks import without_dropout
 from jaxmlp.sweeps import SweepProgress, SweepResult
+from jaxmlp.tabular_config import link_of
+from jaxmlp.tabular_network import average_logits
 from jaxmlp.training import FitResult, FitStatus, History
 from jaxmlp.training.data import prepare_data
 from jaxmlp.training.metrics import METRICS, finish, metric_sums, total
 from jaxmlp.training.stopping import higher_is_better
-
-_NETWORKS = 8  # of an ensemble; further ones gain little
-
 
 _TITLES = {"first": "first training", "search": "search", "ensemble": "ensemble"}
 
@@ -137,25 +137,45 @@ class _Spending:
         return _Stage(tried, self.budget.spent - begin, before, self.score)
 
     def _fits(self, candidate: Options) -> bool:
-        """Whether a turn of these options leaves time for an ensemble of the best ones."""
-        return self.pace.seconds([candidate, self.best], self.size) <= self.budget.left
+        """Whether a turn of these options leaves time for an ensemble, of whichever are best."""
+        either = candidate, self.best
+        needed = max(self.pace.seconds([candidate, best], self.size) for best in either)
+        return needed <= self.budget.left
+
+    def prepare(self) -> float:
+        """Compile the measurement of networks now, so that no time need be left for it.
+
+        Returns:
+            Seconds that it took.
+        """
+        begin = self.budget.spent
+        _ensemble_score(self.result, [], self.data, self.best, self.metric)
+        self.size = self.pace.networks(self.budget.left)
+        return self.budget.spent - begin
+
+    def _ensemble_size(self) -> int:
+        """A turn's networks, whose program there is; else as many as there is time for."""
+        sizes = range(self.size, 0, -1)
+        left = self.budget.left
+        return next((n for n in sizes if self.pace.seconds([self.best], n) <= left), 0)
 
     def train_ensemble(self) -> _Stage:
         """Train the best options from other seeds, and keep these if their mean is better."""
         begin, before, after = self.budget.spent, self.score, self.score
         trained: list[Any] = []
-        while not self.over and 1 + len(trained) < _NETWORKS:
-            if self.pace.seconds([self.best], self.size) > self.budget.left:
+        size = self._ensemble_size()
+        while not self.over and len(trained) < ENSEMBLE:
+            if not size or self.pace.seconds([self.best], size) > self.budget.left:
                 break
-            seeds = [1 + len(trained) + k for k in range(self.size)]
-            found = self.train([self.best] * self.size, seeds)
+            seeds = [1 + len(trained) + k for k in range(size)]
+            found = self.train([self.best] * size, seeds)
             if found is None:
                 break
             # Of those that ran out of time, what they had learnt by their best epoch counts too.
             sound = np.flatnonzero(np.isfinite(found.scores)).tolist()
             trained += [tuple(found.member(i).network[1:]) for i in sound]
         if trained:
-            score = ensemble_score(self.result, trained, self.data, self.best, self.metric)
+            score = _ensemble_score(self.result, trained, self.data, self.best, self.metric)
             if _better(self.metric, score, before):
                 self.ensemble, after = trained, score
         return _Stage(len(trained), self.budget.spent - begin, before, after)
@@ -187,16 +207,17 @@ def spend(
         The best options and network, and an ensemble if one is better.
     """
     seconds, before = budget.spent, _score_of(first, metric)
-    pace = Pace(options, first, fit_seconds, len(data.train.x))
+    pace = Pace(options, first, fit_seconds)
     spending = _Spending(
         budget, data, metric, turns or Turns(data), pace, Candidates(options), options, first
     )
-    spending.size = pace.networks(budget.left, _NETWORKS - 1)
     stages = {"first": _Stage(1, seconds, before, before)}
-    if spending.size:
+    if pace.networks(budget.left):
         with console.status(f"spending what is left of {budget.seconds:g} s"):
+            prepared = spending.prepare()
             stages["search"] = spending.search()
-            stages["ensemble"] = spending.train_ensemble()
+            ensemble = spending.train_ensemble()
+            stages["ensemble"] = ensemble._replace(seconds=prepared + ensemble.seconds)
     changed = _changed(options, spending.best)
     _show(console, spending, stages, changed)
     record = {
@@ -209,14 +230,17 @@ def spend(
     )
 
 
-def ensemble_score(
+def _ensemble_score(
     result: FitResult, further: list[Any], data: PreparedData, options: Options, metric: str
 ) -> float:
     """Measure the mean prediction of several networks on the validation part."""
     loss, part = get_loss(data.loss), data.validation
-    model = Model(result.config, result.params, result.state, loss.name, ensemble=tuple(further))
-    ready = prepare_data(result.config, loss, (part.x, part.y))
-    outputs = jnp.asarray(infer(model, np.asarray(ready.x), output="logits"))
+    config = without_dropout(result.config)  # which would make another program of it
+    ready = prepare_data(config, loss, (part.x, part.y))
+    x = np.asarray(ready.x)
+    networks = ((result.params, result.state), *further)
+    each = [infer(Model(config, p, s, loss.name), x, output="logits") for p, s in networks]
+    outputs = average_logits(link_of(loss), jnp.asarray(np.stack(each)))
     weight = jnp.ones(len(outputs), outputs.dtype)
     numbers = check_loss_options(loss, loss_options(options, data.loss))
     sums = total(metric_sums(loss, outputs, ready.y, weight, numbers))
@@ -259,7 +283,7 @@ def _show(
 ) -> None:
     """Say what each part of the budget bought."""
     budget, pace = spending.budget, spending.pace
-    if len(stages) == 1:
+    if sum(stage.networks for stage in stages.values()) == 1 and not spending.interrupted:
         one = format_number(pace.seconds([spending.best], 1), 2)
         console.print(
             f"budget: no further training fits into what is left of {budget.seconds:g} s, for one "
@@ -278,8 +302,9 @@ def _show(
         else "no better, one network is kept",
     }
     for name, stage in stages.items():
-        numbers = str(stage.networks), format_number(stage.seconds, 3)
-        note = notes[name] if stage.networks else "nothing fitted"
+        numbers = str(stage.networks), f"{stage.seconds:.1f}"
+        nothing = "interrupted" if spending.interrupted else "nothing fitted"
+        note = notes[name] if stage.networks else nothing
         table.add_row(_TITLES[name], *numbers, _value(spending, stage.after), note)
     console.print(table)
     how = ", interrupted" if spending.interrupted else ""

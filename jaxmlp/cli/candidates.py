@@ -21,6 +21,7 @@ _DROPOUTS = (0.0, 0.05, 0.1, 0.2, 0.3)
 _EPOCHS = (0.5, 1.5)  # times the options'
 _LAYERS = ((64, 64), (256, 256), (128, 128, 128))
 _DRAWS = 20  # turns that are looked at until one fits
+ENSEMBLE = 7  # networks beside the best one; further ones gain little
 _MARGIN = 1.1  # what a turn may take more than the one before it
 
 
@@ -82,13 +83,11 @@ class Pace:
         options: of the first training.
         first: its result.
         fit_seconds: that it took, compilation included.
-        n_rows: training rows.
     """
 
     options: Options
     first: FitResult
     fit_seconds: float
-    n_rows: int
 
     def __post_init__(self) -> None:
         """Take the first training as the measure."""
@@ -98,6 +97,7 @@ class Pace:
         epochs = max(self.first.history.n_epochs, 1)
         work = self._work(replace(self.options, epochs=epochs))
         self._per_work = {self.options.layers: trained / work}
+        self.turn_seconds = 0.0  # of a turn beside its training: plans, initial parameters
         self._compiled: set[tuple[tuple[int, ...], int]] = set()
 
     def seconds(self, turns: list[Options], n_networks: int) -> float:
@@ -109,18 +109,22 @@ class Pace:
         """
         shapes = {(options.layers, n_networks) for options in turns} - self._compiled
         training = n_networks * sum(self._training_seconds(options) for options in turns)
-        return _MARGIN * training + len(shapes) * self.compile_seconds
+        return _MARGIN * (training + len(turns) * self.turn_seconds) + (
+            len(shapes) * self.compile_seconds
+        )
 
-    def networks(self, left: float, most: int) -> int:
-        """Return how many networks a turn should have: so many that two turns fit, or one of one.
+    def networks(self, left: float) -> int:
+        """Return how many networks a turn should have.
+
+        Up to `ENSEMBLE` that fit are all the ensemble's, for a search of fewer than that says
+        little; of more, half go into a search, in turns of at most so many.
 
         Args:
             left: seconds.
-            most: networks of a turn.
         """
         one = max(_MARGIN * self._training_seconds(self.options), 1e-9)
-        fitting = int((left - self.compile_seconds) / one)
-        return max(0, min(most, fitting // 2 or fitting))
+        fitting = max(0, int((left - self.compile_seconds) / one))
+        return fitting if fitting <= ENSEMBLE else min(ENSEMBLE, fitting // 2)
 
     def learn(self, turn: list[Options], found: SweepResult, seconds: float) -> None:
         """Take in what a turn took."""
@@ -130,8 +134,10 @@ class Pace:
         work = len(turn) * self._work(replace(turn[0], epochs=max(ended, 1)))
         self._per_work[turn[0].layers] = trained / work
         shape = (turn[0].layers, len(turn))
-        if shape not in self._compiled:
-            self.compile_seconds = seconds - trained
+        if shape in self._compiled:
+            self.turn_seconds = seconds - trained
+        else:
+            self.compile_seconds = max(seconds - trained - self.turn_seconds, 0.0)
             self._compiled.add(shape)
 
     def _training_seconds(self, options: Options) -> float:

@@ -61,7 +61,7 @@ class Improvement(NamedTuple):
     interrupted: bool = False
 
 
-Improve = Callable[[training.FitResult, float, str], Improvement]
+_Improve = Callable[[training.FitResult, float, str], Improvement]
 """(result, seconds, metric) of a first training -> what more time came to."""
 
 
@@ -71,7 +71,7 @@ def run_training(
     folder: Path,
     console: Console,
     table_settings: Mapping[str, object] | None = None,
-    improve: Improve | None = None,
+    improve: _Improve | None = None,
     checkpoint: training.Checkpoints | None = None,
     keep_checkpoints: bool = False,
 ) -> tuple[int, Outcome]:

@@ -89,8 +89,10 @@ def draw_members(
     """
     first, second = jax.vmap(partial(member_keys, key))(seeds)
     if init is None:
-        init = partial(_initial_params, bins=jax.tree.map(lambda leaf: leaf[0], bins))
-    params = jax.vmap(partial(init, config))(first)
+        some_bins = jax.tree.map(lambda leaf: leaf[0], bins)
+        params = jax.vmap(partial(_initial_params, config, bins=some_bins))(first)
+    else:  # which may look at all rows, so that seeds at once would take memory
+        params = jax.lax.map(partial(init, config), first)
     params, second = jax.tree.map(lambda leaf: leaf[rows], (params, second))
     layers = tuple(layer._replace(W=layer.W * scales[:, None, None]) for layer in layers_of(params))
     if not isinstance(params, TabularParams):

@@ -55,8 +55,10 @@ class Turns:
     A rate near 0.2 is a good one; a seed other than 0 gives other parameters of the same score.
     """
 
-    def __init__(self, clock, pace=1.0, interrupted_at=None, raises=False):
+    def __init__(self, clock, pace=1.0, interrupted_at=None, raises=False, long_is_better=False,
+                 overhead=0.0):  # fmt: skip
         self.clock, self.pace, self.shapes, self.calls = clock, pace, set(), []
+        self.long_is_better, self.overhead = long_is_better, overhead
         self.interrupted_at, self.raises = interrupted_at, raises
 
     def train(self, candidates, seeds, on_progress):
@@ -65,7 +67,7 @@ class Turns:
             raise KeyboardInterrupt
         first, n = candidates[0], len(candidates)
         shape = (first.layers, n)
-        self.clock.now += COMPILE * self.pace * (shape not in self.shapes)
+        self.clock.now += COMPILE * self.pace * (shape not in self.shapes) + self.overhead
         self.shapes.add(shape)
         self.calls.append((candidates, seeds))
         weights = {(4,): 16, (64, 64): 4352, (256, 256): 66560, (128, 128, 128): 33280}
@@ -79,6 +81,8 @@ class Turns:
                 break
         config = CONFIG.replace(layer_sizes=(2, *first.layers, 2))
         scores = [abs(np.log(c.rate / 0.2)) / 10 for c in candidates]
+        if self.long_is_better:
+            scores = [1 / first.epochs + 1e-3 * score for score in scores]
         params = [jaxmlp.init(config, jax.random.key(seed)) for seed in seeds]
         columns = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
         metrics = np.stack([np.full((ended, 4), score) for score in scores])
@@ -124,14 +128,28 @@ def test_the_budget_is_kept_and_used(seconds, first):
     assert kinds == sorted(kinds, reverse=True)  # first the search
     assert "ensemble" in kinds
     assert len({len(seeds) for _, seeds in turns.calls}) == 1  # so that turns share a program
-    if seconds >= 8:
-        assert kinds[0] == "search"
+    assert ("search" in kinds) == (seconds >= 15)  # up to 7 networks are the ensemble's
     if seconds >= 30:
         assert spending.spent >= 0.6 * seconds
     assert found.record["spent"] == spending.spent
     stages = [found.record[name]["networks"] for name in ("search", "ensemble")]
     assert sum(stages) == sum(len(seeds) for _, seeds in turns.calls)
     assert stages[1] <= 7
+
+
+@pytest.mark.parametrize("seconds", [15, 25, 40, 60])
+def test_longer_trainings_that_turn_out_best_leave_time_for_their_ensemble(seconds, first):
+    found, _, spending = spent(seconds, first, long_is_better=True)
+    assert found.options.epochs == 15 or seconds < 60
+    assert found.record["ensemble"]["networks"] >= min(7, seconds // 5)
+    assert spending.spent <= seconds + 1e-6
+
+
+def test_what_turns_take_beside_training_is_learnt(first):
+    found, turns, spending = spent(120, first, overhead=3.0)
+    assert found.record["ensemble"]["networks"] == 7
+    assert len(turns.calls) > 5
+    assert spending.spent <= 120
 
 
 @pytest.mark.parametrize("seconds", [1, 3, 5.9])

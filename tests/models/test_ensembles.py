@@ -12,6 +12,7 @@ import jaxmlp
 from jaxmlp import interchange, tabular_network
 from jaxmlp.data import Standardizer
 from jaxmlp.data.tables import piecewise_bins
+from jaxmlp.finetuning import finetune
 from jaxmlp.models import Model, as_network, calibrate, infer, load, save, truncate
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
@@ -116,7 +117,7 @@ ONE_WANTED = {
     "c": lambda model: interchange.to_c(model, "m.h"),
     "flax": interchange.to_flax,
     "torch": interchange.to_torch,
-    "finetune": lambda model: jaxmlp.finetune(model, (X, np.zeros(30, int)), key=jax.random.key(0)),
+    "finetune": lambda model: finetune(model, (X, np.zeros(30, int)), key=jax.random.key(0)),
 }
 
 
