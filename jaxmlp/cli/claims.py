@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-STARTED, CHECKPOINTS = "started.json", "checkpoints"
+_STARTED, CHECKPOINTS = "started.json", "checkpoints"
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def read_started(folder: Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such run in the folder.
         ValueError: if what stands there is damaged.
     """
-    path = folder / STARTED
+    path = folder / _STARTED
     if not path.is_file():
         ended = (folder / "run.json").is_file()
         what = "the run has ended" if ended else "no run was started there"
@@ -77,7 +77,7 @@ def _next_free(name: str) -> Path:
 
 
 def _given(out: Path, force: bool) -> Path:
-    if not force and (out / STARTED).is_file():
+    if not force and (out / _STARTED).is_file():
         raise FileExistsError(
             f"{out} holds a run that has not ended. Go on with jaxmlp train --resume {out}, if "
             "nobody works on it; choose another --out, or pass --force to replace it."
@@ -87,7 +87,7 @@ def _given(out: Path, force: bool) -> Path:
             f"{out} exists already. Choose another --out, or pass --force to replace a folder."
         )
     out.mkdir(parents=True, exist_ok=True)
-    (out / STARTED).unlink(missing_ok=True)
+    (out / _STARTED).unlink(missing_ok=True)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     return out
 
@@ -95,7 +95,7 @@ def _given(out: Path, force: bool) -> Path:
 def _write(folder: Path, started: Mapping[str, Any]) -> None:
     text = json.dumps(started, indent=2, ensure_ascii=False) + "\n"
     try:
-        with (folder / STARTED).open("x", encoding="utf-8") as file:
+        with (folder / _STARTED).open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise FileExistsError(
@@ -110,7 +110,7 @@ def _released(folder: Path) -> Iterator[None]:
     finally:
         checkpoints = folder / CHECKPOINTS
         if not (checkpoints.is_dir() and any(checkpoints.iterdir())):
-            (folder / STARTED).unlink(missing_ok=True)
+            (folder / _STARTED).unlink(missing_ok=True)
             for empty in (checkpoints, folder):
                 if empty.is_dir() and not any(empty.iterdir()):
                     empty.rmdir()

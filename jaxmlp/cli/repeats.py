@@ -23,7 +23,7 @@ class Repetition(NamedTuple):
     load: Callable[[], PreparedData]
 
 
-class Repeated(NamedTuple):
+class _Repeated(NamedTuple):
     """What further trainings reached.
 
     Attributes:
@@ -37,7 +37,7 @@ class Repeated(NamedTuple):
     n_lost: int = 0
 
 
-def repeat_training(console: Console, repetitions: Sequence[Repetition]) -> Repeated:
+def repeat_training(console: Console, repetitions: Sequence[Repetition]) -> _Repeated:
     """Load, train and test anew, and nothing more.
 
     Args:
@@ -61,10 +61,10 @@ def repeat_training(console: Console, repetitions: Sequence[Repetition]) -> Repe
             continue
         model, _ = measure_model(data, result, importance=False)
         found.append(dict(model.metrics))
-    return Repeated(found, n_diverged, n_lost)
+    return _Repeated(found, n_diverged, n_lost)
 
 
-def say_divergences(console: Console, repeated: Repeated, n_trainings: int) -> None:
+def say_divergences(console: Console, repeated: _Repeated, n_trainings: int) -> None:
     """Print a warning where trainings diverged."""
     if not repeated.n_diverged:
         return
