@@ -101,14 +101,16 @@ def kill_others(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
     seconds, found = {}, []
     for name, (command, out) in commands.items():
         begin = time.monotonic()
-        whole = [*_JAXMLP, *command, "--out", str(folder / f"whole-{out}")]
+        (folder / "whole").mkdir(exist_ok=True)
+        whole = [*_JAXMLP, *command, "--out", str(folder / "whole" / out)]
         subprocess.run(whole, check=True, capture_output=True)
         seconds[name] = time.monotonic() - begin
     rng = np.random.default_rng(seed)
     for i in range(kills):
         name = list(commands)[i % len(commands)]
         command, out = commands[name]
-        path = folder / f"{i}-{out}"
+        path = folder / str(i) / out
+        path.parent.mkdir()
         process = subprocess.Popen(
             [*_JAXMLP, *command, "--out", str(path)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -118,7 +120,7 @@ def kill_others(folder: Path, kills: int, seed: int) -> list[dict[str, object]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        left = _left(path, folder / f"whole-{out}")
+        left = _left(path, folder / "whole" / out)
         again = subprocess.run([*_JAXMLP, *command, "--out", str(path)], capture_output=True)
         ended = {0: "well", 2: "refused"}.get(again.returncode, "badly")
         found.append({"command": name, "left": left, "again": ended})

@@ -78,9 +78,11 @@ def _next_free(name: str) -> Path:
 
 def _given(out: Path, force: bool) -> Path:
     if not force and (out / _STARTED).is_file():
+        resumable = read_started(out)["command"] == "train"
+        go_on = f"go on with jaxmlp train --resume {out} or " if resumable else ""
         raise FileExistsError(
-            f"{out} holds a run that has not ended. Go on with jaxmlp train --resume {out}, if "
-            "nobody works on it; choose another --out, or pass --force to replace it."
+            f"{out} holds a run that has not ended. If nobody works on it, {go_on}pass --force "
+            "to replace it; else choose another --out."
         )
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
         raise FileExistsError(

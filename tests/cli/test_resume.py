@@ -98,7 +98,7 @@ def test_an_unfinished_run_is_not_written_over(table, dying, capsys):
     start("--out", "killed")
     dying.undo()
     assert run(["train", "data.csv", *FAST, "--out", "killed"]) == 2
-    assert "Go on with jaxmlp train --resume killed" in capsys.readouterr().err
+    assert "go on with jaxmlp train --resume killed or pass --force" in capsys.readouterr().err
     assert run(["train", "data.csv", *FAST, "--out", "killed", "--force"]) == 0
     assert not (table.parent / "killed" / "started.json").exists()
 
@@ -123,13 +123,14 @@ def test_bad_input_leaves_no_folder(table, capsys):
 
 def test_runs_at_once_have_folders_of_their_own(table):
     with ExitStack() as stack, ThreadPoolExecutor(20) as pool:
-        claims = [claimed_folder(None, "data", False, {}) for _ in range(20)]
+        started = {"command": "sweep"}
+        claims = [claimed_folder(None, "data", False, started) for _ in range(20)]
         folders = list(pool.map(lambda claim: claim.__enter__(), claims))
         for claim in claims:
             stack.push(claim.__exit__)
         assert len(set(folders)) == 20
-        with pytest.raises(FileExistsError, match="holds a run that has not ended"):
-            claimed_folder(folders[0], "data", False, {}).__enter__()
+        with pytest.raises(FileExistsError, match="If nobody works on it, pass --force"):
+            claimed_folder(folders[0], "data", False, started).__enter__()
     assert not list((table.parent / "runs").iterdir())
 
 
