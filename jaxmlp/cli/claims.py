@@ -7,7 +7,7 @@ A folder that is claimed holds `started.json`: what was asked for, from which `j
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,17 @@ def claimed_folder(
     Raises:
         FileExistsError: if `out` holds anything and is not to be replaced.
     """
+    above = Path("runs", name) if out is None else out
+    missing = [path for path in above.parents if not path.exists()]
     folder = _next_free(name) if out is None else _given(out, force)
     _write(folder, started)
-    with _released(folder):
-        yield folder
+    try:
+        with _released(folder):
+            yield folder
+    finally:
+        for path in missing:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
 @contextmanager
@@ -69,9 +76,12 @@ def _next_free(name: str) -> Path:
     while True:
         folder = Path("runs", f"{name}-{number}")
         try:
-            folder.mkdir(parents=True)
+            folder.parent.mkdir(exist_ok=True)
+            folder.mkdir()
         except FileExistsError:
             number += 1
+        except FileNotFoundError:  # a run that failed has just removed what it had made
+            continue
         else:
             return folder
 
