@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from jaxmlp.cli.run_folder import read_json
+
 _STARTED, CHECKPOINTS = "started.json", "checkpoints"
 
 
@@ -63,11 +65,7 @@ def read_started(folder: Path) -> dict[str, Any]:
         ended = (folder / "run.json").is_file()
         what = "the run has ended" if ended else "no run was started there"
         raise FileNotFoundError(f"nothing is to be resumed in {folder}: {what}.")
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}.") from error
-    return found
+    return read_json(path)
 
 
 def _next_free(name: str) -> Path:

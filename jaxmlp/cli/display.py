@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+import jaxmlp
 from jaxmlp import training
 from jaxmlp.cli.units import Units
 from jaxmlp.diagnostics.finding import Finding
@@ -132,3 +133,26 @@ def show_confusions(console: Console, counts: np.ndarray, names: tuple[str, ...]
             f"{names[j]} ({wrong[k, j]})" if wrong[k, j] else "",
         )
     console.print(table)
+
+
+def describe_front(config: jaxmlp.TabularConfig) -> str:
+    """Say what stands before the layers.
+
+    >>> front = jaxmlp.FrontConfig(2, numbers=(0, 1), embedding="piecewise", members=8)
+    >>> describe_front(jaxmlp.TabularConfig(front, jaxmlp.MLPConfig((16, 1))))
+    '8 members, 2 numbers embedded piecewise, '
+    """
+    front, parts = config.front, []
+    if front.members > 1:
+        parts.append(f"{front.members} members")
+    if front.embedding is not None and front.numbers:
+        how = {"piecewise": "piecewise", "periodic": "periodically"}[front.embedding]
+        parts.append(f"{_count(len(front.numbers), 'number')} embedded {how}")
+    if front.categories:
+        parts.append(f"{_count(len(front.categories), 'category')} looked up")
+    return "".join(f"{part}, " for part in parts)
+
+
+def _count(n: int, thing: str) -> str:
+    many = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{n:,} {thing if n == 1 else many}"

@@ -1,12 +1,11 @@
 """`jaxmlp sweep --shard I/N` and `--merge`: a sweep in parts, by several processes or machines."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from jaxmlp.cli.claims import claimed_folder
-from jaxmlp.cli.run_folder import whole_folder, write_json
+from jaxmlp.cli.run_folder import read_json, whole_folder, write_json
 from jaxmlp.optional import import_optional
 from jaxmlp.training.stopping import higher_is_better
 
@@ -68,10 +67,7 @@ def _read(folder: Path) -> dict[str, Any]:
     path = folder / "sweep.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no sweep.json; give folders that --shard wrote.")
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}.") from error
+    found = read_json(path)
     if "shard" not in found:
         raise ValueError(f"{folder} holds a whole sweep; give folders that --shard wrote.")
     return found

@@ -14,7 +14,13 @@ from rich.console import Console
 import jaxmlp
 from jaxmlp import recipes, training
 from jaxmlp.cli.claims import CHECKPOINTS
-from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
+from jaxmlp.cli.display import (
+    EpochTable,
+    describe_front,
+    show_confusions,
+    show_findings,
+    show_scores,
+)
 from jaxmlp.cli.options import (
     Options,
     layer_options,
@@ -225,7 +231,7 @@ def _introduce(
     parts = (len(part.x) for part in (data.train, data.validation, data.test))
     sizes = "-".join(str(size) for size in config.layer_sizes)
     if isinstance(config, jaxmlp.TabularConfig):
-        sizes = f"of recipe {options.recipe}, {_describe_front(config)}{sizes}"
+        sizes = f"of recipe {options.recipe}, {describe_front(config)}{sizes}"
     if isinstance(data, PreparedTable):
         show_table(console, data)
     console.print(
@@ -239,29 +245,6 @@ def _introduce(
         + (f" ({options.schedule})" if options.schedule != "constant" else "")
         + (f"; {data.loss.replace('_', ' ')}" if isinstance(data, PreparedTable) else "")
     )
-
-
-def _describe_front(config: jaxmlp.TabularConfig) -> str:
-    """Say what stands before the layers.
-
-    >>> front = jaxmlp.FrontConfig(2, numbers=(0, 1), embedding="piecewise", members=8)
-    >>> _describe_front(jaxmlp.TabularConfig(front, jaxmlp.MLPConfig((16, 1))))
-    '8 members, 2 numbers embedded piecewise, '
-    """
-    front, parts = config.front, []
-    if front.members > 1:
-        parts.append(f"{front.members} members")
-    if front.embedding is not None and front.numbers:
-        how = {"piecewise": "piecewise", "periodic": "periodically"}[front.embedding]
-        parts.append(f"{_count(len(front.numbers), 'number')} embedded {how}")
-    if front.categories:
-        parts.append(f"{_count(len(front.categories), 'category')} looked up")
-    return "".join(f"{part}, " for part in parts)
-
-
-def _count(n: int, thing: str) -> str:
-    many = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
-    return f"{n:,} {thing if n == 1 else many}"
 
 
 def _prove(console: Console, options: Options, data: PreparedData, plan: _TrainingPlan) -> None:

@@ -192,5 +192,19 @@ class SweepResult:
         return found.sort_values(f"{self.best_metric}_mean", ascending=ascending, ignore_index=True)
 
 
+def stack_metrics(parts: list[np.ndarray]) -> np.ndarray:
+    """Put members one after another; where a part was interrupted, NaN fill its epochs up.
+
+    >>> stack_metrics([np.ones((1, 2, 1)), np.ones((1, 1, 1))]).ravel().tolist()
+    [1.0, 1.0, 1.0, nan]
+    """
+    epochs = max(part.shape[1] for part in parts)
+    padded = [
+        np.pad(part, ((0, 0), (0, epochs - part.shape[1]), (0, 0)), constant_values=np.nan)
+        for part in parts
+    ]
+    return np.concatenate(padded)
+
+
 def _pandas() -> Any:
     return import_optional("pandas", "tables are made with pandas", "jaxmlp[sklearn]")

@@ -11,7 +11,7 @@ from jaxmlp.networks import NetworkConfig, NetworkParams
 from jaxmlp.sweeps.grid import GridPoint, check_names
 from jaxmlp.sweeps.members import learnt
 from jaxmlp.sweeps.progress import Counting, reporter
-from jaxmlp.sweeps.results import SweepResult
+from jaxmlp.sweeps.results import SweepResult, stack_metrics
 from jaxmlp.sweeps.spec import SweepSpec, by_shape
 from jaxmlp.training.checkpoints import Checkpoints, saving
 from jaxmlp.training.runner import Listener, Runner
@@ -136,7 +136,7 @@ class Collected:
 
     def result(self) -> SweepResult:
         """Put the members into the order of their points."""
-        metrics = _stacked(self.metrics)
+        metrics = stack_metrics(self.metrics)
         order = np.argsort(np.array(self.indices), kind="stable")
         done = [self.indices[i] for i in order]
         microseconds = self.seconds / max(self.member_steps, 1) * 1e6
@@ -181,16 +181,6 @@ def _filled(run: Runner, epochs: int) -> np.ndarray:
     """The metrics, with rows of NaN for the epochs that no member needed."""
     missing = 0 if run.stopped else max(0, epochs - run.n_epochs)
     return np.pad(run.metrics, ((0, 0), (0, missing), (0, 0)), constant_values=np.nan)
-
-
-def _stacked(parts: list[np.ndarray]) -> np.ndarray:
-    """Stack turns; one that was interrupted has fewer epochs."""
-    epochs = max(part.shape[1] for part in parts)
-    padded = [
-        np.pad(part, ((0, 0), (0, epochs - part.shape[1]), (0, 0)), constant_values=np.nan)
-        for part in parts
-    ]
-    return np.concatenate(padded)
 
 
 def _rounded(number: float) -> str:

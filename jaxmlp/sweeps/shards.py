@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from jaxmlp.sweeps.grid import Grid, GridPoint, expand
-from jaxmlp.sweeps.results import SweepResult
+from jaxmlp.sweeps.results import SweepResult, stack_metrics
 
 
 def shard(grid: Grid, part: int, parts: int) -> list[GridPoint]:
@@ -92,7 +92,7 @@ def merge(results: Iterable[SweepResult]) -> SweepResult:
         first,
         settings=[point for part in parts for point in part.settings],
         configs=[config for part in parts for config in part.configs],
-        metrics=_joined([part.metrics for part in parts]),
+        metrics=stack_metrics([part.metrics for part in parts]),
         status=[status for part in parts for status in part.status],
         best_epoch=np.concatenate([part.best_epoch for part in parts]),
         epoch=np.concatenate([part.epoch for part in parts]),
@@ -101,13 +101,3 @@ def merge(results: Iterable[SweepResult]) -> SweepResult:
         n_programs=sum(part.n_programs for part in parts),
         learnt=learnt,
     )
-
-
-def _joined(metrics: list[np.ndarray]) -> np.ndarray:
-    """Stack parts; one that was interrupted has fewer epochs, and NaN in their place."""
-    epochs = max(part.shape[1] for part in metrics)
-    padded = [
-        np.pad(part, ((0, 0), (0, epochs - part.shape[1]), (0, 0)), constant_values=np.nan)
-        for part in metrics
-    ]
-    return np.concatenate(padded)
