@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.quality_data import TABLES, TableSplit, load_frame, split_table
-from benchmarks.table_peers import measures, realmlp
+from benchmarks.table_peers import Predicted, measures, realmlp
 from benchmarks.tables_study import jaxmlp_recipe
 
 RESULTS = Path(__file__).parent / "results" / "realmlp.json"
@@ -79,6 +79,11 @@ def fit_one(job: Job) -> dict[str, float]:
     frame = load_frame(job.table, job.data_dir)
     split = cut(split_table(job.table, frame, job.seed), job.rows, job.seed)
     found = METHODS[job.method](split, job.seed)
+    return result_row(split, found)
+
+
+def result_row(split: TableSplit, found: Predicted) -> dict[str, float]:
+    """Measure predictions; return the scores, the rows learnt from, and the time."""
     return {
         **measures(split, found.outputs),
         "rows": len(split.y_train),

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.quality_data import load_frame, split_table
-from benchmarks.realmlp_study import cut
-from benchmarks.table_peers import measures
+from benchmarks.realmlp_study import cut, result_row
 from benchmarks.tables_study import jaxmlp_recipe, main_measure
 from jaxmlp.recipes import Recipe, get_recipe
 
@@ -65,13 +64,7 @@ def fit_one(table: str, variant: str, seed: int, rows: int) -> dict[str, float]:
     recipe, best_epoch = VARIANTS[variant].recipe, VARIANTS[variant].best_epoch
     # scikit-learn's diabetes has whole numbers, but counts nothing.
     method = jaxmlp_recipe(recipe, loss="squared_error", best_epoch=best_epoch)
-    found = method(split, seed)
-    return {
-        **measures(split, found.outputs),
-        "rows": len(split.y_train),
-        "seconds": round(found.seconds, 2),
-        "processor_seconds": round(found.processor_seconds, 2),
-    }
+    return result_row(split, method(split, seed))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def checkpoints_of(every: str | None, folder: Path, resumed: bool) -> Checkpoint
         folder: of the run.
         resumed: whether the run goes on from its checkpoint, if it came to one.
     """
-    if every is None and find_spec("orbax") is None:
+    if every is None and not (find_spec("orbax") and find_spec("orbax.checkpoint")):
         return None
     interval = parse_interval(every or "1m")
     if interval is None:

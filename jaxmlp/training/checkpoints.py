@@ -102,7 +102,8 @@ class Saver:
         self.observation: _Observation | None = None
         self.observed: dict[str, np.ndarray] | None = None
         self.terminated = False
-        self._call = _describe_run(run)
+        self._start = _digest((run.n_steps, run.carry.params, run.carry.state))
+        self._described: dict[str, Any] | None = None
         self._store: CheckpointStore | None = None
         self._saved_at = -1
         self._last_time, self._last_cost = time.monotonic(), 0.0
@@ -136,7 +137,7 @@ class Saver:
         if self.observation is not None:
             saved = self.observation.saved()
             records |= {f"observation.{name}": value for name, value in saved.items()}
-        self._open().save(run.carry, Step(run.n_steps, self._call, records))
+        self._open().save(run.carry, Step(run.n_steps, self._call(run), records))
         self._saved_at, self._last_time = run.n_steps, time.monotonic()
         self._last_cost = self._last_time - begin
 
@@ -184,7 +185,7 @@ class Saver:
             step = store.read(number)
         except Exception as error:  # of any kind, as the damage is
             return _warn_of_damage(folder, number, error)
-        self._check_call(step.call)
+        self._check_call(self._call(run), step.call)
         try:
             carry = store.restore(number, run.carry)
         except Exception as error:
@@ -199,8 +200,14 @@ class Saver:
         self.observed = parts["observation"]
         return True
 
-    def _check_call(self, call: dict[str, Any]) -> None:
-        for name, value in self._call.items():
+    def _call(self, run: Runner) -> dict[str, Any]:
+        """Say what the run was called with, when it is first asked: the data take time to hash."""
+        if self._described is None:
+            self._described = {**_describe_run(run), "start": self._start}
+        return self._described
+
+    def _check_call(self, own: dict[str, Any], call: dict[str, Any]) -> None:
+        for name, value in own.items():
             if not same(value, call.get(name)):
                 shown = [str(v) for v in (call.get(name), value)]
                 differ = ": {}, and here {}".format(*shown) if max(map(len, shown)) < 60 else ""
@@ -277,7 +284,6 @@ def _describe_run(run: Runner) -> dict[str, Any]:
         ],
         "training data": _digest((shared.train, run.members.train)),
         "validation data": _digest((shared.validation, run.members.validation)),
-        "start": _digest((run.n_steps, run.carry.params, run.carry.state)),
     }  # fmt: skip
 
 
