@@ -11,10 +11,12 @@ import numpy as np
 from jaxmlp.data.tables.values import MISSING_WORDS, shorten
 from jaxmlp.interchange import c_cells, c_dates, c_numbers
 from jaxmlp.interchange.c_text import c_double, c_string, c_table, identifiers, in_comment
+from jaxmlp.interchange.cells import read_amounts
 from jaxmlp.interchange.example_rows import Cells
 from jaxmlp.interchange.table_plan import (
     AS241,
     Absent,
+    Amounts,
     Cycle,
     Days,
     Numbers,
@@ -26,7 +28,6 @@ from jaxmlp.interchange.table_plan import (
     Scaled,
     TablePlan,
     TableRow,
-    refuse_units,
 )
 
 _FUNCTIONS = {
@@ -220,11 +221,7 @@ def table_code(table: TablePlan, name: str, what: str, cells: Cells, labels: boo
 
     Returns:
         Its code.
-
-    Raises:
-        ValueError: for a column with a unit.
     """
-    refuse_units(table, "C")
     writer, offset = _Writer(table, name), 0
     names = identifiers([column.name for column in table.columns])
     fields = []
@@ -237,7 +234,7 @@ def table_code(table: TablePlan, name: str, what: str, cells: Cells, labels: boo
         for p, part in enumerate(column.parts):
             writer.lines += _PARTS[type(part)](writer, part, f"{k}_{p}" if p else f"{k}", offset)
             offset += part.width
-    if any(isinstance(column.reading, Numbers) for column in table.columns):
+    if any(isinstance(column.reading, Numbers | Amounts) for column in table.columns):
         writer.needed.add("number")  # for cells that are text
     body = "".join(f"    {line}\n" for line in writer.lines)
     code = _ROW + (_LABEL_ROW if labels else "")
@@ -275,15 +272,25 @@ def _usage(table: TablePlan, names: list[str], name: str, what: str, labels: boo
 
 
 def _is_double(column: PlannedColumn) -> bool:
-    return isinstance(column.reading, Numbers) and column.reading.style == "."
+    reading = column.reading
+    return isinstance(reading, Amounts) or (isinstance(reading, Numbers) and reading.style == ".")
 
 
 def _rows(table: TablePlan, cells: Cells, name: str) -> str:
     """The rows of the check as values of the struct."""
-    rows = zip(*(cells[column.name] for column in table.columns), strict=True)
+    given = (_given(column, cells[column.name]) for column in table.columns)
+    rows = zip(*given, strict=True)
     texts = [", ".join(map(_cell, row, map(_is_double, table.columns))) for row in rows]
     body = ",\n".join(f"    {{{text}}}" for text in texts)
     return f"static const {name}_row {name}_check_rows[{len(texts)}] = {{\n{body}\n}};\n"
+
+
+def _given(column: PlannedColumn, cells: list[str | float | None]) -> Sequence[str | float | None]:
+    """What the fields of a column take: where it has a unit, numbers in that."""
+    if not isinstance(column.reading, Amounts):
+        return cells
+    numbers: list[float] = read_amounts(cells, {}, *column.reading).tolist()
+    return numbers
 
 
 def _cell(cell: str | float | None, double: bool) -> str:
@@ -311,6 +318,10 @@ def _read_number(writer: _Writer, reading: Numbers, k: int, cell: str) -> _Read:
     return "v", "const char *", number, "number as text, such as 1.234,5"
 
 
+def _read_amount(writer: _Writer, reading: Amounts, k: int, cell: str) -> _Read:
+    return "v", "double ", writer.call("given", cell), f"number in {reading.unit}"
+
+
 def _read_days(writer: _Writer, reading: Days, k: int, cell: str) -> _Read:
     order = ", ".join(_ORDERS[part] for part in reading.order)
     value = writer.call("days", cell, f'"{reading.order}"')
@@ -322,6 +333,7 @@ _EXAMPLES = {"ymd": "2020-01-31 18:30", "dmy": "31.01.2020 18:30", "mdy": "01/31
 _READINGS: dict[type[Reading], Callable[[_Writer, Any, int, str], _Read]] = {
     Places: _read_place,
     Numbers: _read_number,
+    Amounts: _read_amount,
     Days: _read_days,
 }
 

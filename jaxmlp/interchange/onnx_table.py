@@ -1,7 +1,8 @@
 """The encoding of a table in an ONNX graph: one input a column, and ordinary operations.
 
-ONNX has no reading of text: a number or a date comes in as a number, and a word is looked up as it
-is, among all the ways in which upper and lower case, or 1.0 for 1, may spell it.
+ONNX has no reading of text: a number (in its column's unit) or a date comes in as a number, and a
+word is looked up as it is, among all the ways in which upper and lower case, or 1.0 for 1, may
+spell it.
 """
 
 import itertools
@@ -17,6 +18,7 @@ from jaxmlp.interchange.table_plan import (
     AS241,
     LIMIT,
     Absent,
+    Amounts,
     Cycle,
     Days,
     Numbers,
@@ -27,7 +29,6 @@ from jaxmlp.interchange.table_plan import (
     Scaled,
     TablePlan,
     TableRow,
-    refuse_units,
 )
 
 if TYPE_CHECKING:
@@ -58,11 +59,7 @@ def add_table(g: "Graph", table: TablePlan) -> tuple[str, list[tuple[str, int]],
     Returns:
         The name of the encoded rows, (batch, features), float32; the inputs' names with their
         types; and what each input is, in words.
-
-    Raises:
-        ValueError: for a column with a unit.
     """
-    refuse_units(table, "ONNX")
     inputs, meanings, blocks = list[tuple[str, int]](), dict[str, str](), list[str]()
     for name, column in zip(input_names(table), table.columns, strict=True):
         read, kind, meaning = _READINGS[type(column.reading)](g, table, column.reading, name)
@@ -108,6 +105,8 @@ def onnx_inputs(plan: "Plan", x: "np.ndarray | Cells") -> dict[str, np.ndarray]:
 def _fed(reading: Reading, column: list[str | float | None]) -> np.ndarray:
     if isinstance(reading, Numbers):
         return cells.read_numbers(column, {}, reading.style)
+    if isinstance(reading, Amounts):
+        return cells.read_amounts(column, {}, reading.style, reading.unit)
     if isinstance(reading, Days):
         return cells.read_days(column, {}, reading.order)
     return np.array([cells.read_word(cell, {}) or "" for cell in column], object)
@@ -147,12 +146,13 @@ def _read_place(g: "Graph", table: TablePlan, reading: Places, name: str) -> tup
 
 
 def _read_number(
-    g: "Graph", table: TablePlan, reading: Numbers, name: str
+    g: "Graph", table: TablePlan, reading: Numbers | Amounts, name: str
 ) -> tuple[_Read, int, str]:
     gone = g("IsNaN", g("Sub", name, name))  # of infinity too
     for number in table.missing.by_number:
         gone = g("Or", gone, g("Equal", name, _wide(g, number)))
-    return _filled(g, name, gone), g.types.DOUBLE, "number, NaN if missing"
+    unit = f" in {reading.unit}" if isinstance(reading, Amounts) else ""
+    return _filled(g, name, gone), g.types.DOUBLE, f"number{unit}, NaN if missing"
 
 
 def _read_days(g: "Graph", table: TablePlan, reading: Days, name: str) -> tuple[_Read, int, str]:
@@ -168,6 +168,7 @@ def _filled(g: "Graph", name: str, gone: str) -> _Read:
 _READINGS: dict[type[Reading], Callable[..., tuple[_Read, int, str]]] = {
     Places: _read_place,
     Numbers: _read_number,
+    Amounts: _read_number,
     Days: _read_days,
 }
 """(graph, plan, reading, input) -> what was read, the input's type, and what it is in words."""

@@ -3,7 +3,7 @@
 Every column is read in one way (as the place of a word, as a number, with a unit or without, as
 days), and what was read becomes numbers in a few ways. A new encoder is one function here; a new
 way of reading, or of making numbers, is one entry in each of numpy_table.py, c_table.py and
-onnx_table.py; numpy alone reads units.
+onnx_table.py.
 """
 
 from collections.abc import Callable
@@ -182,23 +182,6 @@ def table_plan(preprocessing: TablePreprocessor) -> TablePlan:
     columns = tuple(map(_column, preprocessing.encoders))
     missing = tuple(word.lower() for word in preprocessing.missing)
     return TablePlan(preprocessing.names, columns, _levels(missing, folded=True))
-
-
-def refuse_units(table: TablePlan, export: str) -> None:
-    """Raise where a column has a unit, for an export that cannot read these.
-
-    >>> ways = {"way": ["1 km", "2 km", "4 km"]}
-    >>> refuse_units(table_plan(TablePreprocessor.fit(ways)), "C")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ValueError: column 'way' has numbers in 'km', which the export to C cannot read; export to...
-    """
-    for column in table.columns:
-        if isinstance(column.reading, Amounts):
-            raise ValueError(
-                f"column {column.name!r} has numbers in {column.reading.unit!r}, which the export "
-                f"to {export} cannot read; export to numpy, pass --network-only, or train without "
-                "it (--drop)."
-            )
 
 
 def _column(encoder: Any) -> PlannedColumn:

@@ -1,6 +1,7 @@
-"""Tables whose columns have units: the predictor of numpy reads them as training does."""
+"""Tables whose columns have units: numpy reads them as training does, C and ONNX take numbers."""
 
 import runpy
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import jaxmlp
+from benchmarks.interchange import GCC
 from jaxmlp import interchange
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.schema import Column
@@ -41,7 +43,10 @@ ODD = {
 def unit_model(**options):
     """A network of random weights behind the columns with units."""
     kraft = {"kraft": Column("kraft", "number", ",", unit="PS")}
-    fitted = TablePreprocessor.fit(TRAINING, columns=kraft, **options)
+    return model_of(TablePreprocessor.fit(TRAINING, columns=kraft, **options))
+
+
+def model_of(fitted):
     config = jaxmlp.MLPConfig((fitted.n_features, 8, 1), "silu")
     params = jaxmlp.init(config, jax.random.key(1))
     names = fitted.column_names
@@ -100,11 +105,74 @@ def test_the_program_checks_itself_and_reads_a_file(tmp_path):
     np.testing.assert_allclose(printed, infer(model, prepare(model, table)).ravel(), rtol=1e-4)
 
 
-@pytest.mark.parametrize(("to", "name"), [("to_c", "C"), ("to_onnx", "ONNX")])
-def test_other_exports_refuse_units(tmp_path, to, name):
-    if name == "ONNX":
-        pytest.importorskip("onnx")
-    sentence = f"column 'economy' has numbers in 'kmpl', which the export to {name} cannot read"
-    with pytest.raises(ValueError, match=sentence):
-        getattr(interchange, to)(unit_model(), tmp_path / "net.h")
-    assert list(tmp_path.iterdir()) == []
+GIVEN = {
+    "economy": [*np.round(WAYS[:-2], 1), np.nan, np.nan],
+    "engine": 1000.0 + 7 * np.arange(N),
+    "price": np.round(WAYS, 2),
+    "plain": np.round(WAYS, 3),
+}  # the numbers that TRAINING writes with their units
+
+
+def given_model(**options):
+    """A network behind the columns of GIVEN, and its answers to TRAINING."""
+    training = {name: TRAINING[name] for name in GIVEN}
+    model = model_of(TablePreprocessor.fit(training, **options))
+    return model, infer(model, prepare(model, pd.DataFrame(training))).ravel()
+
+
+@pytest.mark.parametrize("scaling", ["robust", "quantile"])
+def test_the_onnx_graph_takes_numbers_in_the_columns_unit(scaling):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model, answers = given_model(scaling=scaling)
+    session = onnxruntime.InferenceSession(interchange.to_onnx(model).SerializeToString())
+    given = {name: np.asarray(numbers) for name, numbers in GIVEN.items()}
+    got = session.run(["predictions"], given)[0].ravel()
+    np.testing.assert_allclose(got, answers, rtol=1e-5, atol=1e-5)
+    said = session.get_modelmeta().custom_metadata_map["inputs"]
+    assert '"economy": "number in kmpl, NaN if missing"' in said
+    assert '"plain": "number, NaN if missing"' in said
+
+
+C_ROWS = """
+#include <stdio.h>
+#include "net.h"
+int main(void)
+{
+    double cells[4];
+    while (fread(cells, sizeof cells, 1, stdin) == 1) {
+        const net_row row = {cells[0], cells[1], cells[2], cells[3]};
+        float y[NET_OUTPUTS];
+        net_predict_row(&row, y);
+        fwrite(y, sizeof y, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+def test_the_c_struct_takes_numbers_in_the_columns_unit(tmp_path):
+    model, answers = given_model()
+    header = interchange.to_c(model, tmp_path / "net.h")
+    for name, unit in (("economy", " in kmpl"), ("price", " in $"), ("plain", "")):
+        assert f"double {name};  /* {name}: number{unit} */" in header
+    (tmp_path / "rows.c").write_text(C_ROWS)
+    for program, source in (("check", ["-DNET_CHECK", "-x", "c", "net.h"]), ("rows", ["rows.c"])):
+        subprocess.run([*GCC, *source, "-o", program, "-lm"], cwd=tmp_path, check=True)
+    said = subprocess.run(tmp_path / "check", capture_output=True, check=True).stdout
+    assert said.startswith(b"self-check passed")
+    rows = np.stack(list(GIVEN.values()), axis=1)
+    found = subprocess.run(tmp_path / "rows", input=rows.tobytes(), capture_output=True, check=True)
+    got = np.frombuffer(found.stdout, np.float32)
+    np.testing.assert_allclose(got, answers, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+def test_a_unit_behind_a_decimal_comma_is_a_number_in_c(tmp_path):
+    assert "double kraft;  /* kraft: number in PS */" in interchange.to_c(
+        unit_model(), tmp_path / "net.h"
+    )
+    built = [*GCC, "-DNET_CHECK", "-x", "c", "net.h", "-o", "check", "-lm"]
+    subprocess.run(built, cwd=tmp_path, check=True)
+    said = subprocess.run(tmp_path / "check", capture_output=True, check=True).stdout
+    assert said.startswith(b"self-check passed")
