@@ -28,6 +28,7 @@ from jaxmlp.interchange.table_plan import (
     Scaled,
     TablePlan,
     TableRow,
+    refuse_texts,
 )
 
 _FUNCTIONS = {
@@ -221,7 +222,11 @@ def table_code(table: TablePlan, name: str, what: str, cells: Cells, labels: boo
 
     Returns:
         Its code.
+
+    Raises:
+        ValueError: for a column of texts.
     """
+    refuse_texts(table, "C")
     writer, offset = _Writer(table, name), 0
     names = identifiers([column.name for column in table.columns])
     fields = []

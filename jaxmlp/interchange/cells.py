@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jaxmlp.data.tables.dates import iso_date
+from jaxmlp.data.tables.texts import LETTERS, TEXT_BOUND
 from jaxmlp.data.tables.units import without_unit
 from jaxmlp.data.tables.values import (
     LARGEST,
@@ -151,6 +152,53 @@ def read_days(cells: Iterable[object], blank: Mapping[str | float, int], order: 
         return math.nan if word is None else _parse_iso(iso_date(word, order))
 
     return _read_each(cells, read).astype(float)
+
+
+def read_texts(cells: Iterable[object], blank: Mapping[str | float, int]) -> list[str | None]:
+    """Texts without the white space around them; None where a cell says nothing."""
+    return [read_word(cell, blank) for cell in cells]
+
+
+def _letter_groups(text: str) -> Iterable[str]:
+    """Groups of 2 to 4 letters within each word, a space before and behind it counted in."""
+    for word in text[:LETTERS].lower().split():
+        padded = f" {word} "
+        for size in (2, 3, 4):
+            last = max(len(padded) - size, 0)
+            yield from (padded[k : k + size] for k in range(last + 1))
+            if last == 0:
+                break
+
+
+def _term_weights(text: str, places: Mapping[str, int], idf: np.ndarray) -> np.ndarray:
+    """tf-idf: w = (1 + log count) idf of each group of letters, of length 1 together."""
+    weights = np.zeros(len(idf))
+    for group in _letter_groups(text):
+        if group in places:
+            weights[places[group]] += 1.0
+    found = weights > 0
+    weights[found] = (1.0 + np.log(weights[found])) * idf[found]
+    length = float(np.linalg.norm(weights))
+    return weights / length if length > 0 else weights
+
+
+def text_numbers(
+    texts: Sequence[str | None],
+    terms: Sequence[str],
+    idf: np.ndarray,
+    components: np.ndarray,
+    centers: np.ndarray,
+) -> np.ndarray:
+    """Each text's weights, projected and bent so that nothing exceeds 3; then 1 of no text."""
+    places = {term: k for k, term in enumerate(terms)}
+    rows = np.zeros((len(texts), len(centers) + 1))
+    for row, text in zip(rows, texts, strict=True):
+        if text is None:
+            row[-1] = 1.0
+            continue
+        z = _term_weights(text, places, idf) @ components - centers
+        row[:-1] = z / np.hypot(1.0, z / TEXT_BOUND)
+    return rows
 
 
 def table_row(places: np.ndarray, table: np.ndarray) -> np.ndarray:

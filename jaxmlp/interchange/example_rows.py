@@ -10,9 +10,11 @@ import numpy as np
 from jaxmlp.interchange.export_plan import Plan
 from jaxmlp.interchange.table_plan import (
     Amounts,
+    Days,
     Numbers,
     Places,
     PlannedColumn,
+    Projection,
     Rank,
     Scaled,
     TablePlan,
@@ -77,6 +79,8 @@ def _cell(column: PlannedColumn, rng: np.random.Generator) -> str | float:
     if isinstance(column.reading, Places):
         return str(rng.choice([*column.reading.words, "another word"]))
     value, part = float(rng.normal()), column.parts[0]
+    if isinstance(part, Projection):
+        return "".join(rng.choice(part.terms, 5)).strip() or "a text"
     if isinstance(part, Scaled):
         value = part.center + part.scale * value
     elif isinstance(part, Rank) and len(part.knots):
@@ -87,6 +91,7 @@ def _cell(column: PlannedColumn, rng: np.random.Generator) -> str | float:
             text = text if column.reading.style == "." else text.replace(".", ",")
             return f"{text} {column.reading.unit}"
         return float(text) if column.reading.style == "." else text.replace(".", ",")
+    assert isinstance(column.reading, Days)
     day = np.datetime64("1970-01-01") + int(np.clip(value, _FIRST_DAY, _LAST_DAY))
     parts = dict(zip("ymd", str(day).split("-"), strict=True))
     written = "-".join(parts[part] for part in column.reading.order)

@@ -17,11 +17,13 @@ from jaxmlp.interchange.table_plan import (
     Part,
     Places,
     PlannedColumn,
+    Projection,
     Rank,
     Reading,
     Scaled,
     TablePlan,
     TableRow,
+    Texts,
 )
 
 _SHOWN = 32  # numbers that are written as such
@@ -123,7 +125,7 @@ def _places(reading: Places) -> dict[str | float, int]:
     return places | dict(reading.by_number.items())
 
 
-_READINGS: dict[type[Reading], tuple[Callable[..., np.ndarray], Callable[[Any], Any]]] = {
+_READINGS: dict[type[Reading], tuple[Callable[..., Any], Callable[[Any], Any]]] = {
     Places: (
         cells.read_places,
         lambda r: {"places": _places(r), "folded": r.folded, "other": len(r.words)},
@@ -131,6 +133,7 @@ _READINGS: dict[type[Reading], tuple[Callable[..., np.ndarray], Callable[[Any], 
     Numbers: (cells.read_numbers, Numbers._asdict),
     Amounts: (cells.read_amounts, Amounts._asdict),
     Days: (cells.read_days, Days._asdict),
+    Texts: (cells.read_texts, Texts._asdict),
 }
 """How each reading is called, and with what of it."""
 
@@ -140,4 +143,5 @@ _PARTS: dict[type[Part], Callable[..., np.ndarray]] = {
     Rank: cells.rank,
     Cycle: cells.cycle,
     Absent: cells.absent,
+    Projection: cells.text_numbers,
 }

@@ -29,6 +29,7 @@ from jaxmlp.interchange.table_plan import (
     Scaled,
     TablePlan,
     TableRow,
+    refuse_texts,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ def add_table(g: "Graph", table: TablePlan) -> tuple[str, list[tuple[str, int]],
     Returns:
         The name of the encoded rows, (batch, features), float32; the inputs' names with their
         types; and what each input is, in words.
+
+    Raises:
+        ValueError: for a column of texts.
     """
+    refuse_texts(table, "ONNX")
     inputs, meanings, blocks = list[tuple[str, int]](), dict[str, str](), list[str]()
     for name, column in zip(input_names(table), table.columns, strict=True):
         read, kind, meaning = _READINGS[type(column.reading)](g, table, column.reading, name)

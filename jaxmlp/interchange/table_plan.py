@@ -1,9 +1,9 @@
 """What the encoding of a table computes, so that each export writes it without knowing encoders.
 
 Every column is read in one way (as the place of a word, as a number, with a unit or without, as
-days), and what was read becomes numbers in a few ways. A new encoder is one function here; a new
-way of reading, or of making numbers, is one entry in each of numpy_table.py, c_table.py and
-onnx_table.py.
+days, as a text), and what was read becomes numbers in a few ways. A new encoder is one function
+here; a new way of reading, or of making numbers, is one entry in each of numpy_table.py, c_table.py
+and onnx_table.py; numpy alone reads texts.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ import numpy as np
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables.encoders import BOUND, CYCLES
 from jaxmlp.data.tables.inference import BOOLEANS, TRUTHS
+from jaxmlp.data.tables.texts import TextEncoder
 from jaxmlp.data.tables.values import as_whole, import_pandas, parse_numbers
 
 LIMIT = 1e6
@@ -70,6 +71,10 @@ class Days(NamedTuple):
     """Days since 1970-01-01 of a date in this order of day, month and year; NaN of none."""
 
     order: str
+
+
+class Texts(NamedTuple):
+    """A text as it stands; None of a cell that says nothing."""
 
 
 class TableRow(NamedTuple):
@@ -129,8 +134,25 @@ class Absent(NamedTuple):
     width: int = 1
 
 
-Reading: TypeAlias = Places | Numbers | Amounts | Days
-Part: TypeAlias = TableRow | Scaled | Rank | Cycle | Absent
+class Projection(NamedTuple):
+    """A text -> z = w V - center, smoothly clipped, then 1 if there is no text.
+
+    w are the weights of its groups of letters, as `TextEncoder` has them.
+    """
+
+    terms: tuple[str, ...]
+    idf: np.ndarray
+    components: np.ndarray
+    centers: np.ndarray
+
+    @property
+    def width(self) -> int:
+        """Numbers that it makes."""
+        return len(self.centers) + 1
+
+
+Reading: TypeAlias = Places | Numbers | Amounts | Days | Texts
+Part: TypeAlias = TableRow | Scaled | Rank | Cycle | Absent | Projection
 
 
 class PlannedColumn(NamedTuple):
@@ -184,12 +206,26 @@ def table_plan(preprocessing: TablePreprocessor) -> TablePlan:
     return TablePlan(preprocessing.names, columns, _levels(missing, folded=True))
 
 
+def refuse_texts(table: TablePlan, export: str) -> None:
+    """Raise where a column holds texts, for an export that cannot take these apart.
+
+    >>> table = TablePlan((), (PlannedColumn("note", Texts(), ()),), Places((), (), False))
+    >>> refuse_texts(table, "C")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: column 'note' holds texts, which the export to C cannot read; export to numpy, ...
+    """
+    for column in table.columns:
+        if isinstance(column.reading, Texts):
+            raise ValueError(
+                f"column {column.name!r} holds texts, which the export to {export} cannot read; "
+                "export to numpy, pass --network-only, or train without it (--drop)."
+            )
+
+
 def _column(encoder: Any) -> PlannedColumn:
     """Describe an encoder, unless it does more than is known here."""
     known = _DESCRIBED.get(encoder.kind)
-    column = None
-    if known is not None and not getattr(encoder, "terms", ()):  # the words of a text
-        column = PlannedColumn(encoder.name, *known(encoder))
+    column = None if known is None else PlannedColumn(encoder.name, *known(encoder))
     if column is None or column.width != len(encoder.feature_names):
         raise ValueError(
             f"column {encoder.name!r} is encoded as {encoder.kind}, in a way that no export can "
@@ -220,8 +256,12 @@ def _boolean(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:
     return Places(words, numbers, folded=True), (_table_of(encoder, words),)
 
 
-def _presence(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:
-    return Places((), (), folded=False), (_table_of(encoder, ()),)
+def _text(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:
+    if not isinstance(encoder, TextEncoder):  # only whether there is a text
+        return Places((), (), folded=False), (_table_of(encoder, ()),)
+    components = np.reshape(encoder.components, (len(encoder.terms), -1))
+    kept = (np.asarray(a) for a in (encoder.idf, components, encoder.centers))
+    return Texts(), (Projection(encoder.terms, *kept),)
 
 
 def _number(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:
@@ -259,6 +299,6 @@ _DESCRIBED: dict[str, Callable[[Any], tuple[Reading, tuple[Part, ...]]]] = {
     "level": _category,
     "boolean": _boolean,
     "date": _date,
-    "text": _presence,
+    "text": _text,
 }
 """kind of an encoder -> its reading and parts."""

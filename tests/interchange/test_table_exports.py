@@ -318,16 +318,59 @@ def test_an_encoder_that_no_export_knows(tmp_path, to, other):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("to", [interchange.to_numpy, interchange.to_c, interchange.to_onnx])
-def test_texts_are_refused_rather_than_left_out(tmp_path, to):
-    words = ["a red car", "the blue house", "green grass", "red house", "a blue car", "grass"]
-    texts = [f"{words[k % 6]} {words[k % 5]} beside {words[k % 4]} {'x' * k}" for k in range(60)]
-    model = model_of(
-        {"said": texts, "size": (np.arange(60) % 7 / 3).tolist()}, columns={"said": "text"}
-    )
+SAID = ["a red car", "the blue house", "green grass", "red house", "a blue car", "grass"]
+TEXTS = [f"{SAID[k % 6]} {SAID[k % 5]} beside {SAID[k % 4]} {'x' * k}" for k in range(60)]
+
+
+def text_model():
+    """A network behind a column of texts and one of numbers."""
+    training = {"said": TEXTS, "size": (np.arange(60) % 7 / 3).tolist()}
+    model = model_of(training, columns={"said": "text"}, missing=("nothing",))
     assert any(len(e.feature_names) > 2 for e in model.preprocessing.encoders)
-    with pytest.raises(ValueError, match="column 'said' is encoded as text"):
-        to(model, tmp_path / "net.h")
+    return model
+
+
+def test_the_predictor_reads_texts_as_scikit_learn_does(tmp_path):
+    model = text_model()
+    odd = [
+        "A RED  Car\t",
+        "",
+        None,
+        "nothing",
+        "?",
+        "\u0130stanbul stra\xdfe",
+        "x",
+        "zz",
+        "q" * 5000,
+    ]
+    odd += [
+        "red\nhouse",
+        "  ",
+        "1 car",
+        "ca",
+        "the the the",
+        "c\xa0ar",
+        "caf\xe9 \u4e2d\u6587",
+        12,
+        1.5,
+    ]
+    odd += [float("nan"), "-" * 3, "\u2003blue\u2003"]
+    columns = {"said": [*odd, *TEXTS], "size": [1.5] * (len(odd) + len(TEXTS))}
+    interchange.to_numpy(model, tmp_path / "net.py")
+    program = runpy.run_path(str(tmp_path / "net.py"))
+    wanted = model.preprocessing.transform(pd.DataFrame(columns))
+    np.testing.assert_allclose(program["encode"](columns), wanted, rtol=1e-5, atol=2e-6)
+    answers = infer(model, prepare(model, pd.DataFrame(columns)))
+    np.testing.assert_allclose(program["predict"](columns), answers, rtol=1e-5, atol=1e-5)
+    checked = run(sys.executable, tmp_path / "net.py")
+    assert checked.stdout.startswith("self-check passed"), checked.stderr
+
+
+@pytest.mark.parametrize("to", [interchange.to_c, interchange.to_onnx])
+def test_c_and_onnx_refuse_texts(tmp_path, to):
+    with pytest.raises(ValueError, match="column 'said' holds texts, which the export to"):
+        to(text_model(), tmp_path / "net.h")
+    assert list(tmp_path.iterdir()) == []
 
 
 FOLDER = Path(os.environ.get("JAXMLP_DATA_DIR", "none"))

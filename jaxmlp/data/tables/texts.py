@@ -15,9 +15,11 @@ from jaxmlp.optional import import_optional
 _N_NUMBERS = 16  # of a text
 _MAX_TERMS = 2000  # groups of letters that are counted
 _MAX_TEXTS = 20_000  # different ones that are looked at
-_MAX_LETTERS = 2000  # of a text that are looked at
 _DIGITS = 5  # of what is kept: a file stays small, and what it holds is what was fitted
-_BOUND = 3.0  # where smooth clipping saturates
+LETTERS = 2000
+"""Letters of a text that are looked at."""
+TEXT_BOUND = 3.0
+"""Where smooth clipping of a text's numbers saturates."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class TextEncoder(Record):
         if texts:
             weights = self._counter.transform(_shortened(texts))
             z = weights @ self._projection - np.asarray(self.centers)
-            table[:-1, :-1] = z / np.hypot(1.0, z / _BOUND)
+            table[:-1, :-1] = z / np.hypot(1.0, z / TEXT_BOUND)
         return np.take(table, codes, axis=0)
 
     def remarks(self, column: Series) -> list[str]:
@@ -124,7 +126,7 @@ def _sklearn(module: str) -> Any:
 
 
 def _shortened(texts: tuple[str, ...]) -> list[str]:
-    return [text[:_MAX_LETTERS] for text in texts]
+    return [text[:LETTERS] for text in texts]
 
 
 def _rounded(numbers: np.ndarray) -> tuple[float, ...]:
