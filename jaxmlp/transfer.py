@@ -1,7 +1,7 @@
-"""The tools of chapter VIII under one name: those of models, finetuning and interchange."""
+"""The tools of chapter VIII under one name: those of models, backbones, finetuning, interchange."""
 
+from jaxmlp.backbones import Backbone as Backbone
 from jaxmlp.finetuning import MODES as MODES
-from jaxmlp.finetuning import Backbone as Backbone
 from jaxmlp.finetuning import Finetuned as Finetuned
 from jaxmlp.finetuning import finetune as finetune
 from jaxmlp.finetuning import freeze as freeze

@@ -1,6 +1,5 @@
 """The lecture's ways to use a pretrained network: fixed features, fine-tuning, transfer."""
 
-from jaxmlp.finetuning.backbone import Backbone as Backbone
 from jaxmlp.finetuning.finetuning import MODES as MODES
 from jaxmlp.finetuning.finetuning import Finetuned as Finetuned
 from jaxmlp.finetuning.finetuning import FinetuneOptions as FinetuneOptions

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmlp.finetuning import Backbone
+from jaxmlp.backbones import Backbone
 
 TEXTS = ["one", "two words", "", "ünïcode"]
 

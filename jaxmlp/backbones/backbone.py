@@ -4,15 +4,16 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from jaxmlp.backbones.source import Source
 from jaxmlp.files import atomic_writer
 
-_Item: TypeAlias = str | bytes | ArrayLike
+_Item: TypeAlias = str | bytes | Path | ArrayLike
 _Extractor: TypeAlias = Callable[[list[Any]], ArrayLike]
 """items -> array (items, features): `encoder.encode`, a torch module's forward, your function."""
 
@@ -32,6 +33,10 @@ class Backbone:
         name: what the extractor is, version included; another name is another cache.
         cache: folder to keep features in; None keeps them nowhere.
         batch_items: items that `extract` is given at a time.
+        kind: what the items are: "image", "text", "sound", "array", or "any".
+        n_features: how wide the rows are, where that is known before.
+        license: of the weights, as far as they say.
+        source: what `Backbone.load` was called with.
 
     Example:
         >>> lengths = Backbone(lambda texts: np.array([[len(t)] for t in texts], np.float32), "n")
@@ -48,6 +53,10 @@ class Backbone:
         cache: str | Path | None = None,
         *,
         batch_items: int = _BATCH_ITEMS,
+        kind: str = "any",
+        n_features: int | None = None,
+        license: str = "",
+        source: Source | None = None,
     ) -> None:
         """Keep the extractor; nothing runs yet."""
         if not callable(extract):
@@ -56,7 +65,105 @@ class Backbone:
             raise ValueError(f"batch_items is {batch_items}; give at least 1.")
         self.extract, self.name, self.batch_items = extract, name, batch_items
         self.cache = None if cache is None else Path(cache)
+        self.kind, self.n_features, self.license = kind, n_features, license
+        self.source = source
         self.n_extracted = 0
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        weights: str | Path = "pretrained",
+        pooling: str | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        cache: str | Path | None = None,
+        batch_items: int = _BATCH_ITEMS,
+    ) -> Self:
+        """Load a pretrained model of another library.
+
+        The library's own code makes the model, loads its weights and prepares its inputs. The name
+        of the backbone says what it computes: library and version, a digest of the weights, the
+        preparation. So features of one are never taken from the cache of another.
+
+        Args:
+            name: LIBRARY:MODEL. Images: "torchvision:resnet50", "timm:efficientnet_b0",
+                "package:efficientnet-lite0". Texts: "transformers:bert-base-uncased" (BERT,
+                RoBERTa, DistilBERT, GPT-2, the encoder of T5 and others),
+                "sentence-transformers:all-MiniLM-L6-v2", "package:all-MiniLM-L6-v2". Speech:
+                "transformers:facebook/wav2vec2-base" and its like, "package:resemblyzer". For
+                transformers and sentence-transformers, MODEL may be a folder. What begins with
+                "package" has its weights in a Python package.
+            weights: "pretrained"; "random", drawn by `seed`; or the path of a file of weights, for
+                torchvision and timm.
+            pooling: of the tokens of a text, for transformers: "mean", "cls" (the first), "last";
+                None is "last" for models that write from left to right, such as GPT-2, else "mean".
+            device: of PyTorch.
+            seed: of random weights.
+            cache: folder to keep features in; None keeps them nowhere.
+            batch_items: items that go through the model at a time.
+
+        Returns:
+            The backbone; `kind` says what its items are. An image is a path, the bytes of a file,
+            or an array (height, width[, colours]); a sound a path, bytes, or an array (samples,)
+            at the model's rate.
+
+        Raises:
+            ImportError: if the library is not installed, with the command that installs it.
+            FileNotFoundError: if the weights are neither here nor to be had.
+            ValueError: for a name or an option that the library does not know.
+
+        Example:
+            >>> Backbone.load("timm:resnet18", weights="random").n_features  # doctest: +SKIP
+            512
+
+        Reference: lecture, chapter VIII, pretrained models.
+        """
+        from jaxmlp.backbones.loading import load_source, parse_name
+
+        source = Source(*parse_name(name), str(weights), pooling, device, seed)
+        found = load_source(source)
+        return cls(
+            found.extract, found.name, cache, batch_items=batch_items, kind=found.kind,
+            n_features=found.n_features, license=found.license, source=source,
+        )  # fmt: skip
+
+    @classmethod
+    def wrap(
+        cls,
+        function: Any,
+        params: Any = None,
+        *,
+        name: str = "",
+        cache: str | Path | None = None,
+        batch_items: int = _BATCH_ITEMS,
+    ) -> Self:
+        """Make a backbone of a JAX function with its parameters, or a module of flax or equinox.
+
+        Args:
+            function: (params, x) -> features, pure, for a batch x; a module of flax.linen (params
+                are its variables) or flax.nnx; or one of equinox, which takes a single example.
+            params: a pytree of arrays.
+            name: what it is, beside a digest of the parameters; by default what it is called.
+            cache: folder to keep features in; None keeps them nowhere.
+            batch_items: arrays that go through it at a time.
+
+        Returns:
+            The backbone; its items are arrays of equal shape.
+
+        Raises:
+            TypeError: for something else.
+
+        Example:
+            >>> twice = Backbone.wrap(lambda params, x: params * x, np.float32(2), name="twice")
+            >>> twice([np.ones(3, np.float32), np.zeros(3, np.float32)]).tolist()
+            [[2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]
+        """
+        from jaxmlp.backbones.jax_models import as_function, make_extractor, name_of
+
+        found = make_extractor(*as_function(function, params), name or name_of(function))
+        return cls(found.extract, found.name, cache, batch_items=batch_items, kind=found.kind)
 
     def __call__(
         self,
@@ -66,7 +173,7 @@ class Backbone:
         """Return the features of each item, from the cache where it has them.
 
         Args:
-            items: texts, bytes or numeric arrays.
+            items: texts, bytes, paths of files, or numeric arrays, as `kind` says.
             progress: called with (items done, all items) after each batch of new ones.
 
         Returns:
@@ -80,6 +187,7 @@ class Backbone:
         """
         if len(items) == 0:
             raise ValueError("there are no items; pass at least one.")
+        items = [self._given(item) for item in items]
         keys = [_content_key(self.name, item) for item in items]
         rows = {key: row for key in set(keys) if (row := self._read(key)) is not None}
         missing = [k for k, key in enumerate(keys) if key not in rows]
@@ -97,6 +205,12 @@ class Backbone:
                 "version of an extractor needs a new name."
             )
         return np.stack([rows[key] for key in keys])
+
+    def _given(self, item: _Item) -> _Item:
+        """The content of an item: what a path names is read."""
+        if isinstance(item, str) and self.kind in ("image", "sound"):
+            item = Path(item)
+        return item.read_bytes() if isinstance(item, Path) else item
 
     def _extract(self, items: list[_Item]) -> np.ndarray:
         found = np.asarray(self.extract(items))
