@@ -26,7 +26,7 @@ from jaxmlp.normalization import (
     row_shares,
 )
 from jaxmlp.parametric import activation_backward, activation_forward
-from jaxmlp.products import rows_product
+from jaxmlp.products import at_border, rows_product
 from jaxmlp.types import Cache, Key, Layer, LayerCache, LayerDelta, Params, ScalarLike, State
 
 
@@ -168,6 +168,7 @@ def forward(
         h, residual = activation_forward(phi, layer.alpha, z)
         if key is not None and config.dropped[l] and l not in frozen:
             h, mask = dropout_forward(jax.random.fold_in(key, l), h, dropout_rate)
+        h = at_border(l, h)
         cache.append(LayerCache(inputs, residual, norm, mask))
     return h.astype(config.dtype), tuple(cache)
 

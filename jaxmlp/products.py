@@ -1,5 +1,7 @@
 """Products of matrices in the orientation that is fast; what they compute does not change."""
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -7,6 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 _SKINNY = 32  # outputs up to which `rows_product` turns its product round
+
+BORDER: ContextVar[Callable[[int, Array], Array] | None] = ContextVar("border", default=None)
+"""(l, h^(l)) -> h^(l), lying where a plan of shardings has it; None where there is no plan."""
+
+
+def at_border(l: int, h: Float[Array, "batch n_out"]) -> Float[Array, "batch n_out"]:
+    """Hand on what layer l computed, unchanged: a plan in force says on which devices it lies."""
+    border = BORDER.get()
+    return h if border is None else border(l, h)
 
 
 def rows_product(

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.checks import check_key
+from jaxmlp.config import MLPConfig
 from jaxmlp.losses import Loss
 from jaxmlp.networks import NetworkConfig, NetworkParams, check_params, init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
+from jaxmlp.sharding import ShardingPlan
 from jaxmlp.training.checkpoints import Checkpoints, Saver, saving
 from jaxmlp.training.data import all_finite
 from jaxmlp.training.history import History
@@ -57,6 +59,8 @@ class FitOptions(TrainingOptions, total=False):
             speed of the run.
         checkpoint: `Checkpoints(folder)`: save the run while it trains; the same call again goes
             on where it stood, bit for bit, up to `epochs` in all.
+        sharding: `jaxmlp.sharding.plan(config, mesh, kind)`: spread a wide network, or its batches,
+            over several devices; the results stay where they are.
     """
 
     state: State | None
@@ -69,6 +73,7 @@ class FitOptions(TrainingOptions, total=False):
     callbacks: Iterable[Callback]
     every: int | None
     checkpoint: Checkpoints | None
+    sharding: ShardingPlan | None
 
 
 FIT_DEFAULTS: FitOptions = {
@@ -83,6 +88,7 @@ FIT_DEFAULTS: FitOptions = {
     "callbacks": (),
     "every": None,
     "checkpoint": None,
+    "sharding": None,
 }
 
 
@@ -147,6 +153,8 @@ def fit(
     observer = chosen["diagnostics"]
     program = _with_probe(_program(spec, chosen["shuffle"]), spec, chosen)
     run = _begin(spec, program, optimizer, key, params, chosen)
+    if chosen["sharding"] is not None:
+        _spread(run, chosen["sharding"])
     earlier = params.diagnostics if isinstance(params, FitResult) else None
     callbacks = _check_callbacks(chosen["callbacks"])
     last = run.n_steps // run.steps_per_epoch + epochs
@@ -195,6 +203,24 @@ def _with_probe(program: Program, spec: TrainingSpec, options: Mapping[str, Any]
     # A probe looks at whole batches: no more padding in them than a ragged last one needs.
     size = min(program.batch_size, int(spec.train.n_rows))
     return replace(program, probe=probe, probe_every=every, batch_size=size)
+
+
+def _spread(run: Runner, plan: ShardingPlan) -> None:
+    """Put a run on the devices of a plan: its network as planned, of all else a copy on each."""
+    config, size = run.program.config, run.program.batch_size
+    if not isinstance(plan, ShardingPlan):
+        raise TypeError(f"sharding is {plan!r:.60}; pass jaxmlp.sharding.plan(config, mesh, kind).")
+    kinds: list[Any] = [jax.tree.structure(tree) for tree in (plan.params, run.carry.params)]
+    if not isinstance(config, MLPConfig) or kinds[0] != kinds[1]:
+        raise ValueError("sharding is the plan of another network; make it with this config.")
+    if size % plan.n_data:
+        raise ValueError(
+            f"a batch of {size} rows does not divide among {plan.n_data} devices of the axis "
+            "'data'; choose a batch_size that is a multiple."
+        )
+    run.program = replace(run.program, sharding=plan)
+    run.carry = plan.place(run.carry, run.program.frozen)
+    run.members, run.shared = plan.place((run.members, run.shared))
 
 
 def _begin(

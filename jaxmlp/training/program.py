@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from jaxmlp.losses import Loss
 from jaxmlp.networks import NetworkConfig, NetworkParams, trainable
 from jaxmlp.optimizers import Optimizer
+from jaxmlp.sharding import ShardingPlan
 from jaxmlp.training.metrics import METRICS, MetricSums, zero_sums
 from jaxmlp.training.stopping import FitStatus
 from jaxmlp.types import Absent, Key, PyTree, Scalar, ScalarLike, State, wide_dtype
@@ -45,6 +46,7 @@ class Program:
         latest: whether the latest of equally good epochs is kept, not the first.
         keep_last: whether a run that is over keeps its last parameters beside others that go on
             (a choice of all arrays an epoch); else only its best ones are kept.
+        sharding: where the arrays of a wide network lie; None for one device.
     """
 
     config: NetworkConfig
@@ -63,6 +65,7 @@ class Program:
     gains_add_up: bool = True
     latest: bool = False
     keep_last: bool = False
+    sharding: ShardingPlan | None = None
 
     def columns(self, validated: bool) -> tuple[str, ...]:
         """Return the names of the recorded metrics, in order."""

@@ -106,9 +106,13 @@ def run_chunk(
             validation = _seen_by(own.validation, shared.train)
         return fit_steps(program, own.optimizer, carry, train, validation, settings, *numbers)
 
-    if executor is None:
+    if executor is not None:
+        return executor.map(one, (carry, members), shared, numbers)
+    if program.sharding is None:
         return one((carry, members), shared, numbers)
-    return executor.map(one, (carry, members), shared, numbers)
+    with program.sharding.in_force():
+        carry, records = one((carry, members), shared, numbers)
+    return program.sharding.constrain(carry, program.frozen), records
 
 
 def _seen_by(own: TrainData | None, shared: TrainData) -> TrainData:

@@ -157,6 +157,8 @@ def _make_step(
         carry: Carry, order: Array, position: Array, step: Array, probed: bool = False
     ) -> tuple[Carry, PyTree]:
         batch = take_batch(train, order, position * program.batch_size, program.batch_size)
+        if program.sharding is not None:
+            batch = program.sharding.divide_rows(batch)
         options = {
             "sample_weight": batch.weight,
             "key": _dropout_key(config, settings.key, step),
