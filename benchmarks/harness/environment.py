@@ -53,9 +53,9 @@ def product_precision() -> str:
 
 
 def command_line() -> str:
-    """Return the command, without where its result went to."""
+    """Return the command, without the places of its results."""
     arguments = sys.argv[1:]
-    for option in ("--out", "--json"):
+    for option in ("--out", "--json", "--cache"):
         if option in arguments:
             at = arguments.index(option)
             del arguments[at : at + 2]
