@@ -9,6 +9,7 @@ from jaxmlp.optimizers import OPTIMIZERS, SCHEDULES
 from jaxmlp.recipes import RECIPES
 
 DATA, _TABLES, NETWORK, TRAINING, OUTPUT = "Data", "Tables", "Network", "Training", "Output"
+_PROCESSES = "Several processes"
 
 
 def option(panel: str, help: str, *names: str, default: bool = True) -> Any:
@@ -162,6 +163,27 @@ CheckpointEvery = Annotated[
 Resume = Annotated[
     Path | None,
     option(OUTPUT, "Go on with the run that was started in this folder.", default=False),
+]
+Distributed = Annotated[
+    bool,
+    option(
+        _PROCESSES,
+        "Divide the rows of each batch among all processes that were started with this option, by "
+        "SLURM, Kubernetes, Open MPI, on a Cloud TPU, or by hand.",
+        "--distributed",
+    ),
+]
+Coordinator = Annotated[
+    str | None,
+    option(_PROCESSES, "By hand: HOST:PORT of process 0, the same for all.", default=False),
+]
+NProcesses = Annotated[
+    int | None,
+    option(_PROCESSES, "By hand: how many processes there are.", "--processes", default=False),
+]
+ProcessId = Annotated[
+    int | None,
+    option(_PROCESSES, "By hand: which process this is, from 0.", "--process-id", default=False),
 ]
 KeepCheckpoints = Annotated[
     bool, option(OUTPUT, "Keep the checkpoints when the run has ended.", "--keep-checkpoints")

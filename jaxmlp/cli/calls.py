@@ -13,7 +13,10 @@ from jaxmlp.cli.claims import CHECKPOINTS, read_started
 from jaxmlp.optional import import_optional
 from jaxmlp.training import Checkpoints
 
-_HOW = ("resume", "quiet", "as_json", "force", "out", "checkpoint_every", "keep_checkpoints")
+_HOW = (
+    "resume", "quiet", "as_json", "force", "out", "checkpoint_every", "keep_checkpoints",
+    "distributed", "coordinator", "processes", "process_id",
+)  # fmt: skip
 _PATHS = ("data_dir", "schema")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 

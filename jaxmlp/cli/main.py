@@ -19,6 +19,7 @@ from jaxmlp.cli.runs import runs
 from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
+from jaxmlp.distributed import leave
 
 _app = typer.Typer(
     help="Multilayer perceptrons in JAX, every gradient by hand and proven.",
@@ -60,7 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: instead of those of the process.
     """
-    sys.exit(run(arguments))
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    code = run(arguments)
+    leave(code)
+    sys.exit(code)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: object) -> None:
+    """Print a warning as a note: where in the code it was raised is of no use here."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 def run(arguments: Sequence[str] | None = None, command: typer.Typer = _app) -> int:

@@ -27,11 +27,13 @@ from jaxmlp.cli.options import (
 )
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
+from jaxmlp.cli.processes import join, shared_folder
 from jaxmlp.cli.repeats import Repetition, repeat_training, say_divergences, show_summary, summarize
 from jaxmlp.cli.run_folder import read_run
 from jaxmlp.cli.standard_input import STANDARD_INPUT
 from jaxmlp.cli.training_run import conclude, run_training
 from jaxmlp.cli.turns import SWEPT_SCHEDULES
+from jaxmlp.distributed import is_first
 from jaxmlp.files import write_atomically
 from jaxmlp.recipes import get_recipe, recipe_settings
 from jaxmlp.training.checkpoints import TERMINATED
@@ -104,6 +106,10 @@ def train(
     checkpoint_every: arguments.CheckpointEvery = None,
     resume: arguments.Resume = None,
     keep_checkpoints: arguments.KeepCheckpoints = False,
+    distributed: arguments.Distributed = False,
+    coordinator: arguments.Coordinator = None,
+    processes: arguments.NProcesses = None,
+    process_id: arguments.ProcessId = None,
 ) -> None:
     """Train a network, prove its gradient first, and keep what it learnt.
 
@@ -138,6 +144,10 @@ def train(
     A run that was killed goes on from its last checkpoint, of which there is one a minute:
 
         jaxmlp train --resume runs/fashion-mnist-1
+
+    A large network on many machines, each of which runs the same command (here of SLURM):
+
+        srun jaxmlp train fashion-mnist --layers 4096,4096 --batch-size 4096 --distributed
     """  # fmt: skip
     call = call_of(context)
     if resume is not None:
@@ -168,16 +178,18 @@ def _run(call: Call) -> int:
     table = replace(table, max_one_hot=chosen.max_one_hot, clamp=chosen.clamp, folds=o.folds)
     _check_repeats(o.data, o.seeds, o.folds)
     _check_checkpoints(o)
+    join(o)
     name = "stdin" if o.data == STANDARD_INPUT else Path(o.data).name.split(".")[0]
-    with (
+    claim = (
         claimed_folder(o.out, name, o.force, call.to_dict())
         if o.resume is None
         else reclaimed_folder(o.resume)
-    ) as folder:
+    )
+    with shared_folder(claim, o.distributed) as folder:
         try:
             code = _train(call, o, options, table, folder)
         except SystemExit as stop:
-            if stop.code == TERMINATED:
+            if stop.code == TERMINATED and is_first():
                 said = f"stopped by SIGTERM; go on with: jaxmlp train --resume {folder}"
                 print(said, file=sys.stderr)
             raise
@@ -194,17 +206,25 @@ def _train(
         if is_table(o.data):
             options = replace(options, **_unsaid(call, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
-        console = Console(quiet=o.quiet or o.as_json, highlight=False)
+        quiet = o.quiet or o.as_json or not is_first()
+        console = Console(quiet=quiet, highlight=False)
         improve, checkpoint = None, None
         if o.budget is not None:
             improve = partial(spend, Budget(o.budget), console, options, prepared)
         elif o.data != STANDARD_INPUT:
             checkpoint = checkpoints_of(o.checkpoint_every, folder, o.resume is not None)
+            if o.distributed and checkpoint is not None:
+                console.print(
+                    "if one process ends, all end; start all of them again with: "
+                    f"jaxmlp train --resume {folder} --distributed ...",
+                    soft_wrap=True,
+                )
             if o.resume is not None:
                 console.print(f"going on with {folder}, from its newest checkpoint if it has one")
         code, outcome = run_training(
-            options, prepared, folder, console, settings, improve, checkpoint, o.keep_checkpoints
-        )
+            options, prepared, folder, console, settings, improve, checkpoint, o.keep_checkpoints,
+            o.distributed,
+        )  # fmt: skip
         if not o.as_json:
             conclude(outcome, folder)
         if (o.folds or o.seeds > 1) and not code:

@@ -31,6 +31,7 @@ from jaxmlp.cli.options import (
 )
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import PreparedTable
+from jaxmlp.cli.processes import end_followers, own_rows
 from jaxmlp.cli.proof import gradient_error
 from jaxmlp.cli.run_folder import environment, write_run
 from jaxmlp.cli.table_summary import show_table
@@ -80,6 +81,7 @@ def run_training(
     improve: _Improve | None = None,
     checkpoint: training.Checkpoints | None = None,
     keep_checkpoints: bool = False,
+    distributed: bool = False,
 ) -> tuple[int, Outcome]:
     """Prove, train, test and write; return the exit code, and what the test showed.
 
@@ -92,16 +94,19 @@ def run_training(
         improve: what more is done after the training, if that was not interrupted.
         checkpoint: where and how often the training is saved, or None.
         keep_checkpoints: whether that is kept when the run has ended.
+        distributed: whether other processes train along; only the first one returns.
     """
     plan = make_plan(options, data)
     _introduce(console, options, data, plan.config)
     _prove(console, options, data, plan)
     begin = time.perf_counter()
     with _table_of_epochs(console, options, data) as epochs:
-        result = fit_network(options, data, plan, (epochs,), checkpoint=checkpoint)
+        how: Any = {"checkpoint": checkpoint, "distributed": distributed}
+        result = fit_network(options, data, plan, (epochs,), **how)
         seconds = time.perf_counter() - begin
         if result.history.n_epochs:
             epochs.show(result.history.rows()[-1])
+    end_followers()
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
         raise ValueError(
             f"training {_divergence(result)}, before an epoch ended, and nothing was written. "
@@ -271,16 +276,18 @@ def fit_network(
     *,
     observed: bool = True,
     checkpoint: training.Checkpoints | None = None,
+    distributed: bool = False,
 ) -> training.FitResult:
-    """Train the network of a run."""
+    """Train the network of a run; with others, on this process's share of the rows."""
     stopping = None
     if options.patience is not None:
         stopping = training.EarlyStopping(plan.best, options.patience, latest=plan.latest)
     every = max(_MONITOR_EVERY, plan.n_steps // _MONITOR_RECORDS)
+    train, validation = own_rows(data) if distributed else (data.train, data.validation)
     return training.fit(
         plan.config,
         plan.params,
-        (data.train.x, data.train.y),
+        (train.x, train.y),
         loss=data.loss,
         optimizer=plan.optimizer,
         epochs=options.epochs,
@@ -289,13 +296,14 @@ def fit_network(
         drop_last=plan.drop_last,
         l2=options.l2,
         gradient=options.gradient,
-        validation_data=(data.validation.x, data.validation.y),
+        validation_data=(validation.x, validation.y),
         early_stopping=stopping,
         dropout_rate=plan.dropout_rate,
         loss_options=loss_options(options, data.loss),
         callbacks=callbacks,
-        diagnostics=Diagnostics(every=every) if observed else None,
+        diagnostics=Diagnostics(every=every) if observed and not distributed else None,
         checkpoint=checkpoint,
+        distributed=distributed,
     )
 
 

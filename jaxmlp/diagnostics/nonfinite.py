@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxmlp.networks import layers_of
+from jaxmlp.training.chunk import copy_tree, run_chunk
 from jaxmlp.training.program import Carry, Program
-from jaxmlp.training.runner import Runner, copy_tree, run_chunk
+from jaxmlp.training.runner import Runner
 from jaxmlp.types import Cache, Params, PyTree
 
 _FORWARD = ("inputs", "W", "b", "outputs")

@@ -12,10 +12,11 @@ from jaxmlp.estimators import solvers
 from jaxmlp.estimators.job import FitJob, FitOutcome, Solver
 from jaxmlp.estimators.rows import device_data, member_data
 from jaxmlp.training import EarlyStopping, FitStatus, Program
+from jaxmlp.training.chunk import MemberInputs, SharedInputs, first_carry
 from jaxmlp.training.data import TrainData, all_positive, bucket
 from jaxmlp.training.options import check_batch_size, prepare_settings
 from jaxmlp.training.program import Carry
-from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs, first_carry
+from jaxmlp.training.runner import Runner
 from jaxmlp.types import Params, State
 
 _SMALLEST_RATE = 1e-6  # where "adaptive" gives up

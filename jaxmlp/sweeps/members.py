@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxmlp.networks import NetworkParams
+from jaxmlp.training.chunk import MemberInputs, SharedInputs, first_carry
 from jaxmlp.training.data import TrainData, bucket
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.training.program import Program
-from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs, first_carry
+from jaxmlp.training.runner import Runner
 from jaxmlp.types import PyTree, State, wide_dtype
 
 

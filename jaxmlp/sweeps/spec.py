@@ -20,6 +20,7 @@ from jaxmlp.sweeps.members import fold_tables, stack, start_members
 from jaxmlp.sweeps.progress import OnProgress
 from jaxmlp.sweeps.starts import Init, draw_members, member_keys, training_bins
 from jaxmlp.training.checkpoints import Checkpoints
+from jaxmlp.training.chunk import MemberInputs, SharedInputs
 from jaxmlp.training.data import bucket
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.options import (
@@ -31,7 +32,7 @@ from jaxmlp.training.options import (
     with_defaults,
 )
 from jaxmlp.training.program import Program
-from jaxmlp.training.runner import MemberInputs, Runner, SharedInputs
+from jaxmlp.training.runner import Runner
 from jaxmlp.types import Key, State
 
 _MEMORY_LIMIT = 2 << 30  # bytes

@@ -24,7 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.training.runner import Runner, run_chunk
+from jaxmlp.distributed import agreed
+from jaxmlp.training.chunk import run_chunk
+from jaxmlp.training.data import TrainData
+from jaxmlp.training.parallel import digest_of_rows, rows_of_process
+from jaxmlp.training.runner import Runner
 from jaxmlp.training.store import CheckpointStore, Step, same
 from jaxmlp.types import PyTree
 
@@ -124,7 +128,10 @@ class Saver:
 
     def after_chunk(self, run: Runner) -> bool:
         """Save if it is time to; whether SIGTERM asked for an end."""
-        if self._is_due(run):
+        due = self._is_due(run)
+        if run.program.mesh is not None:  # all processes save together, and leave together
+            due, self.terminated = map(bool, agreed(due, self.terminated))
+        if due:
             self.save(run)
         return self.terminated
 
@@ -167,6 +174,8 @@ class Saver:
     def _resume(self, run: Runner) -> None:
         folder, resume = Path(self.checkpoints.folder), self.checkpoints.resume
         there = folder.is_dir() and any(folder.iterdir())
+        if run.program.mesh is not None:
+            there = bool(agreed(there)[0])
         steps = self._open().steps if there else []
         if resume == "must" and not steps:
             raise FileNotFoundError(f"{folder} holds no checkpoint to go on with.")
@@ -186,6 +195,12 @@ class Saver:
         except Exception as error:  # of any kind, as the damage is
             return _warn_of_damage(folder, number, error)
         self._check_call(self._call(run), step.call)
+        n_devices = _n_devices(run)
+        if step.call.get("devices", 1) != n_devices and number % run.steps_per_epoch:
+            raise ValueError(
+                f"{folder} was left within an epoch, whose order is that of "
+                f"{step.call.get('devices', 1)} devices, not of {n_devices}; go on with as many."
+            )
         try:
             carry = store.restore(number, run.carry)
         except Exception as error:
@@ -204,11 +219,13 @@ class Saver:
         """Say what the run was called with, when it is first asked: the data take time to hash."""
         if self._described is None:
             self._described = {**_describe_run(run), "start": self._start}
+            if run.program.mesh is not None:
+                self._described["devices"] = _n_devices(run)
         return self._described
 
     def _check_call(self, own: dict[str, Any], call: dict[str, Any]) -> None:
         for name, value in own.items():
-            if not same(value, call.get(name)):
+            if name != "devices" and not same(value, call.get(name)):
                 shown = [str(v) for v in (call.get(name), value)]
                 differ = ": {}, and here {}".format(*shown) if max(map(len, shown)) < 60 else ""
                 raise ValueError(
@@ -268,7 +285,7 @@ def _describe_run(run: Runner) -> dict[str, Any]:
         "network": _without_addresses(repr(program.config)),
         "loss": program.loss.name,
         "optimizer": _digest(run.members.optimizer),
-        "batch size": program.batch_size,
+        "batch size": program.batch_size * _n_devices(run),
         "number of steps an epoch": run.steps_per_epoch,
         "gradient": program.gradient,
         "executor": str(run.executor),
@@ -282,9 +299,20 @@ def _describe_run(run: Runner) -> dict[str, Any]:
             program.best_metric, program.latest,
             _digest(settings.patience), _digest(settings.min_delta),
         ],
-        "training data": _digest((shared.train, run.members.train)),
-        "validation data": _digest((shared.validation, run.members.validation)),
+        "training data": _digest_of_data(run, shared.train, run.members.train),
+        "validation data": _digest_of_data(run, shared.validation, run.members.validation),
     }  # fmt: skip
+
+
+def _n_devices(run: Runner) -> int:
+    """How many devices the rows of a batch are divided among."""
+    return 1 if run.program.mesh is None else run.program.mesh.size
+
+
+def _digest_of_data(run: Runner, shared: TrainData | None, own: TrainData | None) -> Any:
+    if run.program.mesh is None or shared is None:
+        return _digest((shared, own))
+    return digest_of_rows(*rows_of_process(shared))
 
 
 def _digest(tree: PyTree) -> Any:

@@ -11,13 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.checks import check_key
-from jaxmlp.config import MLPConfig
+from jaxmlp.distributed import own_copy
 from jaxmlp.losses import Loss
 from jaxmlp.networks import NetworkConfig, NetworkParams, check_params, init_state
 from jaxmlp.optimizers import Optimizer, as_optimizer
 from jaxmlp.sharding import ShardingPlan
 from jaxmlp.training.checkpoints import Checkpoints, Saver, saving
+from jaxmlp.training.chunk import MemberInputs, SharedInputs, copy_tree, first_carry
 from jaxmlp.training.data import all_finite
+from jaxmlp.training.devices import copy_everywhere, divide_rows, spread_network
 from jaxmlp.training.history import History
 from jaxmlp.training.observation import Observation, Observer
 from jaxmlp.training.options import (
@@ -30,14 +32,7 @@ from jaxmlp.training.options import (
 )
 from jaxmlp.training.program import Carry, Probe, Program, initial_carry
 from jaxmlp.training.result import Callback, FitResult, Progress
-from jaxmlp.training.runner import (
-    Listener,
-    MemberInputs,
-    Runner,
-    SharedInputs,
-    copy_tree,
-    first_carry,
-)
+from jaxmlp.training.runner import Listener, Runner
 from jaxmlp.training.stopping import FitStatus
 from jaxmlp.types import Key, PyTree, State
 
@@ -61,6 +56,9 @@ class FitOptions(TrainingOptions, total=False):
             on where it stood, bit for bit, up to `epochs` in all.
         sharding: `jaxmlp.sharding.plan(config, mesh, kind)`: spread a wide network, or its batches,
             over several devices; the results stay where they are.
+        distributed: divide the rows of each batch among all devices of all processes
+            (`jaxmlp.distributed.initialize`); each process passes its own rows, and all get the
+            same result.
     """
 
     state: State | None
@@ -74,6 +72,7 @@ class FitOptions(TrainingOptions, total=False):
     every: int | None
     checkpoint: Checkpoints | None
     sharding: ShardingPlan | None
+    distributed: bool
 
 
 FIT_DEFAULTS: FitOptions = {
@@ -89,6 +88,7 @@ FIT_DEFAULTS: FitOptions = {
     "every": None,
     "checkpoint": None,
     "sharding": None,
+    "distributed": False,
 }
 
 
@@ -154,7 +154,9 @@ def fit(
     program = _with_probe(_program(spec, chosen["shuffle"]), spec, chosen)
     run = _begin(spec, program, optimizer, key, params, chosen)
     if chosen["sharding"] is not None:
-        _spread(run, chosen["sharding"])
+        spread_network(run, chosen["sharding"])
+    if chosen["distributed"]:
+        copy_everywhere(run)
     earlier = params.diagnostics if isinstance(params, FitResult) else None
     callbacks = _check_callbacks(chosen["callbacks"])
     last = run.n_steps // run.steps_per_epoch + epochs
@@ -205,24 +207,6 @@ def _with_probe(program: Program, spec: TrainingSpec, options: Mapping[str, Any]
     return replace(program, probe=probe, probe_every=every, batch_size=size)
 
 
-def _spread(run: Runner, plan: ShardingPlan) -> None:
-    """Put a run on the devices of a plan: its network as planned, of all else a copy on each."""
-    config, size = run.program.config, run.program.batch_size
-    if not isinstance(plan, ShardingPlan):
-        raise TypeError(f"sharding is {plan!r:.60}; pass jaxmlp.sharding.plan(config, mesh, kind).")
-    kinds: list[Any] = [jax.tree.structure(tree) for tree in (plan.params, run.carry.params)]
-    if not isinstance(config, MLPConfig) or kinds[0] != kinds[1]:
-        raise ValueError("sharding is the plan of another network; make it with this config.")
-    if size % plan.n_data:
-        raise ValueError(
-            f"a batch of {size} rows does not divide among {plan.n_data} devices of the axis "
-            "'data'; choose a batch_size that is a multiple."
-        )
-    run.program = replace(run.program, sharding=plan)
-    run.carry = plan.place(run.carry, run.program.frozen)
-    run.members, run.shared = plan.place((run.members, run.shared))
-
-
 def _begin(
     spec: TrainingSpec,
     program: Program,
@@ -232,8 +216,11 @@ def _begin(
     options: Mapping[str, Any],
 ) -> Runner:
     """Put a run where it starts: at step 0, or where a result stands."""
-    n_rows, size = int(spec.train.n_rows), program.batch_size
-    steps_per_epoch = max(1, n_rows // size) if options["drop_last"] else -(-n_rows // size)
+    if options["distributed"]:
+        spec, program, steps_per_epoch = divide_rows(spec, program, options["drop_last"])
+    else:
+        n_rows, size = int(spec.train.n_rows), program.batch_size
+        steps_per_epoch = max(1, n_rows // size) if options["drop_last"] else -(-n_rows // size)
     run = partial(
         Runner,
         program,
@@ -344,6 +331,7 @@ class _Fitting:
     def result(self, carry: Carry) -> FitResult:
         """Pack what has been learnt."""
         run = self.run
+        carry = carry if run.program.mesh is None else own_copy(carry)
         learnt = carry.best if run.best_wanted(self.keep_best)[0] else carry
         probed = run.probed
         return FitResult(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 
 from jaxmlp.losses import Loss
@@ -47,6 +48,8 @@ class Program:
         keep_last: whether a run that is over keeps its last parameters beside others that go on
             (a choice of all arrays an epoch); else only its best ones are kept.
         sharding: where the arrays of a wide network lie; None for one device.
+        mesh: the devices that the rows of each batch are divided among, whose `batch_size` is then
+            that of one of them; None for one device.
     """
 
     config: NetworkConfig
@@ -66,6 +69,12 @@ class Program:
     latest: bool = False
     keep_last: bool = False
     sharding: ShardingPlan | None = None
+    mesh: Mesh | None = None
+
+    @property
+    def n_places(self) -> int:
+        """Places in the batch that metrics are summed in; where rows are divided, they are one."""
+        return self.batch_size if self.mesh is None else 1
 
     def columns(self, validated: bool) -> tuple[str, ...]:
         """Return the names of the recorded metrics, in order."""
@@ -163,8 +172,8 @@ def initial_carry(
         params,
         optimizer.init(trainable(params, program.frozen)),
         state,
-        zero_sums(program.loss, program.batch_size, n_out, dtype),
-        jnp.zeros((program.batch_size,), jnp.int32),
+        zero_sums(program.loss, program.n_places, n_out, dtype),
+        jnp.zeros((program.n_places,), jnp.int32),
         Best(jnp.asarray(jnp.inf, dtype), zero, params, state),
         jnp.asarray(FitStatus.RUNNING, jnp.int32),
         zero - 1,

@@ -5,61 +5,31 @@ was recorded, Ctrl-C and callbacks are decided here and nowhere else.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from jaxmlp.networks import NetworkParams
-from jaxmlp.optimizers import Optimizer
-from jaxmlp.optimizers.closures import n_forgotten
-from jaxmlp.training.data import TrainData
+from jaxmlp.distributed import agreed
+from jaxmlp.training.chunk import (
+    MemberInputs,
+    SharedInputs,
+    forget_programs,
+    run_chunk,
+    unwatched,
+)
 from jaxmlp.training.executor import Executor
 from jaxmlp.training.interruption import interruptible
-from jaxmlp.training.program import Carry, Program, Records, Settings, initial_carry
-from jaxmlp.training.steps import fit_steps
+from jaxmlp.training.program import Carry, Program, Records
 from jaxmlp.training.stopping import FitStatus
-from jaxmlp.types import Key, PyTree, State
+from jaxmlp.types import PyTree
 
 _CHUNK_SECONDS = 0.25  # long enough to hide the call, short enough for Ctrl-C and a progress bar
 _FIRST_CHUNK = 16  # steps; later chunks are as long as their measured speed allows
-
-
-class MemberInputs(NamedTuple):
-    """What may differ between runs; where there are several, leaves have an axis (members,).
-
-    Attributes:
-        optimizer: the update rule; its hyperparameters differ.
-        settings: key, penalty, rates; the key is None where all share one.
-        train: what differs in the training data: fields that are not None replace the shared ones.
-        validation: likewise in the validation data, which are then rows of the training data.
-    """
-
-    optimizer: Optimizer
-    settings: Settings
-    train: TrainData | None = None
-    validation: TrainData | None = None
-
-
-class SharedInputs(NamedTuple):
-    """What all runs have in common.
-
-    Attributes:
-        train: the training examples.
-        validation: the validation examples, or None.
-        key: random key of shuffling and dropout where all share it (the same batches for all), or
-            None.
-    """
-
-    train: TrainData
-    validation: TrainData | None = None
-    key: Key | None = None
 
 
 class Listener(Protocol):
@@ -70,122 +40,6 @@ class Listener(Protocol):
 
     def after_chunk(self, run: "Runner") -> bool | None:
         """Look at where the chunk has come to; True asks for an end."""
-
-
-@partial(jax.jit, donate_argnames="carry")
-def run_chunk(
-    program: Program,
-    executor: Executor | None,
-    carry: Carry,
-    members: MemberInputs,
-    shared: SharedInputs,
-    numbers: tuple[Any, Any, Any],
-) -> tuple[Carry, Records]:
-    """Take some steps of every member.
-
-    Args:
-        program: the static part, equal for all.
-        executor: how members run together; None for a single run, without their axis.
-        carry: where they stand; it is donated.
-        members: what differs.
-        shared: what does not.
-        numbers: steps an epoch, the first step, and how many.
-
-    Returns:
-        The carry, and what was recorded.
-    """
-
-    def one(member: tuple[Carry, MemberInputs], shared: SharedInputs, numbers: Any) -> Any:
-        carry, own = member
-        settings = own.settings
-        if shared.key is not None:
-            settings = settings._replace(key=shared.key)
-        train = _seen_by(own.train, shared.train)
-        validation = shared.validation
-        if own.validation is not None:
-            validation = _seen_by(own.validation, shared.train)
-        return fit_steps(program, own.optimizer, carry, train, validation, settings, *numbers)
-
-    if executor is not None:
-        return executor.map(one, (carry, members), shared, numbers)
-    if program.sharding is None:
-        return one((carry, members), shared, numbers)
-    with program.sharding.in_force():
-        carry, records = one((carry, members), shared, numbers)
-    return program.sharding.constrain(carry, program.frozen), records
-
-
-def _seen_by(own: TrainData | None, shared: TrainData) -> TrainData:
-    """The shared data with a member's own fields in their place."""
-    if own is None:
-        return shared
-    own_fields = {name: part for name, part in own._asdict().items() if part is not None}
-    return shared._replace(**own_fields)
-
-
-_CLOSURES_FORGOTTEN = 32  # rules or schedules, each with its programs of megabytes
-_forgotten_before = 0
-
-
-def _forget_programs() -> None:
-    """Drop compiled programs once many are of closures that will not be met again.
-
-    JAX keeps every program of a function, and each takes memory maps, of which a process has
-    65,530: a loop over `optax.adam(rate)` would end in a crash of the compiler.
-    """
-    global _forgotten_before
-    if n_forgotten() - _forgotten_before >= _CLOSURES_FORGOTTEN:
-        _forgotten_before = n_forgotten()
-        run_chunk.clear_cache()  # type: ignore[attr-defined]
-        _first_carry.clear_cache()  # type: ignore[attr-defined]
-
-
-@contextmanager
-def _unwatched() -> Iterator[None]:
-    """Let NaN and infinity pass where JAX looks for them, in training alone.
-
-    NaN stands for epochs that have not ended, infinity for a best loss that there is not yet; a
-    divergence is found by the run itself.
-    """
-    config: Any = jax.config
-    with ExitStack() as stack:  # what is off stays as it is, for a change compiles anew
-        if config.jax_debug_nans:
-            stack.enter_context(jax.debug_nans(False))
-        if config.jax_debug_infs:
-            stack.enter_context(jax.debug_infs(False))
-        yield
-
-
-@jax.jit  # one call for the whole tree: a copy of each leaf on its own takes 3 ms for 64-128-10
-def copy_tree(tree: PyTree) -> PyTree:
-    """Return arrays of their own, so that donating the given ones loses nothing."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-def first_carry(
-    program: Program,
-    executor: Executor | None,
-    optimizer: Optimizer,
-    params: NetworkParams,
-    state: State,
-) -> Carry:
-    """Return where runs begin, in arrays of their own; arguments as in `run_chunk`."""
-    with _unwatched():
-        return _first_carry(program, executor, optimizer, params, state)
-
-
-@jax.jit
-def _first_carry(
-    program: Program,
-    executor: Executor | None,
-    optimizer: Optimizer,
-    params: NetworkParams,
-    state: State,
-) -> Carry:
-    if executor is None:
-        return copy_tree(initial_carry(program, optimizer, params, state))
-    start = partial(initial_carry, program)
-    return executor.place(copy_tree(jax.vmap(start)(optimizer, params, state)))
 
 
 @dataclass
@@ -288,23 +142,30 @@ class Runner:
             listeners: told before and after each chunk, in their order.
             every: epochs after which they must be told at the latest.
         """
-        _forget_programs()
+        forget_programs()
         spe = self.steps_per_epoch
         self.last_step, self.stopped = (self.n_steps // spe + epochs) * spe, False
         if self.is_over:
             return
         self._call(0)  # compiles, so that the chunks' speed is measured without it
+        requested = False
         with interruptible() as interruption:
             while not self.is_over:
                 n_steps = self._chunk_length(every)
                 for listener in listeners:
                     listener.before_chunk(self)
                 self._call(n_steps)
+                requested = self._somewhere(interruption.requested)
                 for listener in listeners:
-                    self._stop_if(interruption.requested)
-                    self._stop_if(bool(listener.after_chunk(self)))
-                self._stop_if(interruption.requested)
-        self.interrupted = interruption.requested
+                    self._stop_if(requested)
+                    self._stop_if(self._somewhere(bool(listener.after_chunk(self))))
+                requested = self._somewhere(interruption.requested)
+                self._stop_if(requested)
+        self.interrupted = requested
+
+    def _somewhere(self, wanted: bool) -> bool:
+        """Whether something is wanted here, or in another process that trains this network."""
+        return bool(agreed(wanted)[0]) if self.program.mesh is not None else wanted
 
     def _stop_if(self, wanted: bool) -> None:
         self.stopped |= wanted and not self.is_over
@@ -346,7 +207,7 @@ class Runner:
         """Run one chunk, and take in its records; a chunk of 0 steps compiles."""
         begin, first, ended = time.perf_counter(), self.n_steps, self._ended()
         numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, first, n_steps))
-        with _unwatched():
+        with unwatched():
             self.carry, records = run_chunk(
                 self.program, self.executor, self.carry, self.members, self.shared, numbers
             )
@@ -355,6 +216,8 @@ class Runner:
             return
         self.n_steps = self._step_reached(status, first + n_steps)
         seconds = time.perf_counter() - begin
+        if self.program.mesh is not None:  # of which the length of the next chunk depends
+            seconds = agreed(seconds)[0]
         self.seconds += seconds
         self.member_steps += (self.n_steps - first) * self.size
         goal = n_steps * _CHUNK_SECONDS / max(seconds, 1e-6)
