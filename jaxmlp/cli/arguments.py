@@ -149,6 +149,19 @@ AsJson = Annotated[
     option(OUTPUT, "Print JSON, for programs, and nothing else.", "--json", default=False),
 ]
 
+# Data past memory
+
+Stream = Annotated[
+    bool | None,
+    option(
+        _TABLES,
+        "Read Parquet or CSV block by block instead of into memory; default: for files above "
+        "1 GiB, folders and patterns such as 'in/*.parquet'.",
+        "--stream/--no-stream",
+        default=False,
+    ),
+]
+
 # Checkpoints
 
 CheckpointEvery = Annotated[

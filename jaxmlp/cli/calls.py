@@ -18,6 +18,7 @@ _HOW = (
     "distributed", "coordinator", "processes", "process_id",
 )  # fmt: skip
 _PATHS = ("data_dir", "schema")
+_LARGE = 1 << 30  # bytes
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -121,9 +122,11 @@ def _plain(value: Any) -> Any:
 
 
 def _digest_of_file(data: str) -> str | None:
-    """Hash a file's content; None where data are no file."""
+    """Hash a file's content, of a large one its size and time; None where data are no file."""
     path = Path(data)
     if not path.is_file():
         return None
+    if path.stat().st_size > _LARGE:
+        return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -16,6 +16,7 @@ from jaxmlp.cli.export import export
 from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.runs import runs
+from jaxmlp.cli.shuffle import shuffle
 from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
@@ -37,6 +38,7 @@ _app.command()(runs)
 _app.command()(diagnose)
 _app.command()(verify)
 _app.command()(export)
+_app.command()(shuffle)
 
 
 def _show_version(wanted: bool) -> None:

@@ -52,6 +52,16 @@ class PreparedData:
         """What else a model keeps of its data."""
         return {}
 
+    @property
+    def rows(self) -> Any:
+        """What the network learns from, as `fit` takes it."""
+        return self.train.x, self.train.y
+
+    @property
+    def n_train(self) -> int:
+        """How many rows that are."""
+        return len(self.train.x)
+
 
 def load_data_set(name: str, data_dir: Path | None, seed: int) -> PreparedData:
     """Load a data set by name and split it: stratified, by seed.

@@ -1,5 +1,6 @@
 """A table as the data of a run: understood, split, encoded, and what is doubtful about it."""
 
+import glob
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ class TableOptions:
         clamp: whether predicted numbers are kept within the range of the training targets.
         folds: of a cross-validation; 0 splits once.
         fold: which of them tests, from 0.
+        stream: whether rows are read block by block.
     """
 
     target: str | None = None
@@ -89,11 +91,13 @@ class TableOptions:
     clamp: bool = False
     folds: int = 0
     fold: int = 0
+    stream: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """Return JSON-ready values; folds are left out where there are none."""
         values = {**asdict(self), "schema": None if self.schema is None else str(self.schema)}
-        without = (() if self.folds else ("folds", "fold")) + (() if self.clamp else ("clamp",))
+        without = {name for name in ("folds", "clamp", "stream") if not getattr(self, name)}
+        without |= set() if self.folds else {"fold"}
         return {name: value for name, value in values.items() if name not in without}
 
     @property
@@ -146,7 +150,15 @@ class PreparedTable(PreparedData):
 
 def is_table(data: str) -> bool:
     """Whether the data of a command are a table's."""
-    return data == STANDARD_INPUT or is_table_file(data)
+    return data == STANDARD_INPUT or is_table_file(data) or names_parquet(data)
+
+
+def names_parquet(data: str) -> bool:
+    """Whether data are a folder, or a pattern, of Parquet files."""
+    if "*" in data or "?" in data:
+        return bool(glob.glob(data))
+    path = Path(data)
+    return path.is_dir() and any(path.rglob("*.parquet"))
 
 
 def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int) -> PreparedData:
@@ -178,10 +190,10 @@ def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
         ValueError: if something in it makes learning impossible; the message says what.
     """
     frame = blank_cells(read_table(path, options=options.reading), options.missing_words)
-    return _encode(_understand(frame, path, options, seed), path, options, seed)
+    return encode_table(understand_table(frame, path, options, seed), path, options, seed)
 
 
-class _UnderstoodTable(NamedTuple):
+class UnderstoodTable(NamedTuple):
     """A table whose rows all have a target, and what its columns and rows are."""
 
     frame: DataFrame
@@ -191,10 +203,14 @@ class _UnderstoodTable(NamedTuple):
 
     @property
     def features(self) -> DataFrame:
+        """All columns but the target."""
         return self.frame.drop(columns=self.target.name)
 
 
-def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -> _UnderstoodTable:
+def understand_table(
+    frame: DataFrame, path: str, options: TableOptions, seed: int
+) -> UnderstoodTable:
+    """Find out what a table's columns and target are, and split its rows."""
     schema = Schema() if options.schema is None else read_schema(options.schema)
     schema = with_kinds(schema, options.column_kinds(frame.columns))
     name = _target_name(frame, options.target or schema.target, path)
@@ -208,7 +224,7 @@ def _understand(frame: DataFrame, path: str, options: TableOptions, seed: int) -
         if special is not None and special not in frame.columns:
             raise unknown_column(special, frame)
     columns = _set_aside(infer_columns(frame.drop(columns=name), chosen), options)
-    return _UnderstoodTable(frame, target, columns, _split(frame, target, options, seed))
+    return UnderstoodTable(frame, target, columns, _split(frame, target, options, seed))
 
 
 def _split(frame: DataFrame, target: Target, options: TableOptions, seed: int) -> RowSplit:
@@ -259,7 +275,10 @@ def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, C
     return columns
 
 
-def _encode(table: _UnderstoodTable, path: str, options: TableOptions, seed: int) -> PreparedTable:
+def encode_table(
+    table: UnderstoodTable, path: str, options: TableOptions, seed: int
+) -> PreparedTable:
+    """Fit the encoding on the training part, and encode all parts."""
     target, split = table.target, table.split
     features = table.features
     preprocessor = TablePreprocessor.fit(
@@ -298,7 +317,7 @@ def _encode(table: _UnderstoodTable, path: str, options: TableOptions, seed: int
 
 
 def _doubts(
-    table: _UnderstoodTable, preprocessor: TablePreprocessor, seed: int
+    table: UnderstoodTable, preprocessor: TablePreprocessor, seed: int
 ) -> tuple[Doubt, ...]:
     target, train = table.target, table.split.train
     numbering = [column.name for column in table.columns.values() if column.reason == NUMBERING]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import typer
@@ -68,10 +69,11 @@ def shared_folder(claim: AbstractContextManager[Path], together: bool) -> Iterat
         yield Path(said)
 
 
-def own_rows(data: PreparedData) -> tuple[Dataset, Dataset]:
-    """Return this process's share of the training and the validation rows."""
+def own_rows(data: PreparedData) -> tuple[Any, Dataset]:
+    """Return this process's share of the training rows, as `fit` takes them, and of the others."""
     own = slice(jax.process_index(), None, jax.process_count())
-    return data.train.take(own), data.validation.take(own)
+    train = data.train.take(own)
+    return (train.x, train.y), data.validation.take(own)
 
 
 def end_followers() -> None:

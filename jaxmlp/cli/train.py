@@ -26,6 +26,7 @@ from jaxmlp.cli.options import (
     recipe_defaults,
 )
 from jaxmlp.cli.prepared_data import PreparedData
+from jaxmlp.cli.prepared_stream import is_streamed, load_stream, run_name
 from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
 from jaxmlp.cli.processes import join, shared_folder
 from jaxmlp.cli.repeats import Repetition, repeat_training, say_divergences, show_summary, summarize
@@ -65,6 +66,7 @@ def train(
     group: arguments.Group = None,
     time: arguments.Time = None,
     scaling: arguments.Scaling = "robust",
+    stream: arguments.Stream = None,
     data_dir: arguments.DataDir = None,
     recipe: arguments.Recipe = None,
     layers: arguments.Layers = "128",
@@ -175,11 +177,16 @@ def _run(call: Call) -> int:
         _check_budget(o.budget, options, o.seeds, o.folds)
     check_options(options)
     chosen = get_recipe(options.recipe)
-    table = replace(table, max_one_hot=chosen.max_one_hot, clamp=chosen.clamp, folds=o.folds)
+    streamed = is_streamed(o.data, o.stream)
+    if streamed:
+        _check_stream(o)
+    table = replace(
+        table, max_one_hot=chosen.max_one_hot, clamp=chosen.clamp, folds=o.folds, stream=streamed
+    )
     _check_repeats(o.data, o.seeds, o.folds)
     _check_checkpoints(o)
     join(o)
-    name = "stdin" if o.data == STANDARD_INPUT else Path(o.data).name.split(".")[0]
+    name = "stdin" if o.data == STANDARD_INPUT else run_name(o.data)
     claim = (
         claimed_folder(o.out, name, o.force, call.to_dict())
         if o.resume is None
@@ -202,7 +209,10 @@ def _train(
     """Train into a folder that is claimed; return the exit code."""
     settings = None
     with jax.enable_x64(True) if o.dtype == "float64" else nullcontext():
-        prepared = load_data(o.data, o.data_dir, table, o.seed)
+        if table.stream:
+            prepared: PreparedData = load_stream(o.data, table, o.seed)
+        else:
+            prepared = load_data(o.data, o.data_dir, table, o.seed)
         if is_table(o.data):
             options = replace(options, **_unsaid(call, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
@@ -250,6 +260,17 @@ def _check_checkpoints(o: SimpleNamespace) -> None:
         parse_interval(o.checkpoint_every)
 
 
+def _check_stream(o: SimpleNamespace) -> None:
+    """Refuse what trains many networks on all rows at once."""
+    for name in ("seeds", "folds", "budget", "trees", "distributed"):
+        value = getattr(o, name)
+        if value is not None and value > (name == "seeds"):
+            raise ValueError(
+                f"--{name} does not go with data that are read block by block; leave it out, or "
+                "add --no-stream."
+            )
+
+
 def _check_budget(budget: float, options: Options, seeds: int, folds: int) -> None:
     if not 0 < budget < math.inf:
         raise ValueError(f"--budget is {budget:g}; give seconds, such as 60.")
@@ -286,7 +307,7 @@ def _choose_recipe(call: Call, options: Options) -> str:
 
 def _suitable(recipe: str, data: PreparedData) -> dict[str, Any]:
     """Return what suits a table where the user says nothing."""
-    n_rows, names = len(data.train.x), data.train.class_names
+    n_rows, names = data.n_train, data.train.class_names
     task = "regression" if names is None else "classification"
     return recipe_defaults(recipe_settings(get_recipe(recipe), n_rows, task, len(names or (0,))))
 

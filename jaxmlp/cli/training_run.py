@@ -180,7 +180,7 @@ def make_plan(
     """Fit options to the data of a run; `params` are drawn by its seed where there are none."""
     if isinstance(data, PreparedTable) and options.recipe != "plain":
         return _plan_recipe(options, data, params)
-    n_rows, n_in = data.train.x.shape
+    n_rows, n_in = data.n_train, data.train.x.shape[1]
     config = make_config(options, n_in, len(data.train.class_names or (0,)))
     batch_size = min(options.batch_size or n_rows, n_rows)
     n_steps = options.epochs * -(-n_rows // batch_size)
@@ -202,7 +202,7 @@ def _fit_recipe(options: Options, data: PreparedTable) -> recipes.RecipePlan:
     """Fit a recipe to a table, but for what was said."""
     train = data.train
     return recipes.make_plan(
-        recipes.get_recipe(options.recipe), data.preprocessing, len(train.x), data.loss,
+        recipes.get_recipe(options.recipe), data.preprocessing, data.n_train, data.loss,
         len(train.class_names or (0,)), settings=said_settings(options),
         layer_options=layer_options(options),
     )  # fmt: skip
@@ -233,7 +233,7 @@ def _table_of_epochs(console: Console, options: Options, data: PreparedData) -> 
 def _introduce(
     console: Console, options: Options, data: PreparedData, config: NetworkConfig
 ) -> None:
-    parts = (len(part.x) for part in (data.train, data.validation, data.test))
+    parts = data.n_train, len(data.validation.x), len(data.test.x)
     sizes = "-".join(str(size) for size in config.layer_sizes)
     if isinstance(config, jaxmlp.TabularConfig):
         sizes = f"of recipe {options.recipe}, {describe_front(config)}{sizes}"
@@ -283,11 +283,11 @@ def fit_network(
     if options.patience is not None:
         stopping = training.EarlyStopping(plan.best, options.patience, latest=plan.latest)
     every = max(_MONITOR_EVERY, plan.n_steps // _MONITOR_RECORDS)
-    train, validation = own_rows(data) if distributed else (data.train, data.validation)
+    rows, validation = own_rows(data) if distributed else (data.rows, data.validation)
     return training.fit(
         plan.config,
         plan.params,
-        (train.x, train.y),
+        rows,
         loss=data.loss,
         optimizer=plan.optimizer,
         epochs=options.epochs,

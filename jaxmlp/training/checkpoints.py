@@ -299,7 +299,9 @@ def _describe_run(run: Runner) -> dict[str, Any]:
             program.best_metric, program.latest,
             _digest(settings.patience), _digest(settings.min_delta),
         ],
-        "training data": _digest_of_data(run, shared.train, run.members.train),
+        "training data": _digest_of_data(run, shared.train, run.members.train)
+        if run.feed is None
+        else [run.feed.stream.fingerprint, run.feed.stream.n_rows],
         "validation data": _digest_of_data(run, shared.validation, run.members.validation),
     }  # fmt: skip
 

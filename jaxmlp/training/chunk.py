@@ -57,7 +57,7 @@ def run_chunk(
     carry: Carry,
     members: MemberInputs,
     shared: SharedInputs,
-    numbers: tuple[Any, Any, Any],
+    numbers: tuple[Any, ...],
 ) -> tuple[Carry, Records]:
     """Take some steps of every member.
 
@@ -67,7 +67,8 @@ def run_chunk(
         carry: where they stand; it is donated.
         members: what differs.
         shared: what does not.
-        numbers: steps an epoch, the first step, and how many.
+        numbers: steps an epoch, the first step, how many; then, where rows come in chunks, the step
+            of the epoch that begins with these.
 
     Returns:
         The carry, and what was recorded.

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.checks import check_key
+from jaxmlp.data.streams import RowStream
 from jaxmlp.distributed import own_copy
 from jaxmlp.losses import Loss
 from jaxmlp.networks import NetworkConfig, NetworkParams, check_params, init_state
@@ -20,6 +21,7 @@ from jaxmlp.training.checkpoints import Checkpoints, Saver, saving
 from jaxmlp.training.chunk import MemberInputs, SharedInputs, copy_tree, first_carry
 from jaxmlp.training.data import all_finite
 from jaxmlp.training.devices import copy_everywhere, divide_rows, spread_network
+from jaxmlp.training.feed import Feed, check_stream
 from jaxmlp.training.history import History
 from jaxmlp.training.observation import Observation, Observer
 from jaxmlp.training.options import (
@@ -95,7 +97,7 @@ FIT_DEFAULTS: FitOptions = {
 def fit(
     config: NetworkConfig,
     params: NetworkParams | FitResult,
-    data: tuple[Any, Any],
+    data: tuple[Any, Any] | RowStream,
     *,
     loss: str | Loss,
     optimizer: Optimizer,
@@ -113,7 +115,8 @@ def fit(
         config: the network.
         params: where to start: parameters; or an earlier result, to go on as if it had not
             stopped (bit for bit, given the same arguments).
-        data: (x, y): features (n, n_in), and targets as the loss takes them, (n,) or (n, n_out).
+        data: (x, y): features (n, n_in), and targets as the loss takes them, (n,) or (n, n_out);
+            or a `RowStream` of such, for rows past memory.
         loss: name of a loss, or a `Loss`.
         optimizer: an update rule of this library or of optax.
         epochs: number of (further) passes over the data.
@@ -145,14 +148,22 @@ def fit(
     chosen = with_defaults(options, FIT_DEFAULTS, fit)
     optimizer = as_optimizer(optimizer)
     check_key(key)
-    spec = check_options(config, data, loss, chosen)
+    feed = None
+    if isinstance(data, RowStream):
+        check_stream(data, chosen)
+        spec = check_options(config, data.read(0), loss, chosen)
+        feed = Feed(data, config, spec.loss, spec.batch_size or 1, key)
+        spec = replace(spec, train=feed.at(0).train)
+    else:
+        spec = check_options(config, data, loss, chosen)
     epochs = check_epochs(epochs, least=0)
     every = chosen["every"]
     if every is not None and every < 1:
         raise ValueError(f"every is {every}; give a number of epochs >= 1, or None.")
     observer = chosen["diagnostics"]
-    program = _with_probe(_program(spec, chosen["shuffle"]), spec, chosen)
-    run = _begin(spec, program, optimizer, key, params, chosen)
+    n_rows = int(spec.train.n_rows) if feed is None else feed.stream.n_rows
+    program = _with_probe(_program(spec, n_rows, chosen["shuffle"]), n_rows, chosen)
+    run = _begin(spec, program, optimizer, key, params, chosen, feed)
     if chosen["sharding"] is not None:
         spread_network(run, chosen["sharding"])
     if chosen["distributed"]:
@@ -185,13 +196,12 @@ def _check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return listed
 
 
-def _program(spec: TrainingSpec, shuffle: bool) -> Program:
-    n_rows = int(spec.train.n_rows)
+def _program(spec: TrainingSpec, n_rows: int, shuffle: bool) -> Program:
     program = spec.program([n_rows], len(spec.train.x), spec.validation is not None)
     return replace(program, shuffle=bool(shuffle))
 
 
-def _with_probe(program: Program, spec: TrainingSpec, options: Mapping[str, Any]) -> Program:
+def _with_probe(program: Program, n_rows: int, options: Mapping[str, Any]) -> Program:
     """Record what the probe reads: the one given, or the one that diagnostics bring along."""
     probe, every, observer = options["probe"], options["probe_every"], options["diagnostics"]
     if observer is not None:
@@ -203,7 +213,7 @@ def _with_probe(program: Program, spec: TrainingSpec, options: Mapping[str, Any]
     if probe is None:
         return program
     # A probe looks at whole batches: no more padding in them than a ragged last one needs.
-    size = min(program.batch_size, int(spec.train.n_rows))
+    size = min(program.batch_size, n_rows)
     return replace(program, probe=probe, probe_every=every, batch_size=size)
 
 
@@ -214,10 +224,13 @@ def _begin(
     key: Key,
     params: NetworkParams | FitResult,
     options: Mapping[str, Any],
+    feed: Feed | None,
 ) -> Runner:
     """Put a run where it starts: at step 0, or where a result stands."""
     if options["distributed"]:
         spec, program, steps_per_epoch = divide_rows(spec, program, options["drop_last"])
+    elif feed is not None:
+        steps_per_epoch = feed.steps_per_epoch
     else:
         n_rows, size = int(spec.train.n_rows), program.batch_size
         steps_per_epoch = max(1, n_rows // size) if options["drop_last"] else -(-n_rows // size)
@@ -227,6 +240,7 @@ def _begin(
         MemberInputs(optimizer, spec.settings(key)),
         SharedInputs(spec.train, spec.validation),
         steps_per_epoch=steps_per_epoch,
+        feed=feed,
     )
     state, optimizer_state = options["state"], options["optimizer_state"]
     if isinstance(params, FitResult):

@@ -23,6 +23,7 @@ from jaxmlp.training.chunk import (
     unwatched,
 )
 from jaxmlp.training.executor import Executor
+from jaxmlp.training.feed import Feed
 from jaxmlp.training.interruption import interruptible
 from jaxmlp.training.program import Carry, Program, Records
 from jaxmlp.training.stopping import FitStatus
@@ -65,6 +66,8 @@ class Runner:
         stopped: whether a listener or Ctrl-C ended it.
         interrupted: whether it was Ctrl-C.
         pending_seconds: of an epoch that has not ended.
+        feed: what reads the rows in chunks, which `shared` then holds one of; None where it holds
+            all rows.
     """
 
     program: Program
@@ -85,6 +88,7 @@ class Runner:
     stopped: bool = False
     interrupted: bool = False
     pending_seconds: float = 0.0
+    feed: Feed | None = field(default=None, repr=False)
     _next_chunk: int = _FIRST_CHUNK
 
     def __post_init__(self) -> None:
@@ -147,10 +151,12 @@ class Runner:
         self.last_step, self.stopped = (self.n_steps // spe + epochs) * spe, False
         if self.is_over:
             return
+        self._take_in()
         self._call(0)  # compiles, so that the chunks' speed is measured without it
         requested = False
         with interruptible() as interruption:
             while not self.is_over:
+                self._take_in()
                 n_steps = self._chunk_length(every)
                 for listener in listeners:
                     listener.before_chunk(self)
@@ -162,6 +168,14 @@ class Runner:
                 requested = self._somewhere(interruption.requested)
                 self._stop_if(requested)
         self.interrupted = requested
+
+    def _take_in(self) -> None:
+        """Have the rows of the next step on the device, where they come in chunks."""
+        if self.feed is not None:
+            train = self.feed.at(self.n_steps).train
+            if self.program.sharding is not None:
+                train = self.program.sharding.place(train)
+            self.shared = self.shared._replace(train=train)
 
     def _somewhere(self, wanted: bool) -> bool:
         """Whether something is wanted here, or in another process that trains this network."""
@@ -196,6 +210,8 @@ class Runner:
         spe, program = self.steps_per_epoch, self.program
         limits = [self._next_chunk, self.last_step - self.n_steps]
         limits.append(program.history_rows * spe - self.n_steps % spe)
+        if self.feed is not None:
+            limits.append(self.feed.at(self.n_steps).end - self.n_steps)
         if every is not None:
             limits.append(every * spe - self.n_steps % (every * spe))
         if program.probe is not None:
@@ -207,6 +223,8 @@ class Runner:
         """Run one chunk, and take in its records; a chunk of 0 steps compiles."""
         begin, first, ended = time.perf_counter(), self.n_steps, self._ended()
         numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, first, n_steps))
+        if self.feed is not None:
+            numbers = (*numbers, np.uint32(self.feed.at(first).first))
         with unwatched():
             self.carry, records = run_chunk(
                 self.program, self.executor, self.carry, self.members, self.shared, numbers

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxmlp.distributed import AXIS
+from jaxmlp.hashing import GOLDEN
 from jaxmlp.networks import NetworkConfig, functions_of, merge, trainable
 from jaxmlp.normalization import fold_statistics
 from jaxmlp.optimizers import Optimizer, apply_updates
@@ -38,6 +39,7 @@ def fit_steps(
     steps_per_epoch: ScalarLike,
     first_step: ScalarLike,
     n_steps: ScalarLike,
+    begin_of_rows: ScalarLike | None = None,
 ) -> tuple[Carry, Records]:
     """Train for `n_steps` steps, starting in the middle of an epoch or not.
 
@@ -57,6 +59,8 @@ def fit_steps(
             all members under `vmap`.
         first_step: number of steps taken before this call, from 0.
         n_steps: number of steps to take; at most `program.history_rows` epochs may end.
+        begin_of_rows: where the rows of an epoch come in chunks, the step of the epoch that begins
+            with the first row of this one; None where `train` holds all of them.
 
     Returns:
         The carry, and what was recorded.
@@ -72,6 +76,7 @@ def fit_steps(
     step_fn = _make_step(program, optimizer, train, settings)
     records = _empty_records(program, step_fn, carry, validation is not None, first, length)
     in_order = jnp.arange(length, dtype=jnp.int32)
+    skipped = None if begin_of_rows is None else jnp.asarray(begin_of_rows, jnp.uint32)
 
     def run_segment(loop: tuple[Array, Carry, Records]) -> tuple[Array, Carry, Records]:
         """Steps up to the end of the epoch, of the call, or to the next reading of the probe."""
@@ -79,7 +84,10 @@ def fit_steps(
         epoch = step // spe
         begin = step - epoch * spe
         stop = jnp.minimum(spe, begin + end - step)
-        order = shuffled_rows(words, train.n_rows, length, epoch) if program.shuffle else in_order
+        order = in_order
+        if program.shuffle:
+            salt = epoch if skipped is None else epoch ^ (skipped * GOLDEN)
+            order = shuffled_rows(words, train.n_rows, length, salt)
         if program.probe is not None:
             every = program.probe_every
             stop = jnp.minimum(stop, begin + every - (step % every))
@@ -87,11 +95,13 @@ def fit_steps(
         n_plain = stop if program.probe is None else stop - due.astype(stop.dtype)
 
         def take_step(position: Array, carry: Carry) -> Carry:
-            return step_fn(carry, order, position, epoch * spe + position)[0]
+            own = position if skipped is None else position - skipped
+            return step_fn(carry, order, own, epoch * spe + position)[0]
 
         def take_probed_step(_: Array, loop: tuple[Carry, Records]) -> tuple[Carry, Records]:
             carry, records = loop
-            carry, seen = step_fn(carry, order, n_plain, epoch * spe + n_plain, probed=True)
+            own = n_plain if skipped is None else n_plain - skipped
+            carry, seen = step_fn(carry, order, own, epoch * spe + n_plain, probed=True)
             at = (epoch * spe + n_plain) // every - first // every
             probed = jax.tree.map(partial(_set_row, at), records.probed, seen)
             return carry, records._replace(probed=probed)

@@ -1,0 +1,155 @@
+"""Streams of Parquet and .npy files, and how rows are shuffled on disk."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxmlp.data.streams import (
+    RowStream,
+    open_npy,
+    open_parquet,
+    parquet_files,
+    read_group,
+    row_groups,
+    sample_rows,
+    shuffle_rows,
+    tells_by_place,
+)
+
+pytest.importorskip("grain", reason="needs grain")
+RNG = np.random.default_rng(0)
+N = 1200
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({
+        "x": RNG.normal(size=N).astype(np.float32),
+        "town": RNG.choice(["Köln", "Bonn", None], N),
+        "y": RNG.integers(0, 3, N),
+    })  # fmt: skip
+
+
+def write(table, folder, files=3, rows=100):
+    folder.mkdir(parents=True)
+    for k, rows_of_file in enumerate(np.array_split(np.arange(len(table)), files)):
+        part = table.iloc[rows_of_file]
+        part.to_parquet(folder / f"part-{k}.parquet", row_group_size=rows, index=False)
+
+
+def test_a_file_a_folder_and_a_pattern_name_the_same_rows(table, tmp_path):
+    write(table, tmp_path / "in")
+    folder = tmp_path / "in"
+    for source in (folder, folder / "*.parquet", str(folder / "part-*.parquet")):
+        groups = row_groups(source)
+        assert sum(group.n_rows for group in groups) == N
+        assert len(groups) == 12
+    assert len(row_groups(folder / "part-1.parquet")) == 4
+    read = pd.concat([read_group(group).astype({"town": object}) for group in row_groups(folder)])
+    pd.testing.assert_frame_equal(read.reset_index(drop=True), table, check_dtype=False)
+
+
+def test_a_stream_of_parquet_holds_every_row_once(table, tmp_path):
+    write(table, tmp_path / "in")
+    stream = open_parquet(
+        row_groups(tmp_path / "in"),
+        lambda frame: (frame[["x"]].to_numpy(), frame["y"].to_numpy()),
+    )
+    order = stream.order(seed=3, epoch=0)
+    assert sorted(order) == list(range(12))
+    assert order != stream.order(seed=3, epoch=1)
+    assert order == stream.order(seed=3, epoch=0)
+    x = np.concatenate([x for x, _ in stream.blocks(order)])
+    np.testing.assert_array_equal(np.sort(x[:, 0]), np.sort(table["x"]))
+    parts = [stream.shard(k, 2) for k in range(2)]
+    assert sum(part.n_rows for part in parts) == N
+    assert parts[0].fingerprint != parts[1].fingerprint
+
+
+def test_the_fingerprint_changes_with_the_files(table, tmp_path):
+    write(table, tmp_path / "a")
+    first = open_parquet(row_groups(tmp_path / "a"), lambda frame: (frame, frame)).fingerprint
+    table["y"] += 1
+    table.to_parquet(tmp_path / "a" / "part-0.parquet", row_group_size=50)
+    groups = [g for g in row_groups(tmp_path / "a") if g.path.name == "part-0.parquet"]
+    assert open_parquet(groups, lambda frame: (frame, frame)).fingerprint != first
+
+
+def test_arrays_are_mapped_and_read_in_blocks(tmp_path):
+    x, y = RNG.normal(size=(250, 3)).astype(np.float32), np.arange(250)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    stream = open_npy(tmp_path / "x.npy", tmp_path / "y.npy", block_rows=100)
+    assert stream.sizes == (100, 100, 50)
+    np.testing.assert_array_equal(np.concatenate([stream.read(i)[0] for i in range(3)]), x)
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_rows_in_a_telling_order_are_found_out(table, tmp_path, kind):
+    if kind == "numbers":
+        table["y"] = RNG.normal(size=N)
+    write(table, tmp_path / "mixed")
+    write(table.sort_values("y"), tmp_path / "sorted")
+    found = [tells_by_place(row_groups(tmp_path / name), "y") for name in ("mixed", "sorted")]
+    assert found == [False, True]
+
+
+def test_one_class_or_one_group_tells_nothing(table, tmp_path):
+    table["y"] = 1
+    write(table, tmp_path / "one")
+    assert not tells_by_place(row_groups(tmp_path / "one"), "y")
+    assert not tells_by_place(row_groups(tmp_path / "one")[:1], "x")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "folder"])
+def test_rows_are_shuffled_on_disk(table, tmp_path, form):
+    pytest.importorskip("duckdb", reason="needs duckdb")
+    table = table.sort_values("y").reset_index(drop=True)
+    table["x"] = table["x"].astype(np.float64).round(3)
+    source = tmp_path / f"in.{form}"
+    if form == "csv":
+        table.to_csv(source, index=False)
+    elif form == "parquet":
+        table.to_parquet(source, row_group_size=100)
+    else:
+        write(table, source)
+    done = []
+    out = shuffle_rows(source, tmp_path / "out.parquet", seed=5, progress=done.append)
+    found = pd.read_parquet(out)
+    assert list(found.columns) == list(table.columns)
+    keys = ["x", "town", "y"]
+    pd.testing.assert_frame_equal(
+        found.sort_values(keys).reset_index(drop=True),
+        table.sort_values(keys).reset_index(drop=True), check_dtype=False,
+    )  # fmt: skip
+    assert abs(np.corrcoef(np.arange(N), found["y"])[0, 1]) < 0.1
+    assert list(tmp_path.glob(".*partial*")) == []
+    with pytest.raises(FileExistsError, match="exists already"):
+        shuffle_rows(source, out)
+
+
+def test_a_sample_is_drawn_from_random_groups(table, tmp_path):
+    write(table, tmp_path / "in")
+    groups = row_groups(tmp_path / "in")
+    sample = sample_rows(groups, 250, seed=1)
+    assert len(sample) == 250
+    assert set(sample["town"].dropna()) == {"Köln", "Bonn"}
+    assert not sample.equals(sample_rows(groups, 250, seed=2))
+
+
+def test_what_cannot_be_opened_is_named(table, tmp_path):
+    with pytest.raises(FileNotFoundError, match="names no Parquet file"):
+        parquet_files(tmp_path / "*.parquet")
+    write(table, tmp_path / "in")
+    table.rename(columns={"x": "z"}).to_parquet(tmp_path / "in" / "part-9.parquet")
+    with pytest.raises(ValueError, match=r"differ in the column '[xz]'"):
+        row_groups(tmp_path / "in")
+    (tmp_path / "in" / "part-9.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ValueError, match=r"part-9\.parquet is no Parquet file that can be read"):
+        row_groups(tmp_path / "in")
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    np.save(tmp_path / "y.npy", np.zeros(3))
+    with pytest.raises(ValueError, match=r"has shape \(3,\)"):
+        open_npy(tmp_path / "x.npy", tmp_path / "y.npy")
+    with pytest.raises(ValueError, match="each must have some"):
+        RowStream((), lambda i: (np.zeros(1), np.zeros(1)), "")
