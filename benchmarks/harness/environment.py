@@ -55,7 +55,7 @@ def product_precision() -> str:
 def command_line() -> str:
     """Return the command, without the places of its results."""
     arguments = sys.argv[1:]
-    for option in ("--out", "--json", "--cache"):
+    for option in ("--out", "--json", "--cache", "--folder"):
         if option in arguments:
             at = arguments.index(option)
             del arguments[at : at + 2]

@@ -11,6 +11,11 @@ import numpy as np
 
 from jaxmlp.optional import import_optional
 
+__all__ = [
+    "RowGroup", "RowStream", "open_npy", "open_parquet", "row_groups", "shuffle_rows",
+    "tells_by_place",
+]  # fmt: skip
+
 Block: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Features (rows, n_in) and targets (rows,) or (rows, n_out)."""
 
@@ -53,12 +58,12 @@ class RowStream:
         numbers = grain.MapDataset.range(len(self.sizes)).seed(seed + epoch).shuffle()
         return [int(number) for number in numbers]
 
-    def blocks(self, order: Sequence[int]) -> Iterator[Block]:
-        """Read blocks in an order, the next two ahead in a thread."""
+    def blocks(self, order: Sequence[int], ahead: int = 2) -> Iterator[Block]:
+        """Read blocks in an order, some ahead of where they are wanted, in a thread of its own."""
         grain = import_optional("grain", "streams are read by grain", "jaxmlp[scale]")
-        ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+        options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=ahead)
         read: Iterator[Block] = iter(
-            grain.MapDataset.source(list(order)).map(self.read).to_iter_dataset(ahead)
+            grain.MapDataset.source(list(order)).map(self.read).to_iter_dataset(options)
         )
         return read
 

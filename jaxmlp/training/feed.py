@@ -1,6 +1,7 @@
 """A stream of rows as training takes it: chunks of equal capacity, one after the other."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jaxmlp.blocks import pad_rows
 from jaxmlp.data.streams import Block, RowStream
 from jaxmlp.losses import Loss
 from jaxmlp.networks import NetworkConfig
-from jaxmlp.training.data import TrainData, prepare_data, to_device
+from jaxmlp.training.data import TrainData, prepare_data
 from jaxmlp.training.metrics import target_spread
 from jaxmlp.types import Key
 
@@ -59,7 +60,11 @@ class Feed:
         most = min(_MOST_ROWS, _MOST_BYTES // (4 * n_in), stream.n_rows)
         self.capacity = self.batch_size * max(1, -(-most // self.batch_size))
         self._spread: Any = None
+        block_bytes = 4 * n_in * max(stream.sizes)
+        self._ahead = min(8, max(2, _MOST_BYTES // block_bytes))
         self._epoch = -1
+        self._pool = ThreadPoolExecutor(1, "feed")  # joins the next chunk while this one trains
+        self._coming: Future[Block | None] | None = None
         self._chunks: Iterator[Block] = iter(())
         self._chunk: Chunk | None = None
 
@@ -78,11 +83,15 @@ class Feed:
         follows = chunk is not None and chunk.end == step and epoch == self._epoch
         if not follows:
             self._epoch, self._chunks = epoch, self._read_from(epoch, number)
-        x, y = next(self._chunks)
+            self._coming = self._pool.submit(next, self._chunks, None)
+        assert self._coming is not None
+        block = self._coming.result()
+        assert block is not None  # as many chunks come as there are steps for
+        self._coming = self._pool.submit(next, self._chunks, None)
         first = number * (self.capacity // self.batch_size)
         begin = epoch * self.steps_per_epoch + first
-        end = begin + -(-len(x) // self.batch_size)
-        self._chunk = Chunk(self._prepared((x, y)), first, begin, end)
+        end = begin + -(-len(block[1]) // self.batch_size)
+        self._chunk = Chunk(self._prepared(block), first, begin, end)
         return self._chunk
 
     def _read_from(self, epoch: int, number: int) -> Iterator[Block]:
@@ -91,15 +100,16 @@ class Feed:
         before, skipped = 0, number * self.capacity
         while before + self.stream.sizes[order[0]] <= skipped:
             before += self.stream.sizes[order.pop(0)]
-        return _joined(self.stream.blocks(order), self.capacity, skipped - before)
+        return _joined(self.stream.blocks(order, self._ahead), self.capacity, skipped - before)
 
     def _prepared(self, block: Block) -> TrainData:
         """Check rows and put them on the device."""
-        ready = prepare_data(self._config, self._loss, block, what="a block of the stream")
+        n_rows = len(block[1])
+        padded = tuple(pad_rows(part, self.capacity) for part in block)  # with copies of a row
+        ready = prepare_data(self._config, self._loss, padded, what="a block of the stream")
         if self._spread is None:
             self._spread = self._measure_spread()
-        x, y = (to_device(pad_rows(np.asarray(a), self.capacity)) for a in (ready.x, ready.y))
-        return ready._replace(x=x, y=y, spread=self._spread)
+        return ready._replace(n_rows=np.int32(n_rows), spread=self._spread)
 
     def _measure_spread(self) -> Any:
         """The variance of the targets, for R2: of all of them, which are read once for that."""
