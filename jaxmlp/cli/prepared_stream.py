@@ -1,5 +1,6 @@
 """Tables past memory as the data of a run: understood from a sample, read block by block."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from jaxmlp.data.tables.values import (
 
 _LARGE = 1 << 30  # bytes of a file from which it is read as a stream
 _SAMPLE = 100_000  # rows that tell what the columns are, and what the encoding is fitted on
+_AT_ONCE = "give one file and --no-stream"
 _HELD_OUT = 0.1, 50_000  # share of the row groups, and the most rows, to validate and to test
 
 
@@ -68,9 +70,15 @@ def is_streamed(data: str, wanted: bool | None) -> bool:
     """Whether a command reads its data as a stream: as was said, or where they are large.
 
     Raises:
-        ValueError: where that is wanted of something else than Parquet and CSV.
+        ValueError: where that is wanted of something else than Parquet and CSV, or is not wanted
+            of a folder or a pattern.
     """
     if names_parquet(data):
+        if wanted is False:
+            raise ValueError(
+                f"--no-stream reads one file, and {data} is a folder or a pattern; give a file, or "
+                "leave it out."
+            )
         return True
     path = Path(data)
     possible = path.suffix in (".parquet", ".csv") and path.is_file()
@@ -83,8 +91,8 @@ def load_stream(data: str, options: TableOptions, seed: int) -> PreparedStream:
     """Understand a table past memory, and open it as a stream.
 
     A CSV file is first written as Parquet beside it, in random order, once. A tenth of the row
-    groups, at most 50,000 rows each, validate and test; of the others, 100,000 random rows tell
-    what the columns are, and the encoding is fitted on them.
+    groups, or as many as hold 50,000 rows, validate, and as many test; of the others, 100,000
+    random rows tell what the columns are, and the encoding is fitted on them.
 
     Args:
         data: a file, a folder or a pattern.
@@ -96,13 +104,13 @@ def load_stream(data: str, options: TableOptions, seed: int) -> PreparedStream:
     """
     for name in ("group", "time"):
         if getattr(options, name) is not None:
-            raise ValueError(f"--{name} needs all rows at once; leave it out, or add --no-stream.")
+            raise ValueError(f"--{name} needs all rows at once; leave it out, or {_AT_ONCE}.")
     source = _as_parquet(Path(data)) if data.endswith(".csv") else data
     groups = row_groups(source)
     if len(groups) < 3:
         raise ValueError(
             f"{data} has {len(groups)} row group(s), and a stream needs some to learn from, to "
-            f"validate and to test: jaxmlp shuffle {data} OUT.parquet, or add --no-stream."
+            f"validate and to test: jaxmlp shuffle {data} OUT.parquet, or {_AT_ONCE}."
         )
     parts = _deal(groups, seed)
     tables = [sample_rows(part, n, seed) for part, n in zip(parts, _most_rows(), strict=True)]
@@ -151,7 +159,9 @@ def _as_parquet(path: Path) -> Path:
 def _deal(groups: list[RowGroup], seed: int) -> list[list[RowGroup]]:
     """Deal row groups out: to learn from, to validate and to test."""
     order = np.random.default_rng([seed, 1]).permutation(len(groups))
-    n = max(1, round(_HELD_OUT[0] * len(groups)))
+    share, most = _HELD_OUT
+    mean_rows = sum(group.n_rows for group in groups) / len(groups)
+    n = max(1, min(round(share * len(groups)), math.ceil(most / mean_rows)))
     cuts = order[2 * n :], order[:n], order[n : 2 * n]
     return [[groups[k] for k in sorted(part)] for part in cuts]
 

@@ -267,7 +267,7 @@ def _check_stream(o: SimpleNamespace) -> None:
         if value is not None and value > (name == "seeds"):
             raise ValueError(
                 f"--{name} does not go with data that are read block by block; leave it out, or "
-                "add --no-stream."
+                "give one file and --no-stream."
             )
 
 

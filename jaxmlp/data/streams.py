@@ -291,18 +291,23 @@ def shuffle_rows(
         raise FileExistsError(f"{out} exists already; give another name.")
     text = not (Path(source).is_dir() or str(source).endswith((".parquet", ".parquet*")))
     names = [str(source)] if text else [str(path) for path in parquet_files(source)]
-    reader = f"read_csv({names[0]!r})" if text else f"read_parquet({names!r})"
+    # All cells are looked at: a word far down would not be a number.
+    reader = (
+        f"read_csv({_quoted(names[0])}, sample_size = -1)"
+        if text
+        else f"read_parquet([{', '.join(map(_quoted, names))}])"
+    )
     partial = out.with_name(f".{out.name}.partial")
     connection = duckdb.connect()
     try:
-        connection.execute(f"SET memory_limit = '{memory}'")
-        connection.execute(f"SET temp_directory = '{out.parent.absolute()}'")
+        connection.execute(f"SET memory_limit = {_quoted(memory)}")
+        connection.execute(f"SET temp_directory = {_quoted(out.parent.absolute())}")
         connection.execute("SET preserve_insertion_order = false")
         numbered = f"SELECT *, row_number() OVER () AS jaxmlp_row FROM {reader}"
         _watched(
             connection,
             f"COPY (SELECT * EXCLUDE (jaxmlp_row) FROM ({numbered}) "
-            f"ORDER BY hash(jaxmlp_row, {int(seed)})) TO '{partial}' "
+            f"ORDER BY hash(jaxmlp_row, {int(seed)})) TO {_quoted(partial)} "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_BLOCK_ROWS})",
             progress,
         )
@@ -314,6 +319,11 @@ def shuffle_rows(
         connection.close()
         partial.unlink(missing_ok=True)
     return out
+
+
+def _quoted(text: object) -> str:
+    """Write a text as one of SQL."""
+    return "'" + str(text).replace("'", "''") + "'"
 
 
 def _watched(connection: Any, query: str, progress: Callable[[float], object]) -> None:

@@ -1,5 +1,6 @@
 """A stream of rows as training takes it: chunks of equal capacity, one after the other."""
 
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -47,12 +48,20 @@ class Feed:
         loss: the loss.
         batch_size: rows a step.
         key: of the order.
+        shuffle: whether blocks are taken in another order in every epoch, or as they are stored.
     """
 
     def __init__(
-        self, stream: RowStream, config: NetworkConfig, loss: Loss, batch_size: int, key: Key
+        self,
+        stream: RowStream,
+        config: NetworkConfig,
+        loss: Loss,
+        batch_size: int,
+        key: Key,
+        shuffle: bool = True,
     ) -> None:
         """Read the first block, to check it."""
+        self._shuffle = shuffle
         self.stream, self._config, self._loss = stream, config, loss
         self.batch_size = min(batch_size, stream.n_rows)
         self._seed = int(np.asarray(jax.random.key_data(key)).ravel()[-1]) & 0x3FFFFFFF
@@ -62,7 +71,7 @@ class Feed:
         self._spread: Any = None
         block_bytes = 4 * n_in * max(stream.sizes)
         self._ahead = min(8, max(2, _MOST_BYTES // block_bytes))
-        self._epoch = -1
+        self._epoch, self._wait = -1, 0.0
         self._pool = ThreadPoolExecutor(1, "feed")  # joins the next chunk while this one trains
         self._coming: Future[Block | None] | None = None
         self._chunks: Iterator[Block] = iter(())
@@ -80,6 +89,7 @@ class Feed:
             return chunk
         epoch, position = divmod(step, self.steps_per_epoch)
         number = position // (self.capacity // self.batch_size)
+        before = time.perf_counter()
         follows = chunk is not None and chunk.end == step and epoch == self._epoch
         if not follows:
             self._epoch, self._chunks = epoch, self._read_from(epoch, number)
@@ -92,11 +102,19 @@ class Feed:
         begin = epoch * self.steps_per_epoch + first
         end = begin + -(-len(block[1]) // self.batch_size)
         self._chunk = Chunk(self._prepared(block), first, begin, end)
+        self._wait += time.perf_counter() - before
         return self._chunk
+
+    def take_wait(self) -> float:
+        """Return the seconds that rows were waited for since this was last asked."""
+        wait, self._wait = self._wait, 0.0
+        return wait
 
     def _read_from(self, epoch: int, number: int) -> Iterator[Block]:
         """Read an epoch from one of its chunks on."""
-        order = self.stream.order(self._seed, epoch)
+        order = list(range(len(self.stream.sizes)))
+        if self._shuffle:
+            order = self.stream.order(self._seed, epoch)
         before, skipped = 0, number * self.capacity
         while before + self.stream.sizes[order[0]] <= skipped:
             before += self.stream.sizes[order.pop(0)]

@@ -152,7 +152,7 @@ def fit(
     if isinstance(data, RowStream):
         check_stream(data, chosen)
         spec = check_options(config, data.read(0), loss, chosen)
-        feed = Feed(data, config, spec.loss, spec.batch_size or 1, key)
+        feed = Feed(data, config, spec.loss, spec.batch_size or 1, key, bool(chosen["shuffle"]))
         spec = replace(spec, train=feed.at(0).train)
     else:
         spec = check_options(config, data, loss, chosen)

@@ -173,6 +173,7 @@ class Runner:
         """Have the rows of the next step on the device, where they come in chunks."""
         if self.feed is not None:
             train = self.feed.at(self.n_steps).train
+            self.pending_seconds += self.feed.take_wait()
             if self.program.sharding is not None:
                 train = self.program.sharding.place(train)
             self.shared = self.shared._replace(train=train)

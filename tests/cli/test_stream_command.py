@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jaxmlp.cli import prepared_stream
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_stream import is_streamed, load_stream
 from jaxmlp.cli.prepared_table import TableOptions, load_table
@@ -139,6 +140,7 @@ def test_shuffle(capsys):
         ),
         (["in", "--target", "nothing"], "unknown column 'nothing'"),
         (["in"], "say which column of in to predict"),
+        (["in", "--target", "label", "--no-stream"], "in is a folder or a pattern"),
         (["digits", "--stream"], "--stream reads Parquet and .csv files"),
         (
             ["in/0.parquet", "--target", "label", "--stream", "--budget", "9"],
@@ -159,3 +161,9 @@ def test_what_is_read_block_by_block(place):
     assert not is_streamed("in/0.parquet", None)
     assert is_streamed("in/0.parquet", wanted=True)
     assert not is_streamed("digits", None)
+
+
+def test_no_more_row_groups_are_held_out_than_are_looked_at(monkeypatch):
+    monkeypatch.setattr(prepared_stream, "_HELD_OUT", (0.1, 200))  # the rows of one of 20 groups
+    prepared = load_stream("in", options("label"), seed=0)
+    assert len(prepared.stream.sizes) == 18

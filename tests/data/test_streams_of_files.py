@@ -128,6 +128,24 @@ def test_rows_are_shuffled_on_disk(table, tmp_path, form):
         shuffle_rows(source, out)
 
 
+def test_a_quote_in_a_path_is_part_of_the_path(table, tmp_path):
+    pytest.importorskip("duckdb", reason="needs duckdb")
+    folder = tmp_path / "O'Brien"
+    write(table, folder)
+    table.to_csv(folder / "all.csv", index=False)
+    for source in (folder, folder / "all.csv"):
+        out = shuffle_rows(source, folder / f"{source.name} shuffled.parquet")
+        assert len(pd.read_parquet(out)) == N
+
+
+def test_a_cell_far_down_may_be_of_another_kind(tmp_path):
+    pytest.importorskip("duckdb", reason="needs duckdb")
+    cells = pd.DataFrame({"x": [*map(str, range(30_000)), "?"]})  # DuckDB looks at 20,480 rows
+    cells.to_csv(tmp_path / "in.csv", index=False)
+    found = pd.read_parquet(shuffle_rows(tmp_path / "in.csv", tmp_path / "out.parquet"))
+    assert set(found["x"]) == set(cells["x"])
+
+
 def test_a_sample_is_drawn_from_random_groups(table, tmp_path):
     write(table, tmp_path / "in")
     groups = row_groups(tmp_path / "in")

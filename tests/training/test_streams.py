@@ -105,6 +105,21 @@ def test_a_stream_goes_on_wherever_it_was_left(tmp_path):
         train(other, 4, checkpoint=checkpoints)
 
 
+def test_the_seconds_of_an_epoch_hold_the_wait_for_rows():
+    def read(i):
+        time.sleep(0.05)
+        return stream_of().read(i)
+
+    found = train(RowStream(stream_of().sizes, read, "slow"), epochs=2)
+    assert (found.history["seconds"] > 0.05).all()
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_without_shuffling_rows_come_as_they_are_stored():
+    wanted, found = train((X, Y), shuffle=False), train(stream_of(), shuffle=False)
+    assert_same(found.params, wanted.params)
+
+
 @pytest.mark.usefixtures("small_chunks")
 def test_only_the_blocks_that_follow_are_read():
     read = []
