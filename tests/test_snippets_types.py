@@ -17,7 +17,7 @@ GIVEN = {
     "README": "import numpy as np\nX = y = X_val = y_val = xv = yv = np.zeros(1)\n"
     "import jax.numpy as jnp\nd_logits = jnp.zeros(1)",
     "distributed": "from typing import Any\n"
-    "def load_my_share(rank: int, count: int) -> tuple[Any, Any]: ...",
+    "def load_my_share(rank: int, count: int) -> tuple[Any, Any]:\n    return 0, 0",
     "interchange": "from typing import Any\nvariables: Any\nmlp: Any\nfitted_mlp_classifier: Any",
 }
 NOTEBOOK = "from IPython.display import display"

@@ -46,7 +46,7 @@ _HELD_OUT = 0.1, 50_000  # share of the row groups, and the most rows, to valida
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreparedStream(PreparedTable):
+class _PreparedStream(PreparedTable):
     """A `PreparedTable` whose training part is a sample of what the network learns from.
 
     Attributes:
@@ -87,7 +87,7 @@ def is_streamed(data: str, wanted: bool | None) -> bool:
     return wanted if wanted is not None else possible and path.stat().st_size > _LARGE
 
 
-def load_stream(data: str, options: TableOptions, seed: int) -> PreparedStream:
+def load_stream(data: str, options: TableOptions, seed: int) -> _PreparedStream:
     """Understand a table past memory, and open it as a stream.
 
     A CSV file is first written as Parquet beside it, in random order, once. A tenth of the row
@@ -125,7 +125,7 @@ def load_stream(data: str, options: TableOptions, seed: int) -> PreparedStream:
     stream, left_out = _open(parts[0], prepared, reader)
     doubts = (*prepared.doubts, *left_out, *_order(groups, understood.target.name, data, seed))
     fields = {**vars(prepared), "doubts": doubts, "name": run_name(data)}
-    return PreparedStream(**fields, stream=stream)
+    return _PreparedStream(**fields, stream=stream)
 
 
 def run_name(data: str) -> str:

@@ -193,7 +193,7 @@ def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
     return encode_table(understand_table(frame, path, options, seed), path, options, seed)
 
 
-class UnderstoodTable(NamedTuple):
+class _UnderstoodTable(NamedTuple):
     """A table whose rows all have a target, and what its columns and rows are."""
 
     frame: DataFrame
@@ -209,7 +209,7 @@ class UnderstoodTable(NamedTuple):
 
 def understand_table(
     frame: DataFrame, path: str, options: TableOptions, seed: int
-) -> UnderstoodTable:
+) -> _UnderstoodTable:
     """Find out what a table's columns and target are, and split its rows."""
     schema = Schema() if options.schema is None else read_schema(options.schema)
     schema = with_kinds(schema, options.column_kinds(frame.columns))
@@ -224,7 +224,7 @@ def understand_table(
         if special is not None and special not in frame.columns:
             raise unknown_column(special, frame)
     columns = _set_aside(infer_columns(frame.drop(columns=name), chosen), options)
-    return UnderstoodTable(frame, target, columns, _split(frame, target, options, seed))
+    return _UnderstoodTable(frame, target, columns, _split(frame, target, options, seed))
 
 
 def _split(frame: DataFrame, target: Target, options: TableOptions, seed: int) -> RowSplit:
@@ -276,7 +276,7 @@ def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, C
 
 
 def encode_table(
-    table: UnderstoodTable, path: str, options: TableOptions, seed: int
+    table: _UnderstoodTable, path: str, options: TableOptions, seed: int
 ) -> PreparedTable:
     """Fit the encoding on the training part, and encode all parts."""
     target, split = table.target, table.split
@@ -317,7 +317,7 @@ def encode_table(
 
 
 def _doubts(
-    table: UnderstoodTable, preprocessor: TablePreprocessor, seed: int
+    table: _UnderstoodTable, preprocessor: TablePreprocessor, seed: int
 ) -> tuple[Doubt, ...]:
     target, train = table.target, table.split.train
     numbering = [column.name for column in table.columns.values() if column.reason == NUMBERING]

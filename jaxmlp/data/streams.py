@@ -55,7 +55,8 @@ class RowStream:
     def order(self, seed: int, epoch: int) -> list[int]:
         """Draw the order of the blocks in an epoch."""
         grain = import_optional("grain", "streams are ordered by grain", "jaxmlp[scale]")
-        numbers = grain.MapDataset.range(len(self.sizes)).seed(seed + epoch).shuffle()
+        mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+        numbers = grain.MapDataset.range(len(self.sizes)).seed(mixed).shuffle()
         return [int(number) for number in numbers]
 
     def blocks(self, order: Sequence[int], ahead: int = 2) -> Iterator[Block]:
@@ -136,7 +137,7 @@ class RowGroup(NamedTuple):
     n_rows: int
 
 
-def parquet_files(source: str | Path) -> list[Path]:
+def _parquet_files(source: str | Path) -> list[Path]:
     """Return the Parquet files that a path names: a file, a folder, or a pattern with *.
 
     Raises:
@@ -167,7 +168,7 @@ def row_groups(source: str | Path) -> list[RowGroup]:
     """
     parquet = _parquet()
     groups, first = list[RowGroup](), None
-    for path in parquet_files(source):
+    for path in _parquet_files(source):
         try:
             meta = parquet.ParquetFile(path)
         except (OSError, ValueError) as error:  # what pyarrow raises is one of these
@@ -290,7 +291,7 @@ def shuffle_rows(
     if out.exists():
         raise FileExistsError(f"{out} exists already; give another name.")
     text = not (Path(source).is_dir() or str(source).endswith((".parquet", ".parquet*")))
-    names = [str(source)] if text else [str(path) for path in parquet_files(source)]
+    names = [str(source)] if text else [str(path) for path in _parquet_files(source)]
     # All cells are looked at: a word far down would not be a number.
     reader = (
         f"read_csv({_quoted(names[0])}, sample_size = -1)"

@@ -19,7 +19,7 @@ from jaxmlp.types import Key
 _MOST_ROWS, _MOST_BYTES = 200_000, 64 << 20  # of a chunk
 
 
-class Chunk(NamedTuple):
+class _Chunk(NamedTuple):
     """Rows that lie on the device, and the steps that are theirs.
 
     Attributes:
@@ -75,14 +75,14 @@ class Feed:
         self._pool = ThreadPoolExecutor(1, "feed")  # joins the next chunk while this one trains
         self._coming: Future[Block | None] | None = None
         self._chunks: Iterator[Block] = iter(())
-        self._chunk: Chunk | None = None
+        self._chunk: _Chunk | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps that an epoch takes."""
         return -(-self.stream.n_rows // self.batch_size)
 
-    def at(self, step: int) -> Chunk:
+    def at(self, step: int) -> _Chunk:
         """Return the chunk that a step of the run belongs to; later steps come cheapest."""
         chunk = self._chunk
         if chunk is not None and chunk.begin <= step < chunk.end:
@@ -101,7 +101,7 @@ class Feed:
         first = number * (self.capacity // self.batch_size)
         begin = epoch * self.steps_per_epoch + first
         end = begin + -(-len(block[1]) // self.batch_size)
-        self._chunk = Chunk(self._prepared(block), first, begin, end)
+        self._chunk = _Chunk(self._prepared(block), first, begin, end)
         self._wait += time.perf_counter() - before
         return self._chunk
 

@@ -8,7 +8,7 @@ from jaxmlp.data.streams import (
     RowStream,
     open_npy,
     open_parquet,
-    parquet_files,
+    _parquet_files,
     read_group,
     row_groups,
     sample_rows,
@@ -157,7 +157,7 @@ def test_a_sample_is_drawn_from_random_groups(table, tmp_path):
 
 def test_what_cannot_be_opened_is_named(table, tmp_path):
     with pytest.raises(FileNotFoundError, match="names no Parquet file"):
-        parquet_files(tmp_path / "*.parquet")
+        _parquet_files(tmp_path / "*.parquet")
     write(table, tmp_path / "in")
     table.rename(columns={"x": "z"}).to_parquet(tmp_path / "in" / "part-9.parquet")
     with pytest.raises(ValueError, match=r"differ in the column '[xz]'"):
