@@ -6,9 +6,9 @@ import pytest
 
 from jaxmlp.data.streams import (
     RowStream,
+    _parquet_files,
     open_npy,
     open_parquet,
-    _parquet_files,
     read_group,
     row_groups,
     sample_rows,
