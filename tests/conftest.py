@@ -19,6 +19,11 @@ if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
     jax.config.update("jax_compilation_cache_dir", str(PROGRAMS / (WORKER or "alone")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    # Else the folder's name, another one for each worker, would be a part of every key.
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+
+# Commands that tests start keep theirs beside it, and not in the user's own cache.
+os.environ["XDG_CACHE_HOME"] = str(PROGRAMS.parent / f"commands-{WORKER or 'alone'}")
 
 TESTS_BETWEEN_LOOKS = 25
 MOST_MAPS = 20_000

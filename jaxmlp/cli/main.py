@@ -15,6 +15,7 @@ from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.export import export
 from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
+from jaxmlp.cli.program_cache import NO_CACHE, cache, keep_programs
 from jaxmlp.cli.runs import runs
 from jaxmlp.cli.shuffle import shuffle
 from jaxmlp.cli.sweep import sweep
@@ -39,6 +40,7 @@ _app.command()(diagnose)
 _app.command()(verify)
 _app.command()(export)
 _app.command()(shuffle)
+_app.command()(cache)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,6 +55,10 @@ def _root(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
+    no_compilation_cache: Annotated[
+        bool,
+        typer.Option(NO_CACHE, help="Neither load nor keep compiled programs; any place will do."),
+    ] = False,  # `main` takes it out of the arguments
 ) -> None:
     """Multilayer perceptrons in JAX, every gradient by hand and proven."""
 
@@ -64,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: instead of those of the process.
     """
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if NO_CACHE in arguments:
+        arguments.remove(NO_CACHE)
+    elif arguments[:1] != ["cache"]:
+        keep_programs()
     code = run(arguments)
     leave(code)
     sys.exit(code)
