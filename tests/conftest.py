@@ -43,6 +43,19 @@ def pytest_sessionstart() -> None:
                 os.link(programs[name], folder / name)
 
 
+_shared: set[str] = set()
+
+
+def _share_programs() -> None:
+    """Link what this worker has compiled since the last test into the folders of the others."""
+    new = set(os.listdir(PROGRAMS / WORKER)) - _shared if (PROGRAMS / WORKER).is_dir() else set()
+    _shared.update(new)
+    for folder in PROGRAMS.iterdir() if new else ():
+        for name in new:
+            with suppress(FileExistsError):
+                os.link(PROGRAMS / WORKER / name, folder / name)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Iterator[None]:
     """Forget compiled programs now and then; a process that keeps thousands of them breaks.
@@ -55,6 +68,8 @@ def pytest_runtest_teardown() -> Iterator[None]:
     global _ended
     result = yield
     _ended += 1
+    if WORKER is not None:
+        _share_programs()
     if _ended % TESTS_BETWEEN_LOOKS == 0:
         many = MAPS.read_bytes().count(b"\n") > MOST_MAPS if MAPS.exists() else _ended % 100 == 0
         if many:
