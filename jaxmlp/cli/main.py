@@ -17,6 +17,7 @@ from jaxmlp.cli.finetune import finetune
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.program_cache import NO_CACHE, cache, keep_programs
 from jaxmlp.cli.runs import runs
+from jaxmlp.cli.serve import serve
 from jaxmlp.cli.shuffle import shuffle
 from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
@@ -39,6 +40,7 @@ _app.command()(runs)
 _app.command()(diagnose)
 _app.command()(verify)
 _app.command()(export)
+_app.command()(serve)
 _app.command()(shuffle)
 _app.command()(cache)
 

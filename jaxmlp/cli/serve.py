@@ -1,0 +1,96 @@
+"""`jaxmlp serve`."""
+
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import typer
+
+from jaxmlp.models import load
+from jaxmlp.optional import import_optional
+
+_EXTRA = "jaxmlp[serve]"
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(
+    run: Annotated[Path, typer.Argument(help="A folder that train wrote, or its model file.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8000,
+    max_mib: Annotated[float, typer.Option(help="Largest body of a request, in MiB.")] = 16.0,
+    max_rows: Annotated[int, typer.Option(help="Most rows of a request.")] = 10_000,
+    timeout: Annotated[float, typer.Option(help="Seconds that a request may take.")] = 30.0,
+) -> None:
+    """Answer requests with a trained network, until Ctrl-C or SIGTERM.
+
+        jaxmlp serve runs/data-1
+        curl 127.0.0.1:8000/predict -d '{"rows": [{"age": 31, "town": "Bonn"}]}'
+
+    The page at / takes a table that is dropped on it. POST /predict takes JSON, CSV or a file as a
+    form; GET /schema says what rows it wants, GET /health how it goes. Requests that come together
+    are computed together.
+    """  # fmt: skip
+    uvicorn = import_optional("uvicorn", "a service needs uvicorn", _EXTRA)
+    from jaxmlp.serving import Limits, create_app
+
+    if max_mib <= 0 or max_rows < 1 or timeout <= 0:
+        raise ValueError("--max-mib, --max-rows and --timeout are limits above 0.")
+    limits = Limits(int(max_mib * 2**20), max_rows, max(5 * max_rows, 1), timeout)
+    local = host in _LOCAL
+    # A row's answer takes less than handing it to another thread, which JAX else does.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    model = load(run)
+    app = create_app(model, name=run.stem, limits=limits, hosts=_LOCAL if local else ())
+    listener = _listen(host, port)
+    name, found = listener.getsockname()[:2]
+    config = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=10, timeout_keep_alive=15,
+        server_header=False, date_header=False,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    if not local:
+        print("note: everybody who reaches this machine can ask the model", file=sys.stderr)
+    shown = f"[{name}]" if ":" in name else name
+    _say_when_ready(server, f"serving {run} at http://{shown}:{found}, until Ctrl-C")
+    _end_well(server)
+    with listener:
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=512)
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"nothing can listen at {host}:{port}: {error}; give another --port, or 0 for a free "
+            "one."
+        ) from error
+
+
+def _say_when_ready(server: Any, text: str) -> None:
+    """Print once the programs are compiled and requests are answered."""
+    startup = server.startup
+
+    async def say(sockets: Any = None) -> None:
+        await startup(sockets=sockets)
+        if server.started:
+            print(text, flush=True)
+
+    server.startup = say
+
+
+def _end_well(server: Any) -> None:
+    """Have SIGTERM and Ctrl-C end the service with exit code 0, requests in hand answered."""
+
+    def handle(signum: int, frame: Any) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
