@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -248,6 +249,30 @@ class Backbone:
         with atomic_writer(path) as file:
             file.write(body)
             file.write(hashlib.sha256(body).digest())
+
+
+@lru_cache(maxsize=4)
+def _loaded(source: Source) -> Backbone:
+    return Backbone.load(
+        source.spelled, weights=source.weights, pooling=source.pooling, device=source.device,
+        seed=source.seed,
+    )  # fmt: skip
+
+
+def backbone_of(said: Mapping[str, Any], notify: Callable[[str], object]) -> Backbone:
+    """Load the backbone that a model was trained behind.
+
+    Args:
+        said: what the model remembers: the fields of its `Source`, and its name by content.
+        notify: told in a sentence of another name, hence of another version or other weights.
+
+    Returns:
+        The backbone; the same object if it is asked for again.
+    """
+    found = _loaded(Source(**{name: said[name] for name in Source._fields}))
+    if found.name != said["name"]:
+        notify(f"the backbone was {said['name']} in training, and is {found.name} here")
+    return found
 
 
 def _content_key(name: str, item: _Item) -> str:

@@ -149,6 +149,22 @@ AsJson = Annotated[
     option(OUTPUT, "Print JSON, for programs, and nothing else.", "--json", default=False),
 ]
 
+# Images and sounds
+
+BackboneName = Annotated[
+    str | None,
+    option(
+        DATA,
+        "Of a folder of images or sounds, with one for each class: what makes features of them, "
+        "such as torchvision:resnet50, package:efficientnet-lite0 or package:resemblyzer.",
+        "--backbone",
+        default=False,
+    ),
+]
+BackboneWeights = Annotated[
+    str, option(DATA, "Of the backbone: pretrained, random, or a file.", "--backbone-weights")
+]
+
 # Data past memory
 
 Stream = Annotated[

@@ -20,12 +20,14 @@ class FileRows(NamedTuple):
         first_row: number of the first one in the file, from 0.
         done: share of the file that has been read up to here, in [0, 1].
         notes: what was doubtful about the file, in sentences.
+        names: of the files that the rows are of, where each has its own.
     """
 
     table: Any
     first_row: int
     done: float
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def read_blocks(

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.feature_files import FileRows, read_blocks
+from jaxmlp.cli.media import media_blocks
 from jaxmlp.cli.predictions_file import Predictions, check_name, write_file, write_to_terminal
 from jaxmlp.cli.standard_input import as_file
 from jaxmlp.data import TablePreprocessor
@@ -29,10 +30,11 @@ from jaxmlp.models.inference import OUTPUTS
 def predict(
     run: Annotated[Path, typer.Argument(help="A folder that train wrote, or its model file.")],
     data: Annotated[
-        str,
+        list[str],
         typer.Argument(
             help="A .csv, .xlsx, .jsonl, .parquet, .npy or .npz file of features; - for the "
-            "standard input; or digits, mnist, fashion-mnist."
+            "standard input; or digits, mnist, fashion-mnist. Of a run with a backbone: images or "
+            "sounds, and folders of them."
         ),
     ],
     out: Annotated[
@@ -91,23 +93,34 @@ def predict(
     and the predictions written block by block, so that both may be larger than the memory.
 
         jaxmlp predict runs/digits-1 new_digits.csv --out predictions.csv
+
+    A run that learnt from photos takes photos:
+
+        jaxmlp predict runs/photos-1 cat.jpg holiday/ --top 3
     """  # fmt: skip
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
     if out is not None:
         check_name(out)
     # the model may be one in float64; one in float32 stays that
-    with jax.enable_x64(True), as_file(data) as path:
-        model = load(run)
+    model = load(run)
+    media = "backbone" in model.extra
+    if len(data) > 1 and not media:
+        raise ValueError(f"{run} predicts from one file, and {len(data)} were given.")
+    with jax.enable_x64(True), as_file(data[0]) as path:
         if top and (model.class_names is None or not 1 <= top <= len(model.class_names)):
             classes = len(model.class_names or ())
             raise ValueError(f"--top is {top}, but the model knows {classes} classes.")
         of_words = isinstance(model.preprocessing, TablePreprocessor)
         options = _reading_options(model, path, header, delimiter, skip, sheet)
-        blocks = _with_progress(read_blocks(path, data_dir, of_words=of_words, options=options))
+        if media:
+            blocks = _with_progress(media_blocks(model, data, _notify_once(())))
+        else:
+            blocks = _with_progress(read_blocks(path, data_dir, of_words=of_words, options=options))
         parts = (
             Predictions(
-                block.first_row, _kept(block, keep) + _columns(model, part, proba, top, output)
+                block.first_row,
+                _names(block) + _kept(block, keep) + _columns(model, part, proba, top, output),
             )
             for block, part in _predict_parts(model, blocks, path, output)
         )
@@ -184,6 +197,11 @@ def _with_progress(blocks: Iterator[FileRows]) -> Iterator[FileRows]:
         for block in blocks:
             yield block
             bar.update(task, completed=block.done, rows=block.first_row + len(block.table))
+
+
+def _names(block: FileRows) -> list[tuple[str, np.ndarray]]:
+    """Return the files that the rows are of, where each has its own."""
+    return [("file", np.array(block.names, object))] if block.names else []
 
 
 def _kept(block: FileRows, keep: str) -> list[tuple[str, np.ndarray]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxmlp.cli.prepared_data import PreparedData, load_data_set
+from jaxmlp.cli.prepared_data import DATA_SETS, PreparedData, load_data_set
 from jaxmlp.cli.standard_input import STANDARD_INPUT, as_file
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
@@ -155,6 +155,8 @@ def is_table(data: str) -> bool:
 
 def names_parquet(data: str) -> bool:
     """Whether data are a folder, or a pattern, of Parquet files."""
+    if data in DATA_SETS:
+        return False
     if "*" in data or "?" in data:
         return bool(glob.glob(data))
     path = Path(data)
@@ -171,6 +173,11 @@ def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int
             return load_table(path, options, seed)
     if options != TableOptions(max_one_hot=options.max_one_hot, clamp=options.clamp):
         raise ValueError(f"--target and its like go with a table, but {data} is none.")
+    if Path(data).is_dir() and data not in DATA_SETS:
+        raise ValueError(
+            f"{data} is a folder without Parquet files; of images or sounds, in a folder for each "
+            "class, add --backbone, such as package:efficientnet-lite0 or package:resemblyzer."
+        )
     return load_data_set(data, data_dir, seed)
 
 

@@ -19,6 +19,7 @@ from jaxmlp.cli import arguments
 from jaxmlp.cli.budget import Budget, spend
 from jaxmlp.cli.calls import Call, call_of, checkpoints_of, parse_interval, resumed_call
 from jaxmlp.cli.claims import claimed_folder, reclaimed_folder
+from jaxmlp.cli.media import load_media
 from jaxmlp.cli.options import (
     Options,
     check_options,
@@ -67,6 +68,8 @@ def train(
     time: arguments.Time = None,
     scaling: arguments.Scaling = "robust",
     stream: arguments.Stream = None,
+    backbone: arguments.BackboneName = None,
+    backbone_weights: arguments.BackboneWeights = "pretrained",
     data_dir: arguments.DataDir = None,
     recipe: arguments.Recipe = None,
     layers: arguments.Layers = "128",
@@ -147,6 +150,10 @@ def train(
 
         jaxmlp train --resume runs/fashion-mnist-1
 
+    Photos in a folder with a folder for each class, through a network that knows images:
+
+        jaxmlp train photos/ --backbone torchvision:resnet50
+
     A large network on many machines, each of which runs the same command (here of SLURM):
 
         srun jaxmlp train fashion-mnist --layers 4096,4096 --batch-size 4096 --distributed
@@ -177,6 +184,8 @@ def _run(call: Call) -> int:
         _check_budget(o.budget, options, o.seeds, o.folds)
     check_options(options)
     chosen = get_recipe(options.recipe)
+    if o.backbone is not None:
+        _check_backbone(o)
     streamed = is_streamed(o.data, o.stream)
     if streamed:
         _check_stream(o)
@@ -209,15 +218,19 @@ def _train(
     """Train into a folder that is claimed; return the exit code."""
     settings = None
     with jax.enable_x64(True) if o.dtype == "float64" else nullcontext():
-        if table.stream:
-            prepared: PreparedData = load_stream(o.data, table, o.seed)
+        quiet = o.quiet or o.as_json or not is_first()
+        console = Console(quiet=quiet, highlight=False)
+        if o.backbone is not None:
+            prepared: PreparedData = load_media(
+                o.data, o.backbone, weights=o.backbone_weights, seed=o.seed, console=console
+            )
+        elif table.stream:
+            prepared = load_stream(o.data, table, o.seed)
         else:
             prepared = load_data(o.data, o.data_dir, table, o.seed)
         if is_table(o.data):
             options = replace(options, **_unsaid(call, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
-        quiet = o.quiet or o.as_json or not is_first()
-        console = Console(quiet=quiet, highlight=False)
         improve, checkpoint = None, None
         if o.budget is not None:
             improve = partial(spend, Budget(o.budget), console, options, prepared)
@@ -258,6 +271,15 @@ def _check_checkpoints(o: SimpleNamespace) -> None:
         raise ValueError("--checkpoint-every needs a file to go on with, not the standard input.")
     if o.checkpoint_every is not None:
         parse_interval(o.checkpoint_every)
+
+
+def _check_backbone(o: SimpleNamespace) -> None:
+    """Refuse what goes with tables, or repeats a training."""
+    if is_table(o.data):
+        raise ValueError(f"--backbone takes a folder of images or sounds, and {o.data} is a table.")
+    for name, wanted in (("target", o.target), ("seeds", o.seeds > 1)):
+        if wanted:
+            raise ValueError(f"--{name} does not go with --backbone; leave it out.")
 
 
 def _check_stream(o: SimpleNamespace) -> None:

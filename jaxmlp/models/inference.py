@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxmlp.backbones import backbone_of
 from jaxmlp.blocks import BLOCK_ROWS, stream_blocks
 from jaxmlp.checks import check_features, unknown_name
 from jaxmlp.data import Preprocessing, Standardizer
@@ -111,7 +112,8 @@ def prepare(
     Args:
         model: the model; any network passes for one (`as_model`).
         data: (rows, features): a DataFrame, which may have other columns besides and in any
-            order, or an array.
+            order, or an array. Of a model behind a backbone also a list of what that takes: paths
+            or bytes of images or sounds.
         what: what to call the data in messages.
         first_row: number of the first row, for messages about a part of a larger table.
         notify: called with a sentence about what is no error but may be a mistake: columns that
@@ -137,6 +139,8 @@ def prepare(
     """
     model = as_model(model)
     dtype = np.float64 if model.config.dtype == "float64" else np.float32
+    if "backbone" in model.extra and isinstance(data, list):
+        data = backbone_of(model.extra["backbone"], notify)(data)
     if isinstance(model.preprocessing, Standardizer | None):
         x = _standardize(model, data, what, first_row, notify)
     else:  # knows its own columns

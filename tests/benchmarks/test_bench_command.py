@@ -17,8 +17,12 @@ from jaxmlp.cli.main import run
 
 
 @pytest.fixture(autouse=True)
-def _session():
-    """Start JAX before a workload can ask for more devices; let peers promote as they do."""
+def _session(monkeypatch):
+    """Start JAX before a workload can ask for more devices; let peers promote as they do.
+
+    Where OPENBLAS_CORETYPE is set, the command starts itself anew, out of these tests' sight.
+    """
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     jax.devices()
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
