@@ -8,7 +8,7 @@ from jaxmlp.backbones.source import Extractor, Source
 from jaxmlp.backbones.text_models import load_sentence_transformers, load_transformers
 from jaxmlp.checks import unknown_name
 
-_LIBRARIES: dict[str, Callable[[Source], Extractor]] = {
+_PROVIDERS: dict[str, Callable[[Source], Extractor]] = {
     "torchvision": load_torchvision,
     "timm": load_timm,
     "transformers": load_transformers,
@@ -26,9 +26,9 @@ def load_source(source: Source) -> Extractor:
     Raises:
         ValueError: for a library that is not known.
     """
-    if source.library not in _LIBRARIES:
-        raise unknown_name("library of backbones", source.library, _LIBRARIES)
-    return _LIBRARIES[source.library](source)
+    if source.provider not in _PROVIDERS:
+        raise unknown_name("library of backbones", source.provider, _PROVIDERS)
+    return _PROVIDERS[source.provider](source)
 
 
 def parse_name(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ class Source(NamedTuple):
     """Where a backbone is from: all that loads it again.
 
     Attributes:
-        library: before the colon of its name.
+        provider: the library, before the colon of its name.
         model: behind it.
         weights: "pretrained", "random", or the path of a file.
         pooling: of texts, or None.
@@ -18,7 +18,7 @@ class Source(NamedTuple):
         seed: of random weights.
     """
 
-    library: str
+    provider: str
     model: str
     weights: str = "pretrained"
     pooling: str | None = None
@@ -28,7 +28,7 @@ class Source(NamedTuple):
     @property
     def spelled(self) -> str:
         """The name as it was given."""
-        return f"{self.library}:{self.model}"
+        return f"{self.provider}:{self.model}"
 
 
 class Extractor(NamedTuple):

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs PyTorch")
-_LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
+pytest.importorskip("torch", reason="needs PyTorch")
+from torch import library as operators
+
+_NAMES = operators.Library("torchvision", "FRAGMENT")
 _MOST = 20  # names
 
 
@@ -27,5 +29,5 @@ def prepare_torchvision():
             name = re.fullmatch(r"operator torchvision::(\w+) does not exist", str(error))
             if name is None:
                 raise
-            _LIBRARY.define(f"{name[1]}() -> ()")
+            _NAMES.define(f"{name[1]}() -> ()")
     raise AssertionError("torchvision asks for ever more operators")

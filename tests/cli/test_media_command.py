@@ -39,7 +39,7 @@ def place(tmp_path, monkeypatch):
     from jaxmlp.backbones import loading
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(loading._LIBRARIES, "moments", make)
+    monkeypatch.setitem(loading._PROVIDERS, "moments", make)
     monkeypatch.setattr("jaxmlp.cli.media._cache", lambda: tmp_path / "cache")
     backbone._loaded.cache_clear()
     for k, name in enumerate(("calm", "wild")):
@@ -85,7 +85,7 @@ def test_features_are_kept_and_a_second_run_extracts_none(place, monkeypatch):
     from jaxmlp.backbones import loading
 
     (place / "photos" / "calm" / "torn.png").unlink()
-    monkeypatch.setitem(loading._LIBRARIES, "moments", refuse)
+    monkeypatch.setitem(loading._PROVIDERS, "moments", refuse)
     assert train("--quiet", "--force") == 0
 
 
@@ -94,7 +94,7 @@ def test_another_version_of_the_backbone_is_said(monkeypatch, capsys):
     from jaxmlp.backbones import loading
 
     newer = lambda source: make(source)._replace(name="moments 2")  # noqa: E731
-    monkeypatch.setitem(loading._LIBRARIES, "moments", newer)
+    monkeypatch.setitem(loading._PROVIDERS, "moments", newer)
     backbone._loaded.cache_clear()
     assert run(["predict", "run", "photos/calm/1.png"]) == 0
     said = capsys.readouterr().err
