@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -103,11 +104,12 @@ def predict(
     if out is not None:
         check_name(out)
     # the model may be one in float64; one in float32 stays that
-    model = load(run)
-    media = "backbone" in model.extra
-    if len(data) > 1 and not media:
-        raise ValueError(f"{run} predicts from one file, and {len(data)} were given.")
-    with jax.enable_x64(True), as_file(data[0]) as path:
+    with jax.enable_x64(True), ExitStack() as stack:
+        model = load(run)
+        media = "backbone" in model.extra
+        if len(data) > 1 and not media:
+            raise ValueError(f"{run} predicts from one file, and {len(data)} were given.")
+        path = stack.enter_context(as_file(data[0]))
         if top and (model.class_names is None or not 1 <= top <= len(model.class_names)):
             classes = len(model.class_names or ())
             raise ValueError(f"--top is {top}, but the model knows {classes} classes.")

@@ -45,7 +45,8 @@ def serve(
     local = host in _LOCAL
     # A row's answer takes less than handing it to another thread, which JAX else does.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    model = load(run)
+    with jax.enable_x64(True):  # it may be one in float64
+        model = load(run)
     app = create_app(model, name=run.stem, limits=limits, hosts=_LOCAL if local else ())
     listener = _listen(host, port)
     name, found = listener.getsockname()[:2]

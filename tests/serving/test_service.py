@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.serving import Limits, create_app
 from jaxmlp.serving.batching import Batcher, BusyError
 
@@ -83,6 +84,19 @@ def test_numbers_come_in_the_targets_units(number_model):
     answer = post(create_app(number_model), {"rows": x.tolist()})
     found = [row["value"] for row in answer.json()["predictions"]]
     np.testing.assert_allclose(found, number_model.predict(x), rtol=1e-5)
+
+
+def test_a_model_in_float64_answers_in_its_own_digits(number_model):
+    with jax.enable_x64(True):
+        config = number_model.config.replace(dtype="float64")
+        model = number_model._replace(
+            config=config, params=jaxmlp.init(config, jax.random.key(1)), target_transform=None
+        )
+        x = np.random.default_rng(3).normal(5, 2, size=(6, 4))
+        wanted = model.predict(x)
+    answer = post(create_app(model), {"rows": x.tolist()})
+    found = [row["value"] for row in answer.json()["predictions"]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-13)
 
 
 def test_what_may_be_a_mistake_is_noted(app):
