@@ -5,16 +5,18 @@ import io
 import json
 import time
 
-import httpx
+import jax
 import numpy as np
 import pytest
+from served_table import TABLE
 
 import jaxmlp
 from jaxmlp.serving import Limits, create_app
 from jaxmlp.serving.batching import Batcher, BusyError
 
-pytest.importorskip("multipart", reason="needs python-multipart")
-from conftest import TABLE
+pytest.importorskip("starlette", reason="needs starlette")
+pytest.importorskip("python_multipart", reason="needs python-multipart")
+httpx = pytest.importorskip("httpx", reason="needs httpx")
 
 
 def client_of(app, **options):
