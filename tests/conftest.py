@@ -25,6 +25,10 @@ if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
 # Commands that tests start keep theirs beside it, and not in the user's own cache.
 os.environ["XDG_CACHE_HOME"] = str(PROGRAMS.parent / f"commands-{WORKER or 'alone'}")
 
+# `tests/training/test_sharding.py` starts a process that has these devices.
+EIGHT_DEVICES = os.environ.get("JAX_NUM_CPU_DEVICES") == "8"
+collect_ignore_glob = [] if EIGHT_DEVICES else ["eight_devices/test_*.py"]
+
 TESTS_BETWEEN_LOOKS = 25
 MOST_MAPS = 20_000
 MAPS = Path("/proc/self/maps")

@@ -7,6 +7,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from processes import run_processes  # noqa: F401  (a fixture)
 
 import jaxmlp
 from jaxmlp.training.checkpoints import Checkpoints

@@ -10,6 +10,7 @@ import sys
 import urllib.request
 
 import pytest
+from served_models import number_model  # noqa: F401  (a fixture)
 
 from jaxmlp.cli.main import run
 from jaxmlp.models import save

@@ -8,6 +8,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from served_models import number_model, table_model  # noqa: F401  (fixtures)
 from served_table import TABLE
 
 import jaxmlp
