@@ -6,8 +6,11 @@ import numpy as np
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.prepared_data import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
-from jaxmlp.data import Dataset, DataSplit, from_arrays, train_test_split
-from jaxmlp.data.tables import read_table
+from jaxmlp.data import Dataset, DataSplit, TablePreprocessor, from_arrays, train_test_split
+from jaxmlp.data.tables import ReadingOptions, read_table
+from jaxmlp.data.tables.inference import infer_column
+from jaxmlp.data.tables.target import class_words
+from jaxmlp.data.tables.values import DataFrame, blank_cells, to_numbers
 from jaxmlp.models import Model, prepare
 
 
@@ -61,19 +64,30 @@ def _read_table(model: Model, data: str, target: str | None) -> Dataset:
         raise FileNotFoundError(f"there is no file {path}, nor a data set of that name: {known}.")
     if target is None:
         raise ValueError(f"say which column of {path} holds the labels: --target NAME.")
-    table = read_table(path, numbers=True)
+    options = ReadingOptions(**model.extra.get("reading", {}))
+    table = read_table(path, options=options)  # as text: what a cell means, its column decides
     if target not in table.columns:
         raise unknown_name(f"column of {path}", target, map(str, table.columns))
-    x = prepare(model, table.drop(columns=target), what=data)
-    labels = table[target].to_numpy()
-    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels % 1 == 0).all():
-        labels = labels.astype(int)
-    if labels.dtype.kind == "f":
-        raise ValueError(
-            f"column {target!r} of {path} holds fractions or empty cells, but fine-tuning from the "
-            "command line is for classes; jaxmlp.finetuning.finetune takes any loss."
-        )
-    return from_arrays(x, labels)
+    labels = _labels(blank_cells(table[[target]], getattr(model.preprocessing, "missing", ())))
+    if not isinstance(model.preprocessing, TablePreprocessor):
+        table = read_table(path, numbers=True, options=options)
+    return from_arrays(prepare(model, table.drop(columns=target), what=data), labels)
+
+
+def _labels(table: DataFrame) -> np.ndarray:
+    """Read the labels of a table's only column: whole numbers, or words; None of an empty cell."""
+    (name,) = table.columns
+    seen = infer_column(table[name])
+    numbers = to_numbers(table[name], seen.style if seen.kind == "number" else ".")
+    if np.isfinite(numbers).all():
+        if (numbers % 1).any():
+            raise ValueError(
+                f"column {name!r} holds fractions, but fine-tuning from the command line is for "
+                "classes; jaxmlp.finetuning.finetune takes any loss."
+            )
+        return numbers.astype(int)
+    codes, levels = class_words(table[name])
+    return np.take(np.array([*levels, None], object), codes)
 
 
 def _with_classes(part: Dataset, chosen: tuple[str, ...]) -> Dataset:

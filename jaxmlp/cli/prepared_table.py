@@ -27,11 +27,13 @@ from jaxmlp.data.tables import (
     with_kinds,
 )
 from jaxmlp.data.tables.column_lists import named_columns
+from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.inference import (
     NUMBERING,
     ROW_NUMBERS,
     SHOWN_NAMES,
     decimal_sign,
+    infer_column,
     unknown_column,
 )
 from jaxmlp.data.tables.pitfalls import (
@@ -42,7 +44,14 @@ from jaxmlp.data.tables.pitfalls import (
     sentinels,
     time_order,
 )
-from jaxmlp.data.tables.values import DataFrame, blank_cells, shorten
+from jaxmlp.data.tables.values import (
+    DataFrame,
+    Series,
+    blank_cells,
+    import_pandas,
+    shorten,
+    to_numbers,
+)
 
 _LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
 
@@ -221,29 +230,51 @@ def understand_table(
     schema = Schema() if options.schema is None else read_schema(options.schema)
     schema = with_kinds(schema, options.column_kinds(frame.columns))
     name = _target_name(frame, options.target or schema.target, path)
-    target = read_target(frame[name], options.task or schema.task, decimal=decimal_sign(frame))
+    decimal = decimal_sign(frame)
+    target = read_target(frame[name], options.task or schema.task, decimal=decimal)
     chosen = {key: column for key, column in schema.columns.items() if key != name}
     if len(target.rows) < len(frame):  # with gaps, a row number looks like any number
-        known = infer_columns(frame.drop(columns=name), chosen)
+        known = infer_columns(frame.drop(columns=name), chosen, decimal)
         chosen |= {key: column for key, column in known.items() if column.reason in ROW_NUMBERS}
     frame = frame.iloc[target.rows].reset_index(drop=True)
     for special in (options.group, options.time):
         if special is not None and special not in frame.columns:
             raise unknown_column(special, frame)
-    columns = _set_aside(infer_columns(frame.drop(columns=name), chosen), options)
-    return _UnderstoodTable(frame, target, columns, _split(frame, target, options, seed))
+    columns = infer_columns(frame.drop(columns=name), chosen, decimal)
+    time = None
+    if options.time is not None:
+        time = _time_column(frame[options.time], columns.get(options.time), decimal)
+    split = _split(frame, target, options, time, seed)
+    return _UnderstoodTable(frame, target, _set_aside(columns, options, time), split)
 
 
-def _split(frame: DataFrame, target: Target, options: TableOptions, seed: int) -> RowSplit:
+def _time_column(cells: Series, column: Column | None, decimal: str) -> Column:
+    """How the column that orders the rows is read, also where it is no feature."""
+    known = column is not None and column.kind in ("number", "date")
+    return column if column is not None and known else infer_column(cells, decimal=decimal)
+
+
+def _split(
+    frame: DataFrame, target: Target, options: TableOptions, time: Column | None, seed: int
+) -> RowSplit:
     said: dict[str, Any] = {
         "stratify": target.class_names is not None,
         "seed": seed,
         "group": None if options.group is None else frame[options.group],
-        "time": None if options.time is None else frame[options.time],
+        "time": None if time is None else _moments(frame[time.name], time),
     }
     if options.folds:
         return split_folds(target.y, options.folds, **said)[options.fold]
     return split_rows(target.y, **said)
+
+
+def _moments(cells: Series, column: Column) -> Series:
+    """Read times as numbers, NaN where a cell is none."""
+    if column.kind == "date":
+        numbers = to_days(cells, column.style)
+    else:
+        numbers = to_numbers(cells, column.style or ".", column.unit)
+    return import_pandas().Series(numbers, name=cells.name)
 
 
 def _target_name(frame: DataFrame, name: str | None, path: str) -> str:
@@ -272,13 +303,17 @@ def _no_heading(frame: DataFrame) -> str:
     return "".join(f" {note}." for note in frame.attrs.get("notes", ()) if "--no-header" in note)
 
 
-def _set_aside(columns: dict[str, Column], options: TableOptions) -> dict[str, Column]:
+def _set_aside(
+    columns: dict[str, Column], options: TableOptions, time: Column | None
+) -> dict[str, Column]:
     """Take the columns that split the rows out of the features."""
     columns = dict(columns)
     if options.group is not None and options.group in columns:
         columns[options.group] = Column(options.group, "drop", reason="groups the rows")
-    if options.time is not None and options.time in columns:
-        columns[options.time] = Column(options.time, "drop", reason="orders the rows")
+    if time is not None and time.name in columns:
+        order = time.style if time.kind == "date" and time.style != "ymd" else ""
+        said = f"orders the rows{', read as ' * bool(order)}{'/'.join(order)}"
+        columns[time.name] = Column(time.name, "drop", reason=said)
     return columns
 
 
@@ -334,7 +369,7 @@ def _doubts(
             preprocessor, table.features.iloc[train], target, target.y[train], seed=seed
         ),
         *repeated_rows(table.frame.drop(columns=numbering), table.split),
-        *sentinels(table.columns, table.features),
+        *sentinels(table.columns, table.features, target),
         *imbalance(target),
         *time_order(table.columns, table.split),
     )

@@ -190,7 +190,12 @@ static inline double PREFIX_days(const char *cell, const char *order)
             if (order[0] == 'y') {
                 return n_a == 4 && n_c < 3 ? PREFIX_date(a, b, c, s, end) : NAN;
             }
-            if (n_c != 4 || n_a > 2) {
+            if (n_c == 2 && separator[0] == '/') {
+                c += c >= 69 ? 1900 : 2000;  /* 1/31/20 */
+            } else if (n_c != 4) {
+                return NAN;
+            }
+            if (n_a > 2) {
                 return NAN;
             }
             return order[0] == 'd' ? PREFIX_date(c, b, a, s, end) : PREFIX_date(c, a, b, s, end);

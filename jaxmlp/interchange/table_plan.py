@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from jaxmlp.data import TablePreprocessor
+from jaxmlp.data.tables.categories import truth_places
 from jaxmlp.data.tables.encoders import BOUND, CYCLES
 from jaxmlp.data.tables.inference import BOOLEANS, TRUTHS
 from jaxmlp.data.tables.texts import TextEncoder
@@ -247,13 +248,13 @@ def _table_of(encoder: Any, words: tuple[str, ...]) -> TableRow:
 
 
 def _category(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:
-    return _levels(encoder.levels), (_table_of(encoder, encoder.levels),)
+    words = (*encoder.levels, *truth_places(encoder.levels))
+    return _levels(words), (_table_of(encoder, words),)
 
 
 def _boolean(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:
     words = tuple(TRUTHS) if encoder.levels in BOOLEANS else encoder.levels
-    numbers = tuple({"0": 0.0, "1": 1.0}.get(word, np.nan) for word in words)
-    return Places(words, numbers, folded=True), (_table_of(encoder, words),)
+    return _levels(words, folded=True), (_table_of(encoder, words),)
 
 
 def _text(encoder: Any) -> tuple[Reading, tuple[Part, ...]]:

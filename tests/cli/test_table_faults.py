@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from jaxmlp.cli.labelled import load_labelled
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_table import TableOptions, load_table
 from jaxmlp.cli.table_summary import show_table
@@ -160,7 +161,7 @@ def test_a_column_whose_name_holds_a_comma(capsys):
     frame = table(**{"b, c": np.arange(N) % 7, "d": np.arange(N) % 5})
     frame.to_csv("a.csv", index=False)
     for said, dropped in (
-        ("b, c", {"b, c"}), ('"b, c",d', {"b, c", "d"}), ("d", {"d"}),
+        ("b, c", {"b, c"}), ('"b, c",d', {"b, c", "d"}), ("d", {"d"}), ("d, b, c", {"b, c", "d"}),
     ):  # fmt: skip
         columns = load_table("a.csv", TableOptions("y", drop=said), 0).columns
         assert {name for name, column in columns.items() if column.kind == "drop"} == dropped
@@ -248,6 +249,54 @@ def test_a_number_that_may_mean_missing_is_doubted(capsys):
     assert any(doubt.remedy.endswith("--missing -200") for doubt in doubts)
     columns = load_table("a.csv", TableOptions("y", missing="-200"), 0).columns
     assert columns["co"].reason == "0.1 to 12"
+    doubts = load_table("a.csv", TableOptions("co"), 0).doubts
+    assert any("all other numbers of co, but 9 rows" in doubt.evidence for doubt in doubts)
+    target = load_table("a.csv", TableOptions("co", missing="-200"), 0).target
+    assert target.reason == "amounts from 0.1 to 12; 9 rows without a target are left out"
+
+
+def test_rows_are_ordered_by_time_as_its_column_is_read():
+    """In order are only 1.000 as a thousand, and a day behind the month where that is said."""
+    day = pd.date_range("2020-01-01", periods=366)
+    day = day[day.day <= 12][:N]
+    frame = table(
+        n=[f"{k:,}".replace(",", ".") for k in range(940, 940 + N)],
+        p=[f"{k / 7:.2f}".replace(".", ",") for k in range(N)],
+        day=day.strftime("%m/%d/%Y"),
+    )
+    frame.to_csv("a.csv", index=False, sep=";")
+    Path("s.json").write_text('{"columns": {"day": {"kind": "date", "style": "mdy"}}}')
+    for time, said in (("n", "orders the rows"), ("day", "orders the rows, read as m/d/y")):
+        prepared = load_table("a.csv", TableOptions("y", time=time, schema=Path("s.json")), 0)
+        assert prepared.columns[time].reason == said
+        assert prepared.split.train.max() < prepared.split.validation.min()
+        assert prepared.split.validation.max() < prepared.split.test.min()
+
+
+def test_the_target_tells_the_decimal_sign_too():
+    frame = table(n=["1.500", "900", "800", "2.500"] * 30)
+    frame["x"] = frame["x"].map(lambda x: f"{x:.3f}".replace(".", ","))
+    frame[["n", "x"]].to_csv("a.csv", index=False, sep=";")
+    prepared = load_table("a.csv", TableOptions("x"), 0)
+    assert prepared.columns["n"].reason == "800 to 2,500, 4 whole numbers"
+
+
+def test_labelled_rows_are_read_as_in_training():
+    """Also what the numbers of a file, read without their column, would say."""
+    frame = table(n=["1.500", "900", "800", "2.500"] * 30, y=["None", "NA", "-", "b"] * 30)
+    frame["x"] = frame["x"].map(lambda x: f"{x:.3f}".replace(".", ","))
+    Path("a.csv").write_text("May\n" + frame.to_csv(index=False, sep=":"))
+    train(None, "--delimiter", ":", "--skip", "1", "--recipe", "plain")
+    model = load("run/model.safetensors")
+    said = {"data_dir": None, "classes": (), "per_class": None, "seed": 0}
+    parts = load_labelled(model, "a.csv", target="y", **said)
+    assert parts.train.class_names == ("-", "NA", "None", "b")
+    column = model.preprocessing.feature_names.index("n")
+    expected = model.preprocessing.transform(frame)[:, column]
+    assert set(parts.train.x[:, column]) == set(expected)
+    assert len(set(expected)) == 4
+    with pytest.raises(ValueError, match="holds fractions"):
+        load_labelled(model, "a.csv", target="x", **said)
 
 
 def test_nothing_but_our_words_reaches_the_terminal(tmp_path):

@@ -48,6 +48,31 @@ def test_a_level_is_found_as_a_number(trained, asked):
     assert fitted.remarks(new) == ()
 
 
+@pytest.mark.parametrize("trained", [("no", "yes"), ("False", "True"), ("0", "1"), ("0.0", "1.0")])
+@pytest.mark.parametrize("asked", [("No", "YES"), (False, True), (0, 1), (0.0, 1.0), ("0,0", "1")])
+def test_among_other_levels_a_truth_is_found_as_well(trained, asked):
+    cells = [(*trained, "~")[k] for k in RNG.integers(0, 3, N)]
+    fitted = TablePreprocessor.fit({"c": cells}, columns={"c": "category"})
+    new = {"c": [*asked, "~"]}
+    np.testing.assert_array_equal(fitted.transform(new), np.eye(3))
+    assert fitted.remarks(new) == ()
+
+
+def test_letters_are_codes_rather_than_truths():
+    fitted = TablePreprocessor.fit({"c": ["T", "F", "N", "1"] * 9}, columns={"c": "category"})
+    assert not fitted.transform({"c": ["yes", "Y", True, "t", "on"]})[:2].any()
+
+
+@pytest.mark.parametrize("pair", [("1", "2"), ("-1", "1"), ("0", "5"), ("A", "B")])
+def test_a_boolean_may_be_any_pair(pair):
+    fitted = TablePreprocessor.fit({"c": [*pair] * 9}, columns={"c": "boolean"})
+    for asked in (pair, [f"{word}.0" if word[-1].isdigit() else word.lower() for word in pair]):
+        assert fitted.transform({"c": asked})[:, 0].tolist() == [-1, 1]
+        assert fitted.remarks({"c": asked}) == ()
+    with pytest.raises(ValueError, match="has 3 different values; make it a category"):
+        TablePreprocessor.fit({"c": ["1", "2", "3"] * 9}, columns={"c": "boolean"})
+
+
 def test_levels_are_first_what_they_are_spelled():
     fitted = TablePreprocessor.fit({"code": ["007", "7", "8"] * 9}, columns={"code": "category"})
     assert fitted.feature_names == ("code=007", "code=7", "code=8")
@@ -171,6 +196,18 @@ def test_one_decimal_sign_for_a_table(cells, style, value):
     assert infer_columns(frame[["n"]])["n"].style == ("," if cells[0].count(".") > 1 else ".")
 
 
+def test_a_target_may_tell_the_decimal_sign():
+    frame = pd.DataFrame({"n": ["1.500", "900"] * 60, "y": ["1,5", "2,25", "3,75"] * 40})
+    decimal = decimal_sign(frame)
+    assert infer_columns(frame[["n"]], decimal=decimal)["n"].style == ","
+
+
+def test_a_few_decimal_commas_are_no_words():
+    column = infer_columns(pd.DataFrame({"p": ["4"] * 99 + ["3,5"]}))["p"]
+    assert (column.style, column.reason) == (",", "3.5 to 4")
+    assert infer_columns(pd.DataFrame({"p": ["4"] * 99 + ["3,500"]}))["p"].reason[:8] == "4 to 3,5"
+
+
 def test_a_group_of_thousands_does_not_begin_with_0():
     column = infer_columns(pd.DataFrame({"x": ["0,500", "1,250", "0,750"] * 9}))["x"]
     assert (column.style, column.reason.partition(",")[0]) == (",", "0.5 to 1.25")
@@ -203,6 +240,26 @@ def test_dates_as_people_write_them(form):
     assert (column.kind, column.style) == ("date", "ymd")
     expected = (days - pd.Timestamp(0)) / pd.Timedelta(days=1)
     np.testing.assert_array_equal(to_days(pd.Series(cells)), expected)
+
+
+@pytest.mark.parametrize("form", ["%m/%d/%y", "%d/%m/%y", "%m/%d/%y %H:%M", "%d/%m/%y %I:%M %p"])
+def test_years_of_two_digits_behind_a_slash(form):
+    stamps = pd.date_range("1968-11-25 07:30", periods=200, freq="73h")
+    cells = pd.Series(stamps.strftime(form))
+    column = infer_columns(pd.DataFrame({"day": cells}))["day"]
+    assert (column.kind, column.style) == ("date", "mdy" if form[1] == "m" else "dmy")
+    stamps = stamps if "M" in form else stamps.floor("D")
+    years = stamps.year + 100 * (stamps.year == 1968)
+    expected = pd.to_datetime(
+        {"year": years, "month": stamps.month, "day": stamps.day, "hour": stamps.hour,
+         "minute": stamps.minute}
+    ) - pd.Timestamp(0)  # fmt: skip
+    np.testing.assert_allclose(to_days(cells, column.style), expected / pd.Timedelta(days=1))
+
+
+@pytest.mark.parametrize("cells", [["20-01-05", "20-01-06"], ["1.2.13", "1.2.14"], ["1/2", "3/4"]])
+def test_what_may_be_no_year_stays_text(cells):
+    assert infer_columns(pd.DataFrame({"c": cells * 9}))["c"].kind == "category"
 
 
 @pytest.mark.parametrize(
@@ -251,6 +308,8 @@ def test_what_is_a_date_and_what_is_not(cells, kind):
         (["<1.0", *(f"{k / 7:.2f}" for k in range(60))], "amounts", "'<1.0' is no number"),
         (["1e400", "-1e400", "1e401", "0"] * 50, "classes", "4 classes"),
         (["09:45", "10:15", "11:30"] * 50, "classes", "'09:45' is a time of day"),
+        (["9:45 AM", "1:15 pm"] * 50, "classes", "'1:15 pm' is a time of day"),
+        (["1/31/2020", "2/1/2020"] * 50, "classes", "'1/31/2020' is a date: to predict amounts"),
     ],
 )
 def test_what_a_target_may_be_is_said(cells, kind, said):
@@ -281,6 +340,8 @@ def test_a_number_that_may_mean_missing(value, others, doubted):
     frame = pd.DataFrame({"v": [*others, *[value] * 20], "w": [*others, *[value] * 20]}).round(3)
     found = sentinels(infer_columns(frame), frame)
     assert len(found) == doubted
+    target = read_target(frame["v"], "regression")
+    assert len(sentinels({}, frame[["w"]], target)) == doubted
     if doubted:
         assert found[0].remedy.endswith(f"--missing {value}")
         assert "1 more column" in found[0].evidence

@@ -17,9 +17,11 @@ COLUMNS = {
     "seen": Column("seen", "date", "mdy"),
     "class": Column("class", "category"),
     "unused": Column("unused", "drop"),
+    "sex": Column("sex", "boolean"),
 }
 KINDS = ("number", "number", "number", "category", "category", "category", "boolean", "boolean",
-         "category", "category", "date", "date", "date", "text", "number")  # fmt: skip
+         "category", "category", "date", "date", "date", "text", "number", "category",
+         "boolean")  # fmt: skip
 
 
 def draw(*cells):
@@ -51,6 +53,8 @@ TRAINING = {
     "note": [f"a text, number {k}" if k % 3 else "" for k in range(N)],
     "unused": ["x"] * N,
     "logits": [str(value) for value in RNG.integers(0, 90, N)],
+    "answer": draw("yes", "No", "perhaps"),
+    "sex": draw("1", "2"),
 }  # fmt: skip
 ODD = {
     "amount": (
@@ -92,9 +96,14 @@ ODD = {
     ),
     "gesehen am": (
         "03.02.2020", "3.2.2020", "3/2/2020 18:30", "2020-02-03", "31.04.2020", "03-02-2020",
-        "3.2.20", "20200203", "1.1.1970", None,
+        "3.2.20", "20200203", "1.1.1970", "31/12/20", "1/2/69 18:30", "1/2/020", None,
     ),
-    "seen": ("02/03/2020", "2/3/2020 6:30 pm", "13/01/2020", "02-03-2020", "2/3/2020 6:30PM"),
+    "seen": (
+        "02/03/2020", "2/3/2020 6:30 pm", "13/01/2020", "02-03-2020", "2/3/2020 6:30PM", "2/3/20",
+        "12/31/19 6:30 PM", "13/1/20", "2-3-20", "2020/3/2",
+    ),
+    "answer": ("Yes", "no", "TRUE", "False", "1.0", "0", "on", "y", "tRue", "perhaps", "2", None),
+    "sex": ("1.0", "2", "2,0", "3", "yes", "2.00", None),
     "note": ("text", "", "?", " ", None),
 }  # fmt: skip
 NUMBER_LEVELS = ("01", "$1", "1e0", "2%", "0.003k")  # of a category: ONNX does not know them

@@ -134,7 +134,7 @@ def test_numpy_takes_rows_and_typed_columns(tmp_path):
     assert program["predict"]({name: [] for name in columns}).shape == (0, 3)
     with pytest.raises(ValueError, match="the data lack the column 'amount'"):
         program["predict"]({"weight": [1.0]})
-    with pytest.raises(ValueError, match="every row must have the 16 cells amount, weight, preis"):
+    with pytest.raises(ValueError, match="every row must have the 18 cells amount, weight, preis"):
         program["predict"]([["1", "2"]])
 
 

@@ -6,10 +6,46 @@ from typing import ClassVar, Self
 import numpy as np
 
 from jaxmlp.data.tables.encoders import Features, Record
+from jaxmlp.data.tables.inference import TRUTHS
 from jaxmlp.data.tables.schema import Column
-from jaxmlp.data.tables.values import Series, find_levels, shorten, to_levels, to_words
+from jaxmlp.data.tables.values import Series, find_levels, shorten, to_levels, to_truths, to_words
 
 _MISSING, _RARE = "(missing)", "(rare)"
+# One letter is rather a code than a truth.
+_TRUTH_WORDS = {
+    form: true
+    for word, true in TRUTHS.items()
+    if len(word) > 1 or word.isdigit()
+    for form in (word, word.capitalize(), word.upper())
+}
+
+
+def truth_places(levels: tuple[str, ...]) -> dict[str, int]:
+    """Other words for the two truths among levels, and the places of these levels.
+
+    >>> places = truth_places(("no", "unknown", "yes"))
+    >>> places["True"], places["1"], truth_places(("0", "1", "2"))["True"], truth_places(("no",))
+    (2, 2, 1, {})
+    """
+    truths = [
+        TRUTHS.get(word) if len(word) > 1 or word.isdigit() else None for word in to_truths(levels)
+    ]
+    if truths.count(True) != 1 or truths.count(False) != 1:
+        return {}
+    own = find_levels(tuple(_TRUTH_WORDS), levels)
+    return {
+        word: truths.index(true)
+        for (word, true), place in zip(_TRUTH_WORDS.items(), own, strict=True)
+        if place is None
+    }
+
+
+def _find_places(words: tuple[str, ...], levels: tuple[str, ...]) -> list[int | None]:
+    """Find words among levels: as they are spelled, as a number, or as a truth."""
+    other = truth_places(levels)
+    places = [*range(len(levels)), *other.values()]
+    found = find_levels(words, (*levels, *other))
+    return [None if k is None else places[k] for k in found]
 
 
 @dataclass(frozen=True)
@@ -51,10 +87,8 @@ class CategoryEncoder(Record):
         codes, words = to_words(column)
         special = {level: k for k, level in enumerate(self.levels) if level in (_RARE, _MISSING)}
         table = np.zeros((len(words) + 1, len(self.levels)))
-        places = [
-            special.get(_RARE) if place is None else place
-            for place in find_levels(words, self.levels)
-        ]
+        found = _find_places(words, self.levels)
+        places = [special.get(_RARE) if place is None else place for place in found]
         for row, place in enumerate([*places, special.get(_MISSING)]):
             if place is not None:
                 table[row, place] = 1.0
@@ -65,7 +99,7 @@ class CategoryEncoder(Record):
     def remarks(self, column: Series) -> list[str]:
         """Levels that training never saw, unless they join a pool; missing cells likewise."""
         codes, words = to_words(column)
-        places = find_levels(words, self.levels)
+        places = _find_places(words, self.levels)
         unseen = [word for word, place in zip(words, places, strict=True) if place is None]
         said = []
         if unseen and _RARE not in self.levels:
@@ -99,9 +133,7 @@ class LevelEncoder(CategoryEncoder):
         """Look the levels up."""
         codes, words = to_words(column)
         special = {level: k for k, level in enumerate(self.levels) if level in (_RARE, _MISSING)}
-        places = [
-            special.get(_RARE) if place is None else place
-            for place in find_levels(words, self.levels)
-        ]
+        found = _find_places(words, self.levels)
+        places = [special.get(_RARE) if place is None else place for place in found]
         numbers = [0 if p is None else p + 1 for p in (*places, special.get(_MISSING))]
         return np.take(np.asarray(numbers, np.float64), codes)[:, None]

@@ -85,6 +85,8 @@ def iso_date(word: str, order: str) -> str | None:
     match = _NUMBERS.fullmatch(word)
     if match:
         parts = dict(zip(order, match.group("a", "b", "c"), strict=True))
+        if len(parts["y"]) == 2 and order != "ymd" and match[2] == "/":  # 1/31/20
+            parts["y"] = _with_century(parts["y"])
         if len(parts["y"]) != 4:
             return None
         return _iso(parts["y"], parts["m"], parts["d"], match)
@@ -99,8 +101,12 @@ def iso_date(word: str, order: str) -> str | None:
         month = str(_MONTHS.index(month[:3]) + 1)
     year = found.get("year") or "1970"
     if len(year) == 2:
-        year = f"{19 if int(year) >= _CENTURY else 20}{year}"
+        year = _with_century(year)
     return _iso(year, month, found.get("day") or "1", match)
+
+
+def _with_century(year: str) -> str:
+    return f"{19 if int(year) >= _CENTURY else 20}{year}"
 
 
 def _iso(year: str, month: str, day: str, match: re.Match[str]) -> str | None:

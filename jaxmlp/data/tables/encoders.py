@@ -17,6 +17,8 @@ from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.units import find_units
 from jaxmlp.data.tables.values import (
     Series,
+    find_levels,
+    import_pandas,
     shorten,
     to_numbers,
     to_truths,
@@ -193,11 +195,14 @@ class BooleanEncoder(Record):
         """Find out which pair of words it is; other words beside truths are missing."""
         words = tuple(sorted(set(to_truths(to_words(series).levels))))
         truths = tuple(word for word in words if word in TRUTHS)
-        numbers = not {"0", "1"}.isdisjoint(truths)
-        if len(truths) == len(words) or numbers or (truths and len(words) > 2):
+        read = to_numbers(import_pandas().Series(words, dtype=object))
+        numbers = tuple(word for word, number in zip(words, read, strict=True) if number == number)
+        if not set(read[~np.isnan(read)]) <= {0.0, 1.0}:
+            levels: tuple[str, ...] = numbers  # 1 and 2, -1 and 1
+        elif len(truths) == len(words) or numbers or (truths and len(words) > 2):
             # the rows that were inferred from had both words of a pair
             overlapping = (pair for pair in BOOLEANS if not truths or set(truths) & set(pair))
-            levels: tuple[str, ...] = boolean_levels(truths) or next(overlapping)
+            levels = boolean_levels(truths) or next(overlapping)
         else:
             levels = words
         if len(levels) != 2:
@@ -219,10 +224,11 @@ class BooleanEncoder(Record):
 
     def _values(self, words: tuple[str, ...]) -> list[float]:
         """Each word's number: of a pair of truths, other words for the same stand for it."""
-        value = dict(zip(self.levels, (-1.0, 1.0), strict=True))
+        words = to_truths(words)
         if self.levels in BOOLEANS:
             value = {word: 1.0 if true else -1.0 for word, true in TRUTHS.items()}
-        return [value.get(word, 0.0) for word in to_truths(words)]
+            return [value.get(word, 0.0) for word in words]
+        return [0.0 if k is None else 2.0 * k - 1.0 for k in find_levels(words, self.levels)]
 
     def remarks(self, column: Series) -> list[str]:
         """Words that are neither."""

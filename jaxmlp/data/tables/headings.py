@@ -1,11 +1,18 @@
 """Whether a line names the columns, or is data."""
 
+import re
+
 import numpy as np
 
 from jaxmlp.data.tables.values import MISSING_WORDS, shorten
 
 _NUMBER_SHARE = 0.9  # of the filled cells below a name that are numbers, for a column of numbers
 _YEARS = range(1900, 2101)
+_DIGITS = re.compile(r"\d+")
+_VALUES = {
+    "0-0-0", "0/0/0", "0.0.0", "0:0", "0:0:0", "0-0-0 0:0", "0/0/0 0:0", "0.0.0 0:0",
+    "0-0-0 0:0:0", "0-0-0T0:0:0", "$0", "$0.0", "€0", "0 €", "0,0 €", "0%", "0.0%", "0,0 %",
+}  # fmt: skip
 
 
 def of_numbers(rows: list[list[str]], place: int) -> bool:
@@ -17,7 +24,7 @@ def of_numbers(rows: list[list[str]], place: int) -> bool:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text.replace(",", "."))
+        _value(text)
     except ValueError:
         return False
     return True
@@ -38,16 +45,31 @@ def all_numbers(first: list[str], rows: list[list[str]]) -> bool:
 
 def looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
     """Whether what should be names looks like the cells below: numbers, or words found there."""
-    numbers, repeated = [], False
+    numbers, names, alike = [], 0, False
     for place, cell in enumerate(first):
+        below = [row[place].strip() for row in rows if len(row) > place]
         if of_numbers(rows, place):
-            if cell.lower() not in MISSING_WORDS and not _is_number(cell):
-                return False  # a word above numbers is a name
             numbers += [cell] * _is_number(cell)
+            missing = cell.lower() in MISSING_WORDS
+            names += not missing and not _is_number(cell)
+            alike = alike or (missing and cell != "")
         else:
-            below = {row[place].strip() for row in rows if len(row) > place}
-            repeated = repeated or (cell != "" and cell in below)
-    return repeated or (bool(numbers) and not _count_on(numbers))
+            filled = [other for other in below if other.lower() not in MISSING_WORDS]
+            alike = alike or (cell != "" and (cell in below or _of_one_form([cell, *filled])))
+    if names:  # words above numbers are names, unless they are few among numbers in no order
+        few = names < len(numbers)
+        return few and sorted(numbers, key=_value) != numbers and not _count_on(numbers)
+    return alike or (bool(numbers) and not _count_on(numbers))
+
+
+def _of_one_form(cells: list[str]) -> bool:
+    """Whether cells, such as dates and amounts of money, differ in their digits only."""
+    forms = {_DIGITS.sub("0", cell) for cell in cells}
+    return len(cells) > 2 and len(forms) == 1 and not forms.isdisjoint(_VALUES)
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", "."))
 
 
 def _count_on(numbers: list[str]) -> bool:

@@ -42,13 +42,15 @@ _IDENTIFIER = re.compile(r"(^|[^a-z])(id|uuid|guid|key|index)$|[a-z]I[dD]$", re.
 
 
 def infer_columns(
-    frame: DataFrame, chosen: Mapping[str, Column] | None = None
+    frame: DataFrame, chosen: Mapping[str, Column] | None = None, decimal: str | None = None
 ) -> dict[str, Column]:
     """Say what each column of a table is.
 
     Args:
         frame: a pandas DataFrame of features, with unique names; text or typed columns.
         chosen: columns that are already known, by name; they are kept as they are.
+        decimal: sign of the table's numbers, for those that could be read in two ways; None finds
+            it in these columns.
 
     Returns:
         name -> column, in the order of the table.
@@ -68,7 +70,7 @@ def infer_columns(
             raise unknown_column(name, frame)
         if chosen[name].kind not in KINDS:
             raise unknown_name(f"kind of column {name!r}", chosen[name].kind, KINDS)
-    decimal = decimal_sign(frame)
+    decimal = decimal or decimal_sign(frame)
     return {name: infer_column(frame[name], chosen.get(name), decimal) for name in frame.columns}
 
 
@@ -132,8 +134,9 @@ def infer_column(series: Series, chosen: Column | None = None, decimal: str = ".
     led = plain and series.astype(str).str.startswith("0").any()  # perhaps codes such as 007
     if plain and not led and _mostly_plain(series[:_SAMPLE]) and _mostly_plain(series):
         numbers = to_numbers(series)  # no need to look at every different word
-        words = int((to_words(series[np.isnan(numbers)]).codes >= 0).sum())
-        return _numeric(name, numbers, ".", bad=words)
+        rest = to_words(series[np.isnan(numbers)])
+        if not any("," in word for word in rest.levels):  # else a decimal comma may lose less
+            return _numeric(name, numbers, ".", bad=int((rest.codes >= 0).sum()))
     return _infer_from_words(name, to_words(series), decimal)
 
 
@@ -229,7 +232,7 @@ def _numeric(name: str, numbers: np.ndarray, style: str, bad: int, unit: str = "
         return _date(name, "ymd", len(distinct), "dates" + _unread(bad, "date"))
     if whole and len(distinct) == len(numbers):
         if len(numbers) >= _NUMBERED_ROWS and np.ptp(filled) == len(numbers) - 1:
-            return Column(name, "drop", reason=NUMBERING)
+            return Column(name, "drop", style, NUMBERING)
         if len(numbers) >= _NUMBERED_ROWS and _IDENTIFIER.search(name):
             return Column(name, "drop", reason=_NUMBERED)
     said = f"{format_number(distinct[0], 6)} to {format_number(distinct[-1], 6)}"

@@ -147,21 +147,35 @@ def repeated_rows(frame: DataFrame, parts: RowSplit) -> list[Doubt]:
     ]
 
 
-def sentinels(columns: dict[str, Column], frame: DataFrame) -> list[Doubt]:
+def sentinels(
+    columns: dict[str, Column], frame: DataFrame, target: Target | None = None
+) -> list[Doubt]:
     """Find numbers far outside of all others that occur often: they may mean a missing cell.
+
+    Args:
+        columns: name -> column.
+        frame: pandas DataFrame of the rows.
+        target: whose numbers are looked at, too.
+
+    Returns:
+        A doubt for each number that is found.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"a": [-200] * 5 + list(range(30))})
     >>> sentinels({"a": Column("a", "number", ".")}, frame)[0].evidence
     '-200 is far from all other numbers of a, but 5 rows have it.'
     """
+    numbers = {
+        column.name: to_numbers(frame[column.name], column.style or ".", column.unit)
+        for column in columns.values()
+        if column.kind == "number"
+    }
+    if target is not None and target.class_names is None:
+        numbers[target.name] = target.y
     found: dict[float, list[tuple[str, int]]] = {}
-    for column in columns.values():
-        if column.kind == "number":
-            numbers = to_numbers(frame[column.name], column.style or ".", column.unit)
-            values, counts = _counts(numbers)
-            for value, count in _far_and_often(values, counts):
-                found.setdefault(value, []).append((column.name, count))
+    for name, column in numbers.items():
+        for value, count in _far_and_often(*_counts(column)):
+            found.setdefault(value, []).append((name, count))
     said = []
     for value, places in found.items():
         (name, count), shown = places[0], format_number(value, 6, thousands=False)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmlp.checks import unknown_name
+from jaxmlp.data.tables.dates import DATE_ORDERS, iso_date
 from jaxmlp.data.tables.inference import NUMBERING, infer_column
 from jaxmlp.data.tables.schema import TASKS, Column
 from jaxmlp.data.tables.values import (
@@ -25,7 +26,7 @@ _MAX_WHOLE_CLASSES = 10  # different whole numbers that may still be classes
 _FEW_CLASSES = 3  # so many in order are rather classes than a scale
 _FEW_AMOUNTS = 21  # grades from 0 to 20; more different whole numbers may be counts
 _BOUND = re.compile(r"[<>≤≥]=?\s*[\d.,]+")
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?(\s*[ap]\.?m\.?)?", re.IGNORECASE)
 _MIN_CLASS_ROWS = 3  # one for each of training, validation and test
 _LIMIT = 1e30  # of an amount, and 1 over that of its range
 _COUNT_START, _COUNT_LIMIT = 10, 100_000  # counts begin near 0 and are not astronomical
@@ -138,7 +139,7 @@ def _numbers(column: Series, style: str, unit: str) -> Target:
 
 
 def _classes(column: Series) -> Target:
-    name, words = str(column.name), _class_words(column)
+    name, words = str(column.name), class_words(column)
     counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.levels))
     _refuse_classes(name, words, counts)
     kept = [k for k in range(len(words.levels)) if counts[k] >= _MIN_CLASS_ROWS]
@@ -185,11 +186,24 @@ def _number_hints(names: tuple[str, ...]) -> list[str]:
         return [f"{shorten(bound)!r} is a bound: to predict amounts, write it as a number"]
     if all(map(_CLOCK.fullmatch, names)):
         return [f"{shorten(names[0])!r} is a time of day: to predict amounts, write it in hours"]
+    if any(all(iso_date(name, order) for name in names) for order in DATE_ORDERS):
+        return [f"{shorten(names[0])!r} is a date: to predict amounts, write it in days"]
     return []
 
 
-def _class_words(column: Series) -> Words:
-    """Read the classes; what means missing elsewhere is a class, unless the others are numbers."""
+def class_words(column: Series) -> Words:
+    """Read the classes; what means missing elsewhere is a class, unless the others are numbers.
+
+    Args:
+        column: a pandas Series.
+
+    Example:
+        >>> import pandas as pd
+        >>> class_words(pd.Series(["NA", "EU", ""])).levels
+        ('NA', 'EU')
+        >>> class_words(pd.Series(["0", "1", "NA"])).levels
+        ('0', '1')
+    """
     words = to_levels(column, frozenset([""]))
     numbers = parse_numbers(words.levels, ".")
     others = {word.lower() for word, n in zip(words.levels, numbers, strict=True) if np.isnan(n)}
