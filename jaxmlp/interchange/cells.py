@@ -4,7 +4,9 @@ These functions do what the encoders of `jaxmlp.data.tables` do without pandas. 
 their source into the predictor, with that of all they call, so they use nothing else.
 """
 
+import csv
 import datetime
+import io
 import math
 import re
 import statistics
@@ -29,6 +31,26 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.
 _ISO = re.compile(
     r"(\d+)-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
+
+
+def read_rows(path: str, delimiter: str, needed: Sequence[str]) -> list[list[str]]:
+    """Rows of a CSV file; between cells stands the delimiter, or what shows the names needed."""
+    csv.field_size_limit(2**31 - 1)
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        text = file.read().strip("\r\n")
+    if not text:
+        raise SystemExit(f"{path} is empty.")
+    for sign in (delimiter, ",", ";", "\t", "|", "whitespace", delimiter):
+        spaced = sign == "whitespace"
+        lines: Iterable[str] = io.StringIO(text, newline="")
+        if spaced:
+            lines = (" ".join(line.split()) for line in lines)
+        reader = csv.reader(lines, delimiter=" " if spaced else sign, skipinitialspace=True)
+        rows = list(reader)
+        if set(needed) <= {cell.strip() for cell in rows[0]}:
+            break
+    alone = len(rows[0]) == 1  # a blank line is an empty cell then
+    return [row or [""] for row in rows if row or alone]
 
 
 def read_word(cell: object, blank: Mapping[str | float, int]) -> str | None:

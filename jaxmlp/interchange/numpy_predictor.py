@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from jaxmlp.files import write_atomically
+from jaxmlp.interchange.cells import read_rows
 from jaxmlp.interchange.example_rows import ExampleRows, example_rows
 from jaxmlp.interchange.export_plan import ACTIVATION_NUMBERS, Plan, plan_of
 from jaxmlp.interchange.numpy_front import front_code, front_data
 from jaxmlp.interchange.numpy_table import table_code
-from jaxmlp.interchange.own_source import array_expression
+from jaxmlp.interchange.own_source import array_expression, source_of
 from jaxmlp.models.model import NetworkLike, as_model
 
 # Source of each function that a predictor may need; others that it calls come before it.
@@ -58,7 +59,9 @@ Needs numpy alone. Use it as a program or as a module:
     from {module} import predict{label_import}
 """
 
-{future}import base64
+from __future__ import annotations
+
+import base64
 import csv
 {imports}import sys
 
@@ -127,15 +130,12 @@ _CHECK_MATRIX = """\
 _READ_CSV = '''\
 def read_csv(path):
     """Features of a CSV file; columns go by name if the first line has the names."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows:
-        raise SystemExit(f"{path} is empty.")
+    rows = read_rows(path, ",", FEATURE_NAMES or [])
     columns = range(len(rows[0]))
     try:
         [float(cell) for cell in rows[0]]
     except ValueError:
-        heading = rows.pop(0)
+        heading = [cell.strip() for cell in rows.pop(0)]
         if FEATURE_NAMES is not None:
             missing = [name for name in FEATURE_NAMES if name not in heading]
             if missing:
@@ -258,11 +258,11 @@ def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
             "outputs": outputs,
             "functions": functions + front_functions + code["functions"] + "\n\n",
             "imports": _imports(modules),
-            "future": "from __future__ import annotations\n\n",
             "what_x": "the cells of a table, as encode takes them",
             "preparation": f"    h = encode(x){to_dtype}",
         }
     prepared = f"    h = x{to_dtype}"
+    reading, used = source_of([read_rows])
     if plan.inputs is not None:
         prepared = (
             "    x = x if x.dtype == np.float64 else x.astype(np.float32)\n"
@@ -271,9 +271,8 @@ def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
         )
     return {
         "outputs": outputs,
-        "functions": functions + front_functions,
-        "imports": _imports(modules),
-        "future": "",
+        "functions": f"{functions}{front_functions}{reading}\n\n",
+        "imports": _imports(modules | used),
         "inputs": "",
         "what_x": f"raw features x, (rows, {plan.n_in})",
         "preparation": _CHECK_MATRIX.format(n_in=plan.n_in) + prepared,
@@ -283,7 +282,7 @@ def _inputs(plan: Plan, delimiter: str) -> dict[str, str]:
 
 
 def _imports(modules: set[str]) -> str:
-    return "".join(f"import {name}\n" for name in sorted(modules - {"np"}))
+    return "".join(f"import {name}\n" for name in sorted(modules - {"np", "csv"}))
 
 
 def _functions(plan: Plan) -> str:

@@ -44,11 +44,9 @@ def encode(data):
 _READ_CSV = '''\
 def read_csv(path):
     """Columns of a CSV file by name; without a heading, as they stood in training."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file{delimiter}) if row]
-    if not rows:
-        raise SystemExit(f"{{path}} is empty.")
-    heading, needed = [cell.strip() for cell in rows[0]], [name for name, *_ in COLUMNS]
+    needed = [name for name, *_ in COLUMNS]
+    rows = read_rows(path, {delimiter!r}, needed)
+    heading = [cell.strip() for cell in rows[0]]
     missing = [name for name in needed if name not in heading]
     if len(missing) == len(needed) and len(heading) == len(NAMES):
         heading = NAMES
@@ -74,7 +72,7 @@ def table_code(table: TablePlan, delimiter: str) -> dict[str, Any]:
         functions: source of the readings and parts that occur; modules: those they use; inputs,
         read_csv: the functions of these tasks; columns: what was fitted.
     """
-    used: list[Callable[..., Any]] = [cells.to_columns]
+    used: list[Callable[..., Any]] = [cells.to_columns, cells.read_rows]
     lines = []
     for column in table.columns:
         used += [_READINGS[type(column.reading)][0], *(_part(part)[0] for part in column.parts)]
@@ -86,7 +84,7 @@ def table_code(table: TablePlan, delimiter: str) -> dict[str, Any]:
         "modules": modules,
         "inputs": _INPUTS.format(n_in=width, limit=LIMIT),
         "read_csv": _READ_CSV.format(
-            delimiter="" if delimiter == "," else f", delimiter={delimiter!r}"
+            delimiter={"tab": "\t", "\\t": "\t", "space": "whitespace"}.get(delimiter, delimiter)
         ),
         "columns": f"NAMES = {list(table.names)!r}\nBLANK = {_places(table.missing)!r}\n"
         f"COLUMNS = [\n{''.join(lines)}]\n",
