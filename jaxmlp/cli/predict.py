@@ -24,6 +24,7 @@ from jaxmlp.data.tables import ReadingOptions
 from jaxmlp.data.tables.column_lists import named_columns
 from jaxmlp.data.tables.inference import unknown_column
 from jaxmlp.data.tables.reading import BLOCK_ROWS, SHEET_SUFFIXES
+from jaxmlp.data.tables.values import Series, to_word
 from jaxmlp.models import Model, class_probabilities, infer_blocks, load, prepare, top_k
 from jaxmlp.models.inference import OUTPUTS
 
@@ -216,7 +217,13 @@ def _kept(block: FileRows, keep: str) -> list[tuple[str, np.ndarray]]:
     for name in names:
         if name not in block.table.columns:
             raise unknown_column(name, block.table)
-    return [(name, block.table[name].astype(str).to_numpy(object)) for name in names]
+    return [(name, _as_written(block.table[name])) for name in names]
+
+
+def _as_written(column: Series) -> np.ndarray:
+    """A column as text; whole numbers of Parquet are floats where others are missing."""
+    texts = column.map(to_word) if column.dtype.kind == "f" else column.astype(str)
+    return np.where(column.notna(), texts, "").astype(object)
 
 
 def _columns(

@@ -1,6 +1,7 @@
 """Tables past memory as the data of a run: understood from a sample, read block by block."""
 
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +26,17 @@ from jaxmlp.data.streams import (
     sample_rows,
     shuffle_rows,
     tells_by_place,
+    value_range,
 )
-from jaxmlp.data.tables import RowSplit, Target
-from jaxmlp.data.tables.inference import infer_column
+from jaxmlp.data.tables import Column, ReadingOptions, RowSplit, Target
+from jaxmlp.data.tables.inference import NUMBERING, decimal_sign, infer_column
 from jaxmlp.data.tables.pitfalls import Doubt
+from jaxmlp.data.tables.reading import whole_dialect
 from jaxmlp.data.tables.values import (
     DataFrame,
     Series,
     blank_cells,
+    find_levels,
     import_pandas,
     shorten,
     to_levels,
@@ -105,7 +109,10 @@ def load_stream(data: str, options: TableOptions, seed: int) -> _PreparedStream:
     for name in ("group", "time"):
         if getattr(options, name) is not None:
             raise ValueError(f"--{name} needs all rows at once; leave it out, or {_AT_ONCE}.")
-    source = _as_parquet(Path(data)) if data.endswith(".csv") else data
+    source, notes = data, tuple[str, ...]()
+    if data.endswith(".csv"):
+        notes = whole_dialect(Path(data), options.reading).notes
+        source = str(_as_parquet(Path(data), options.reading))
     groups = row_groups(source)
     if len(groups) < 3:
         raise ValueError(
@@ -116,12 +123,14 @@ def load_stream(data: str, options: TableOptions, seed: int) -> _PreparedStream:
     tables = [sample_rows(part, n, seed) for part, n in zip(parts, _most_rows(), strict=True)]
     frame, part_of = _joined(tables)
     frame = blank_cells(frame, options.missing_words)
-    understood = understand_table(frame, data, options, seed)
+    frame.attrs["notes"] = notes
+    numberings = _row_numbers(frame, groups)
+    understood = understand_table(frame, data, options, seed, numberings)
     kept = part_of[understood.target.rows]
     train, validation, test = (np.flatnonzero(kept == k) for k in range(3))
     split = RowSplit(train, validation, test, "whole row groups")
     prepared = encode_table(understood._replace(split=split), data, options, seed)
-    reader = _TargetReader.of(understood.target, frame[understood.target.name])
+    reader = _TargetReader.of(understood.target, frame[understood.target.name], decimal_sign(frame))
     stream, left_out = _open(parts[0], prepared, reader)
     doubts = (*prepared.doubts, *left_out, *_order(groups, understood.target.name, data, seed))
     fields = {**vars(prepared), "doubts": doubts, "name": run_name(data)}
@@ -139,9 +148,22 @@ def run_name(data: str) -> str:
     return (named.name or "table").split(".")[0]
 
 
-def _as_parquet(path: Path) -> Path:
+def _row_numbers(frame: DataFrame, groups: list[RowGroup]) -> dict[str, Column]:
+    """Find the columns that number all rows, of which these are a sample."""
+    found, n_rows = {}, sum(group.n_rows for group in groups)
+    for name, cells in frame.items():
+        numbers = to_numbers(cells) if cells.dtype.kind in "iuf" else np.array([np.nan])
+        if len(np.unique(numbers)) == len(frame) and (numbers % 1 == 0).all():
+            low, high = value_range(groups, str(name)) or (0, 0)
+            if high - low == n_rows - 1:
+                found[str(name)] = Column(str(name), "drop", ".", NUMBERING)
+    return found
+
+
+def _as_parquet(path: Path, reading: ReadingOptions) -> Path:
     """Write a CSV file as shuffled Parquet beside it, unless that is there and newer."""
-    out = path.with_suffix(".shuffled.parquet")
+    said = "" if reading == ReadingOptions() else f".{zlib.crc32(repr(reading).encode()):08x}"
+    out = path.with_suffix(f"{said}.shuffled.parquet")
     if out.is_file():
         if out.stat().st_mtime >= path.stat().st_mtime:
             return out
@@ -152,7 +174,10 @@ def _as_parquet(path: Path) -> Path:
     )  # fmt: skip
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("", total=100)
-        shuffle_rows(path, out, progress=lambda percent: bar.update(task, completed=percent))
+        shuffle_rows(
+            path, out, options=reading,
+            progress=lambda percent: bar.update(task, completed=percent),
+        )  # fmt: skip
     return out
 
 
@@ -186,9 +211,9 @@ class _TargetReader:
     unit: str
 
     @classmethod
-    def of(cls, target: Target, cells: Series) -> "_TargetReader":
+    def of(cls, target: Target, cells: Series, decimal: str) -> "_TargetReader":
         """Learn from a sample how numbers are written."""
-        seen = infer_column(cells)
+        seen = infer_column(cells, decimal=decimal)
         return cls(target, seen.style or ".", seen.unit)
 
     def __call__(self, cells: Series) -> np.ndarray:
@@ -196,8 +221,8 @@ class _TargetReader:
         if self.target.class_names is None:
             return to_numbers(cells, self.style, self.unit)
         words = to_levels(cells, frozenset([""]))
-        place = {name: k for k, name in enumerate(self.target.class_names)}
-        index = np.array([*(place.get(word, -1) for word in words.levels), -1], np.int32)
+        places = find_levels(words.levels, self.target.class_names)
+        index = np.array([*(-1 if k is None else k for k in places), -1], np.int32)
         found: np.ndarray = index[words.codes]
         return found
 
@@ -205,7 +230,9 @@ class _TargetReader:
         """Words that are none of the classes."""
         if self.target.class_names is None:
             return set()
-        return set(to_levels(cells, frozenset([""])).levels) - set(self.target.class_names)
+        words = to_levels(cells, frozenset([""])).levels
+        found = zip(words, find_levels(words, self.target.class_names), strict=True)
+        return {word for word, place in found if place is None}
 
     def usable(self, y: np.ndarray) -> np.ndarray:
         """Which rows have a target."""

@@ -1,7 +1,7 @@
 """A table as the data of a run: understood, split, encoded, and what is doubtful about it."""
 
 import glob
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -224,18 +224,34 @@ class _UnderstoodTable(NamedTuple):
 
 
 def understand_table(
-    frame: DataFrame, path: str, options: TableOptions, seed: int
+    frame: DataFrame,
+    path: str,
+    options: TableOptions,
+    seed: int,
+    known: Mapping[str, Column] | None = None,
 ) -> _UnderstoodTable:
-    """Find out what a table's columns and target are, and split its rows."""
+    """Find out what a table's columns and target are, and split its rows.
+
+    Args:
+        frame: all rows, or a sample.
+        path: of the file, for messages.
+        options: of the user.
+        seed: of the split.
+        known: what some columns are, where the user does not say otherwise.
+
+    Raises:
+        ValueError: as `load_table`.
+    """
     schema = Schema() if options.schema is None else read_schema(options.schema)
     schema = with_kinds(schema, options.column_kinds(frame.columns))
     name = _target_name(frame, options.target or schema.target, path)
     decimal = decimal_sign(frame)
     target = read_target(frame[name], options.task or schema.task, decimal=decimal)
-    chosen = {key: column for key, column in schema.columns.items() if key != name}
+    chosen = {**(known or {}), **schema.columns}
+    chosen.pop(name, None)
     if len(target.rows) < len(frame):  # with gaps, a row number looks like any number
-        known = infer_columns(frame.drop(columns=name), chosen, decimal)
-        chosen |= {key: column for key, column in known.items() if column.reason in ROW_NUMBERS}
+        seen = infer_columns(frame.drop(columns=name), chosen, decimal)
+        chosen |= {key: column for key, column in seen.items() if column.reason in ROW_NUMBERS}
     frame = frame.iloc[target.rows].reset_index(drop=True)
     for special in (options.group, options.time):
         if special is not None and special not in frame.columns:

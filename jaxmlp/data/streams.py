@@ -3,12 +3,15 @@
 import glob
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from jaxmlp.data.tables.dialect import ReadingOptions
+from jaxmlp.data.tables.duckdb_csv import duckdb_readers, sql_text
 from jaxmlp.optional import import_optional
 
 __all__ = [
@@ -188,6 +191,20 @@ def row_groups(source: str | Path) -> list[RowGroup]:
     return groups
 
 
+def value_range(groups: Sequence[RowGroup], name: str) -> tuple[float, float] | None:
+    """Read a column's smallest and largest number from the footers; None where they lack these."""
+    metadata = {path: _parquet().ParquetFile(path).metadata for path in {g.path for g in groups}}
+    ends: list[float] = []
+    for group in groups:
+        meta = metadata[group.path]
+        names = [own.strip() for own in meta.schema.names]
+        found = meta.row_group(group.number).column(names.index(name)).statistics
+        if found is None or not found.has_min_max:
+            return None
+        ends += [found.min, found.max]
+    return min(ends), max(ends)
+
+
 def read_group(group: RowGroup, columns: Sequence[str] | None = None) -> Any:
     """Read a row group as a DataFrame; texts are categories, so that each is looked at once."""
     parquet = _parquet()
@@ -268,6 +285,7 @@ def shuffle_rows(
     seed: int = 0,
     progress: Callable[[float], object] = lambda percent: None,
     memory: str = "1GB",
+    options: ReadingOptions | None = None,
 ) -> Path:
     """Write the rows of CSV or Parquet files in random order, as one Parquet file, past memory.
 
@@ -277,6 +295,7 @@ def shuffle_rows(
         seed: of the order.
         progress: called with the percentage that is done.
         memory: that DuckDB may use; what is beyond goes to temporary files beside `out`.
+        options: what is known of how a CSV is written; the rest is found out.
 
     Returns:
         The file: zstd, row groups of about 50,000 rows.
@@ -291,27 +310,32 @@ def shuffle_rows(
     if out.exists():
         raise FileExistsError(f"{out} exists already; give another name.")
     text = not (Path(source).is_dir() or str(source).endswith((".parquet", ".parquet*")))
-    names = [str(source)] if text else [str(path) for path in _parquet_files(source)]
-    # All cells are looked at: a word far down would not be a number.
-    reader = (
-        f"read_csv({_quoted(names[0])}, sample_size = -1)"
-        if text
-        else f"read_parquet([{', '.join(map(_quoted, names))}])"
-    )
     partial = out.with_name(f".{out.name}.partial")
     connection = duckdb.connect()
+    readers = (
+        duckdb_readers(str(source), options or ReadingOptions(), out)
+        if text
+        else nullcontext([f"read_parquet([{', '.join(map(sql_text, _parquet_files(source)))}])"])
+    )
     try:
-        connection.execute(f"SET memory_limit = {_quoted(memory)}")
-        connection.execute(f"SET temp_directory = {_quoted(out.parent.absolute())}")
+        connection.execute(f"SET memory_limit = {sql_text(memory)}")
+        connection.execute(f"SET temp_directory = {sql_text(out.parent.absolute())}")
         connection.execute("SET preserve_insertion_order = false")
-        numbered = f"SELECT *, row_number() OVER () AS jaxmlp_row FROM {reader}"
-        _watched(
-            connection,
-            f"COPY (SELECT * EXCLUDE (jaxmlp_row) FROM ({numbered}) "
-            f"ORDER BY hash(jaxmlp_row, {int(seed)})) TO {_quoted(partial)} "
-            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_BLOCK_ROWS})",
-            progress,
-        )
+        with readers as possible:
+            for reader in possible:
+                numbered = f"SELECT *, row_number() OVER () AS jaxmlp_row FROM {reader}"
+                try:
+                    _watched(
+                        connection,
+                        f"COPY (SELECT * EXCLUDE (jaxmlp_row) FROM ({numbered}) "
+                        f"ORDER BY hash(jaxmlp_row, {int(seed)})) TO {sql_text(partial)} "
+                        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_BLOCK_ROWS})",
+                        progress,
+                    )
+                    break
+                except duckdb.Error:
+                    if reader == possible[-1]:
+                        raise
         partial.replace(out)
     except duckdb.Error as error:
         first = str(error).strip().splitlines()[0]
@@ -320,11 +344,6 @@ def shuffle_rows(
         connection.close()
         partial.unlink(missing_ok=True)
     return out
-
-
-def _quoted(text: object) -> str:
-    """Write a text as one of SQL."""
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def _watched(connection: Any, query: str, progress: Callable[[float], object]) -> None:

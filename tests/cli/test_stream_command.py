@@ -1,5 +1,7 @@
 """`jaxmlp train` on tables that are read block by block, and `jaxmlp shuffle`."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from jaxmlp.cli import prepared_stream
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_stream import is_streamed, load_stream
 from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.data import streams
 
 pytest.importorskip("grain", reason="needs grain")
 pytest.importorskip("duckdb", reason="needs duckdb")
@@ -167,3 +170,66 @@ def test_no_more_row_groups_are_held_out_than_are_looked_at(monkeypatch):
     monkeypatch.setattr(prepared_stream, "_HELD_OUT", (0.1, 200))  # the rows of one of 20 groups
     prepared = load_stream("in", options("label"), seed=0)
     assert len(prepared.stream.sizes) == 18
+
+
+LARGE = pd.concat([TABLE] * 4, ignore_index=True)
+
+
+@pytest.fixture
+def small_groups(monkeypatch):
+    monkeypatch.setattr(streams, "_BLOCK_ROWS", 2048)
+
+
+def test_a_file_is_read_as_the_user_says(small_groups):
+    """Also if it was read in another way before."""
+    LARGE[["x0", "noise", "label"]].to_csv("a.csv", index=False, header=False, sep=":")
+    prepared = load_stream("a.csv", options("x2", header=False, delimiter=":"), 0)
+    assert prepared.target.class_names == ("high", "low")
+    assert list(prepared.columns) == ["x0", "x1"]
+    with pytest.raises(ValueError, match="add --no-header"):
+        load_stream("a.csv", options("x2", delimiter=":"), 0)
+    text = pd.read_csv("a.csv", sep=":", names=["a", "b", "c"]).to_csv(index=False)
+    Path("a.csv").write_text(f"Report, of May\n{text}")
+    assert list(load_stream("a.csv", options("c", skip=1), 0).columns) == ["a", "b"]
+
+
+def test_a_row_number_is_one_in_a_sample_too(monkeypatch):
+    monkeypatch.setattr(prepared_stream, "_SAMPLE", 1500)
+    counts = np.arange(N)
+    frame = TABLE.assign(k=counts, odd=2 * counts, some=RNG.integers(0, N, N))
+    frame.to_parquet("k.parquet", row_group_size=200)
+    columns = load_stream("k.parquet", options("label"), seed=0).columns
+    assert columns["k"].reason == "numbers the rows"
+    assert {columns[name].kind for name in ("odd", "some", "x0")} == {"number"}
+    columns = load_stream("k.parquet", options("label", number="k"), seed=0).columns
+    assert columns["k"].kind == "number"
+
+
+def test_row_numbers_of_a_text_file(small_groups):
+    LARGE.assign(k=np.arange(1, len(LARGE) + 1)).to_csv("k.csv", index=False)
+    assert load_stream("k.csv", options("label"), seed=0).columns["k"].reason == "numbers the rows"
+
+
+def test_targets_are_read_with_the_tables_decimal_sign(small_groups):
+    frame = pd.DataFrame({"x": LARGE["x0"]})
+    frame["x"] = frame["x"].map(lambda x: f"{x:.3f}".replace(".", ","))
+    frame["y"] = RNG.choice(["1.500", "900", "2.500"], len(LARGE))
+    frame.to_csv("d.csv", index=False, sep=";")
+    prepared = load_stream("d.csv", options("y", task="regression"), 0)
+    assert prepared.target.reason.startswith("amounts from 900 to 2,500")
+    _, y = prepared.stream.read(0)
+    back = prepared.target_transform.inverse_transform(y[:, None])
+    assert set(np.round(back[:, 0])) == {900, 1500, 2500}
+
+
+def test_classes_are_found_as_numbers_in_other_files(place):
+    """0 and 1 of one file are False and True, or 0.0 and 1.0, of another."""
+    flag = TABLE["x0"] > 0
+    for k, dtype in enumerate((int, float, int, float)):
+        part = TABLE[["x1", "noise"]].assign(y=flag.astype(dtype)).iloc[k * 1000 :][:1000]
+        part.astype({"y": str if k == 3 else dtype}).to_parquet(
+            f"in/{k}.parquet", row_group_size=200
+        )
+    prepared = load_stream("in", options("y"), seed=0)
+    assert prepared.target.class_names == ("0", "1")
+    assert sum(prepared.stream.sizes) == 3200

@@ -176,6 +176,10 @@ def test_ids_are_carried_along(capsys):
     train(frame)
     lines, _ = predicted("a.csv", capsys, "--keep", "id")
     assert [line.split(",")[1] for line in lines] == frame["id"].tolist()
+    for ids, written in (([7, None, 9], ["7", "", "9"]), (["a", None, "c"], ["a", "", "c"])):
+        pd.DataFrame({"id": ids, "x": [1.0, 2.0, 3.0]}).to_parquet("new.parquet")
+        lines, _ = predicted("new.parquet", capsys, "--keep", "id")
+        assert [line.split(",")[1] for line in lines] == written
     assert run(["predict", "run", "a.csv", "--keep", "ids"]) == 2
     assert "Did you mean 'id'" in capsys.readouterr().err
 

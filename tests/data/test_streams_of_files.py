@@ -15,6 +15,8 @@ from jaxmlp.data.streams import (
     shuffle_rows,
     tells_by_place,
 )
+from jaxmlp.data.tables import read_table
+from jaxmlp.data.tables.values import to_word
 
 pytest.importorskip("grain", reason="needs grain")
 RNG = np.random.default_rng(0)
@@ -144,6 +146,41 @@ def test_a_cell_far_down_may_be_of_another_kind(tmp_path):
     cells.to_csv(tmp_path / "in.csv", index=False)
     found = pd.read_parquet(shuffle_rows(tmp_path / "in.csv", tmp_path / "out.parquet"))
     assert set(found["x"]) == set(cells["x"])
+
+
+DIALECTS = {
+    "codes": "zip,flag\n00501,yes\n10001,no\ncafé €,\n",
+    "decimal commas": "n;x;t\n1.500;1,5;a\n900;2,25;b\n2.500;3,75;café €\n",
+    "a title and a delimiter": 'sep=#\nn#x\n1#a\n2#"b#c"\n3#café €\n',
+    "short lines": "a,b,c\ncafé €,2,3\n4,5\n6,7\n",
+    "stamps": "when,x\n1/2/2024 10:00,1\n1/13/2024 11:00,café €\n",
+    "words that mean nothing": "w,x\nNA,1\nNone,2\n-,?\ncafé €,3\n",
+    "an apostrophe in a name": "it's,y\na,1\ncafé €,2\n",
+    "a break in a cell": 'x,t\n1,"two\nlines"\n2,café €\n',
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("text", DIALECTS.values(), ids=DIALECTS)
+def test_text_is_shuffled_as_it_would_be_read(tmp_path, text, encoding):
+    """What is no plain number stays as it is written, whatever DuckDB would take it for."""
+    pytest.importorskip("duckdb", reason="needs duckdb")
+    path = tmp_path / "in.csv"
+    path.write_bytes(text.encode(encoding))
+    wanted = read_table(path)
+    found = pd.read_parquet(shuffle_rows(path, tmp_path / "out.parquet")).astype(object)
+    found = found.where(found.notna(), "").map(to_word)
+    assert list(found.columns) == list(wanted.columns)
+    assert sorted(found.to_numpy().tolist()) == sorted(wanted.to_numpy().tolist())
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in.csv", "out.parquet"]
+
+
+def test_a_letter_far_down_may_tell_the_encoding(tmp_path):
+    pytest.importorskip("duckdb", reason="needs duckdb")
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"name,x\n" + b"Ann,1\n" * 50_000 + "Jörg,2\nJärg,3\n".encode("cp1252"))
+    found = pd.read_parquet(shuffle_rows(path, tmp_path / "out.parquet"))
+    assert set(found["name"]) == {"Ann", "Jörg", "Järg"}
 
 
 def test_a_sample_is_drawn_from_random_groups(table, tmp_path):

@@ -13,6 +13,7 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -197,6 +198,35 @@ def _csv_blocks(
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         what = "not what its name says" if isinstance(error, gzip.BadGzipFile) else "truncated"
         raise ValueError(f"{path} is {what} or damaged; fetch it again.") from error
+
+
+def whole_dialect(path: Path, options: ReadingOptions) -> Dialect:
+    """Find out how a text file is written; its encoding by the whole file.
+
+    Args:
+        path: the file.
+        options: of the user.
+
+    Raises:
+        ValueError: as `find_dialect`.
+    """
+    dialect = find_dialect(str(path), *_sample(path), options)
+    if dialect.encoding != "utf-8":
+        return dialect
+    try:
+        with open_text(path, dialect) as file:
+            while file.read(_SAMPLE_BYTES):
+                pass
+    except UnicodeDecodeError:
+        return _other_encoding(path, dialect)
+    return dialect
+
+
+@contextmanager
+def open_text(path: Path, dialect: Dialect) -> Iterator[io.TextIOWrapper]:
+    """Open a text file, also a compressed one, in its encoding."""
+    with path.open("rb") as raw, _open(raw, path, dialect) as file:
+        yield file
 
 
 def _other_encoding(path: Path, dialect: Dialect) -> Dialect:
