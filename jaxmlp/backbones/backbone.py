@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from jaxmlp.backbones.differentiable import DifferentiableModel, Parameters
 from jaxmlp.backbones.source import Source
+from jaxmlp.checks import unknown_name
 from jaxmlp.files import atomic_writer
 
 _Item: TypeAlias = str | bytes | Path | ArrayLike
@@ -38,6 +40,7 @@ class Backbone:
         n_features: how wide the rows are, where that is known before.
         license: of the weights, as far as they say.
         source: what `Backbone.load` was called with.
+        model: what a gradient can go through; what `load` and `wrap` make has one.
 
     Example:
         >>> lengths = Backbone(lambda texts: np.array([[len(t)] for t in texts], np.float32), "n")
@@ -58,6 +61,7 @@ class Backbone:
         n_features: int | None = None,
         license: str = "",
         source: Source | None = None,
+        model: DifferentiableModel | None = None,
     ) -> None:
         """Keep the extractor; nothing runs yet."""
         if not callable(extract):
@@ -67,7 +71,7 @@ class Backbone:
         self.extract, self.name, self.batch_items = extract, name, batch_items
         self.cache = None if cache is None else Path(cache)
         self.kind, self.n_features, self.license = kind, n_features, license
-        self.source = source
+        self.source, self.model = source, model
         self.n_extracted = 0
 
     @classmethod
@@ -127,7 +131,7 @@ class Backbone:
         found = load_source(source)
         return cls(
             found.extract, found.name, cache, batch_items=batch_items, kind=found.kind,
-            n_features=found.n_features, license=found.license, source=source,
+            n_features=found.n_features, license=found.license, source=source, model=found.model,
         )  # fmt: skip
 
     @classmethod
@@ -140,11 +144,12 @@ class Backbone:
         cache: str | Path | None = None,
         batch_items: int = _BATCH_ITEMS,
     ) -> Self:
-        """Make a backbone of a JAX function with its parameters, or a module of flax or equinox.
+        """Make a backbone of a JAX function with its parameters, or of a module.
 
         Args:
             function: (params, x) -> features, pure, for a batch x; a module of flax.linen (params
-                are its variables) or flax.nnx; or one of equinox, which takes a single example.
+                are its variables) or flax.nnx; one of equinox, which takes a single example; or
+                one of PyTorch, which is used as for evaluation.
             params: a pytree of arrays.
             name: what it is, beside a digest of the parameters; by default what it is called.
             cache: folder to keep features in; None keeps them nowhere.
@@ -161,10 +166,46 @@ class Backbone:
             >>> twice([np.ones(3, np.float32), np.zeros(3, np.float32)]).tolist()
             [[2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]
         """
-        from jaxmlp.backbones.jax_models import as_function, make_extractor, name_of
+        from jaxmlp.backbones.jax_models import make_extractor, name_of
 
-        found = make_extractor(*as_function(function, params), name or name_of(function))
-        return cls(found.extract, found.name, cache, batch_items=batch_items, kind=found.kind)
+        found = make_extractor(function, params, name or name_of(function))
+        return cls(
+            found.extract, found.name, cache, batch_items=batch_items, kind=found.kind,
+            model=found.model,
+        )  # fmt: skip
+
+    def tuned(self, parameters: Parameters) -> Self:
+        """Return the backbone with some parameters exchanged; its name says that they are.
+
+        Args:
+            parameters: arrays by name, of those in `model.parameters`.
+
+        Raises:
+            TypeError: for a backbone that is a function without parameters.
+            ValueError: for a name that it does not have, or an array of another shape.
+
+        Example:
+            >>> twice = Backbone.wrap(lambda p, x: p["scale"] * x, {"scale": np.float32(2)})
+            >>> thrice = twice.tuned({"scale": np.float32(3)})
+            >>> thrice([np.ones(1, np.float32)]).tolist(), thrice.name != twice.name
+            ([[3.0]], True)
+        """
+        model = differentiable(self)
+        own = model.parameters
+        for name, array in parameters.items():
+            if name not in own:
+                raise unknown_name("parameter of the backbone", name, own)
+            if np.shape(array) != own[name].shape:
+                raise ValueError(
+                    f"{name} has shape {np.shape(array)}, but that of the backbone has "
+                    f"{own[name].shape}."
+                )
+        new = model.replaced(parameters)
+        return type(self)(
+            new.extract, self.name.replace(model.digest(), new.digest()), self.cache,
+            batch_items=self.batch_items, kind=self.kind, n_features=self.n_features,
+            license=self.license, source=self.source, model=new,
+        )  # fmt: skip
 
     def __call__(
         self,
@@ -251,6 +292,20 @@ class Backbone:
             file.write(hashlib.sha256(body).digest())
 
 
+def differentiable(backbone: Backbone) -> DifferentiableModel:
+    """Return what a gradient can go through.
+
+    Raises:
+        TypeError: if the backbone is a plain function.
+    """
+    if backbone.model is None:
+        raise TypeError(
+            f"the backbone {backbone.name!r} is a function of items alone, through which no "
+            "gradient goes; make it by Backbone.load(name) or Backbone.wrap(function, params)."
+        )
+    return backbone.model
+
+
 @lru_cache(maxsize=4)
 def _loaded(source: Source) -> Backbone:
     return Backbone.load(
@@ -259,17 +314,27 @@ def _loaded(source: Source) -> Backbone:
     )  # fmt: skip
 
 
+_TUNED: dict[str, Backbone] = {}  # the latest one, by its name
+
+
 def backbone_of(said: Mapping[str, Any], notify: Callable[[str], object]) -> Backbone:
     """Load the backbone that a model was trained behind.
 
     Args:
-        said: what the model remembers: the fields of its `Source`, and its name by content.
+        said: what the model remembers: the fields of its `Source`, its name by content, and the
+            parameters that were tuned, "tuned".
         notify: told in a sentence of another name, hence of another version or other weights.
 
     Returns:
         The backbone; the same object if it is asked for again.
     """
-    found = _loaded(Source(**{name: said[name] for name in Source._fields}))
+    found = _TUNED.get(said["name"])
+    if found is None:
+        found = _loaded(Source(**{name: said[name] for name in Source._fields}))
+        if said.get("tuned"):
+            found = found.tuned(said["tuned"])
+            _TUNED.clear()
+            _TUNED[said["name"]] = found
     if found.name != said["name"]:
         notify(f"the backbone was {said['name']} in training, and is {found.name} here")
     return found

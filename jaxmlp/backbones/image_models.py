@@ -6,10 +6,10 @@ from typing import Any
 from jaxmlp.backbones.images import prepare_images
 from jaxmlp.backbones.source import Extractor, Source, refuse_pooling
 from jaxmlp.backbones.torch_modules import (
+    Run,
+    TorchModel,
     cut_head,
-    digest_of,
     drawn_from,
-    features_of,
     import_torch,
     read_weights,
 )
@@ -114,11 +114,11 @@ def image_extractor(
         license: of the weights.
     """
     torch = import_torch()
-    module = module.eval().to(source.device)
 
-    def extract(items: list[Any]) -> Any:
+    def features(run: Run, items: list[Any]) -> Any:
         batch = torch.stack(prepare_images(items, transform)).to(source.device)
-        return features_of(module, batch, lambda outputs: outputs.flatten(1))
+        return run(batch).flatten(1)
 
-    name = f"{library} {source.model} sha256:{digest_of(module)} ({said})"
-    return Extractor("image", extract, name, width, license)
+    model = TorchModel(module, features, source.device)
+    name = f"{library} {source.model} sha256:{model.digest()} ({said})"
+    return Extractor("image", model.extract, name, width, license, model)

@@ -1,14 +1,16 @@
-"""Backbones in JAX: pure functions with parameters, modules of flax and equinox."""
+"""Backbones of one's own: pure functions with parameters, modules of flax, equinox, PyTorch."""
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.backbones.differentiable import Parameters, Pull
 from jaxmlp.backbones.source import Extractor
+from jaxmlp.backbones.torch_modules import module_extractor
 from jaxmlp.blocks import pad_rows
 
 _DIGITS = 16  # of a digest that is shown
@@ -39,7 +41,7 @@ def as_function(function: Any, params: Any) -> tuple[Callable[[Any, Any], Any], 
     if not callable(function) or params is None:
         raise TypeError(
             f"{function!r:.60} with params={params!r:.40}; pass a function (params, x) -> features "
-            "with its params, or a module of flax or equinox."
+            "with its params, or a module of flax, equinox or PyTorch."
         )
     return function, params
 
@@ -47,7 +49,7 @@ def as_function(function: Any, params: Any) -> tuple[Callable[[Any, Any], Any], 
 def _of_equinox(module: Any, params: Any) -> tuple[Callable[[Any, Any], Any], Any]:
     import equinox
 
-    _refuse_params(params)
+    _refuse_params(params, "equinox")
     arrays, rest = equinox.partition(equinox.nn.inference_mode(module), equinox.is_array)
     return (lambda p, x: jax.vmap(equinox.combine(p, rest))(x)), arrays
 
@@ -62,31 +64,110 @@ def _of_nnx(module: Any) -> tuple[Callable[[Any, Any], Any], Any]:
     return (lambda p, x: nnx.merge(graph, p)(x)), state
 
 
-def _refuse_params(params: Any) -> None:
+def _refuse_params(params: Any, library: str) -> None:
     if params is not None:
-        raise TypeError("a module of equinox has its parameters itself; leave params out.")
+        raise TypeError(f"a module of {library} has its parameters itself; leave params out.")
 
 
-def make_extractor(function: Callable[[Any, Any], Any], params: Any, name: str) -> Extractor:
-    """Compile a function; name it by the digest of its parameters.
+class JaxModel:
+    """A JAX function with its parameters as a `DifferentiableModel`.
 
     Args:
         function: (params, batch) -> features.
         params: a pytree of arrays.
-        name: what it is.
+        fixed: names of those that no training changes: running statistics.
     """
-    compiled = jax.jit(function)
 
-    def extract(items: list[Any]) -> np.ndarray:
+    traceable = True
+    ordered = False
+
+    def __init__(
+        self, function: Callable[[Any, Any], Any], params: Any, fixed: frozenset[str] = frozenset()
+    ) -> None:
+        """Keep them; nothing runs yet."""
+        self._function, self._params, self._fixed = function, params, fixed
+        self._compiled = jax.jit(function)
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Return the arrays of floats by the names of their places."""
+        return {
+            name: np.asarray(leaf)
+            for name, leaf in _named(self._params)
+            if name not in self._fixed and jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)
+        }
+
+    def extract(self, items: list[Any]) -> np.ndarray:
+        """Return features, (items, features)."""
+        batch = self.inputs(items)
+        size = 1 << (len(items) - 1).bit_length()  # few programs serve all numbers of items
+        found = np.asarray(self._compiled(self._params, jnp.asarray(pad_rows(batch, size))))
+        return found[: len(items)].reshape(len(items), -1)
+
+    def inputs(self, items: list[Any]) -> np.ndarray:
+        """Return the items as one batch."""
         shapes = {np.shape(item) for item in items}
         if len(shapes) > 1:
             raise ValueError(f"the items have the shapes {sorted(shapes)}; pass equal ones.")
-        batch = np.stack([np.asarray(item) for item in items])
-        size = 1 << (len(items) - 1).bit_length()  # few programs serve all numbers of items
-        found = np.asarray(compiled(params, jnp.asarray(pad_rows(batch, size))))
-        return found[: len(items)].reshape(len(items), -1)
+        return np.stack([np.asarray(item) for item in items])
 
-    return Extractor("array", extract, f"{name} sha256:{_digest(params)}", 0)
+    def features(self, parameters: Parameters, inputs: Any) -> Any:
+        """Return features with some parameters exchanged, (items, features)."""
+        return self._function(self._with(parameters), inputs).reshape(len(inputs), -1)
+
+    def features_and_pull(self, parameters: Parameters, inputs: Any) -> tuple[Any, Pull]:
+        """Return features, and the way back that `jax.vjp` makes to `parameters`."""
+        found, pull = jax.vjp(lambda own: self.features(own, inputs), dict(parameters))
+        return found, lambda d_features: pull(d_features)[0]
+
+    def _with(self, parameters: Parameters) -> Any:
+        leaves = [parameters.get(name, leaf) for name, leaf in _named(self._params)]
+        return jax.tree.unflatten(jax.tree.structure(self._params), leaves)
+
+    def replaced(self, parameters: Parameters) -> Self:
+        """Return a model with some parameters exchanged; this one keeps its own."""
+        return type(self)(self._function, self._with(parameters), self._fixed)
+
+    def digest(self) -> str:
+        """Name the parameters by their content."""
+        return _digest(self._params)
+
+
+def _named(params: Any) -> list[tuple[str, Any]]:
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="."), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    ]
+
+
+def make_extractor(function: Any, params: Any, name: str) -> Extractor:
+    """Make an extractor of what `as_function` takes; its name tells the parameters' content.
+
+    Args:
+        function: a function (params, batch) -> features, or a module.
+        params: a pytree of arrays, or None.
+        name: what it is.
+    """
+    if any(base.__module__.startswith("torch.") for base in type(function).__mro__):
+        _refuse_params(params, "PyTorch")
+        return module_extractor(function, name)
+    fixed = _statistics(function, params)
+    model = JaxModel(*as_function(function, params), fixed)
+    named = f"{name} sha256:{model.digest()}"
+    return Extractor("array", model.extract, named, 0, model=model)
+
+
+def _statistics(function: Any, params: Any) -> frozenset[str]:
+    """Name what a module keeps beside its parameters: collections of linen, variables of nnx."""
+    if params is not None:
+        linen = any(base.__module__.startswith("flax.") for base in type(function).__mro__)
+        return frozenset(n for n, _ in _named(params) if linen and not n.startswith("params."))
+    if not any(base.__module__.startswith("flax.nnx") for base in type(function).__mro__):
+        return frozenset()
+    from flax import nnx
+
+    trained = {name for name, _ in _named(nnx.state(function, nnx.Param))}
+    return frozenset(name for name, _ in _named(nnx.state(function)) if name not in trained)
 
 
 def _digest(params: Any) -> str:

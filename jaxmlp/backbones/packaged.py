@@ -13,7 +13,7 @@ from jaxmlp.backbones.images import Image
 from jaxmlp.backbones.sounds import read_sound
 from jaxmlp.backbones.source import Extractor, Source, refuse_pooling, refuse_weights
 from jaxmlp.backbones.text_models import sentence_extractor
-from jaxmlp.backbones.torch_modules import cut_head, digest_of, import_torch
+from jaxmlp.backbones.torch_modules import Run, TorchModel, cut_head, import_torch
 from jaxmlp.checks import unknown_name
 from jaxmlp.optional import import_optional
 
@@ -82,18 +82,23 @@ def _resemblyzer(source: Source) -> Extractor:
         )
         import_torch()
         encoder = library.VoiceEncoder(source.device, verbose=False)
-    rate = library.sampling_rate
+    torch, rate = import_torch(), library.sampling_rate
 
-    def one(item: Any) -> np.ndarray:
+    def one(run: Run, item: Any) -> Any:
+        """What `embed_utterance` does, with a gradient: the mean over overlapping windows."""
         sound = library.preprocess_wav(read_sound(item, rate))
-        found: np.ndarray = encoder.embed_utterance(sound)
-        return found
+        waves, frames = encoder.compute_partial_slices(len(sound), rate=1.3, min_coverage=0.75)
+        sound = np.pad(sound, (0, max(0, waves[-1].stop - len(sound))))
+        mel = library.wav_to_mel_spectrogram(sound)
+        windows = torch.from_numpy(np.stack([mel[own] for own in frames])).to(source.device)
+        return torch.nn.functional.normalize(run(windows).mean(dim=0), dim=0)
 
-    def extract(items: list[Any]) -> np.ndarray:
-        return np.stack([one(item) for item in items])
+    def features(run: Run, items: list[Any]) -> Any:
+        return torch.stack([one(run, item) for item in items])
 
-    name = f"resemblyzer {version('resemblyzer')} sha256:{digest_of(encoder)} ({rate} Hz)"
-    return Extractor("sound", extract, name, 256, "Apache-2.0")
+    model = TorchModel(encoder, features, source.device)
+    name = f"resemblyzer {version('resemblyzer')} sha256:{model.digest()} ({rate} Hz)"
+    return Extractor("sound", model.extract, name, 256, "Apache-2.0", model)
 
 
 _PACKAGES: dict[str, Callable[[Source], Extractor]] = {

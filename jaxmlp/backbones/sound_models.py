@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
 from jaxmlp.backbones.hub import fetched, license_of, load_module
 from jaxmlp.backbones.sounds import read_sound
 from jaxmlp.backbones.source import Extractor, Source, refuse_pooling
-from jaxmlp.backbones.torch_modules import digest_of, features_of
+from jaxmlp.backbones.torch_modules import Run, TorchModel, import_torch
 
 SPEECH = frozenset({
     "wav2vec2", "wav2vec2-conformer", "wav2vec2-bert", "hubert", "wavlm", "unispeech",
@@ -31,19 +29,20 @@ def load_speech(source: Source, library: Any, config: Any) -> Extractor:
     with fetched(source, library):
         reader = library.AutoFeatureExtractor.from_pretrained(source.model)
         module = load_module(source, library.AutoModel, config)
-    module, rate = module.eval().to(source.device), int(reader.sampling_rate)
+    rate = int(reader.sampling_rate)
 
-    def one(item: Any) -> Any:
+    def one(run: Run, item: Any) -> Any:
         sound = read_sound(item, rate)
         given = reader(sound, sampling_rate=rate, return_tensors="pt").to(source.device)
-        inputs = {"input_values": given["input_values"]}
-        return features_of(module, inputs, lambda out: out.last_hidden_state.mean(dim=1))
+        return run(input_values=given["input_values"]).last_hidden_state.mean(dim=1)
 
-    def extract(items: list[Any]) -> Any:
-        return np.concatenate([one(item) for item in items])
+    def features(run: Run, items: list[Any]) -> Any:
+        return import_torch().cat([one(run, item) for item in items])
 
+    model = TorchModel(module, features, source.device)
     name = (
-        f"transformers {library.__version__} {module.config.model_type} "
-        f"sha256:{digest_of(module)} ({rate} Hz, mean over time)"
+        f"transformers {library.__version__} {config.model_type} "
+        f"sha256:{model.digest()} ({rate} Hz, mean over time)"
     )
-    return Extractor("sound", extract, name, module.config.hidden_size, license_of(source.model))
+    license = license_of(source.model)
+    return Extractor("sound", model.extract, name, config.hidden_size, license, model)

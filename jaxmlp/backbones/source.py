@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jaxmlp.backbones.differentiable import DifferentiableModel
 from jaxmlp.checks import unknown_name
 
 
@@ -40,6 +41,7 @@ class Extractor(NamedTuple):
         name: of what it computes, by content.
         n_features: how wide its rows are.
         license: of the weights, as far as they say.
+        model: what a gradient can go through, or None.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Extractor(NamedTuple):
     name: str
     n_features: int
     license: str = ""
+    model: DifferentiableModel | None = None
 
 
 def refuse_pooling(source: Source) -> None:

@@ -6,11 +6,7 @@ from typing import Any
 from jaxmlp.backbones.hub import fetched, import_transformers, license_of, load_module
 from jaxmlp.backbones.sound_models import SPEECH, load_speech
 from jaxmlp.backbones.source import Extractor, Source, choose, refuse_pooling, refuse_weights
-from jaxmlp.backbones.torch_modules import (
-    digest_of,
-    features_of,
-    import_torch,
-)
+from jaxmlp.backbones.torch_modules import Run, TorchModel, import_torch
 from jaxmlp.optional import import_optional
 
 _POOLINGS = ("mean", "cls", "last")
@@ -44,9 +40,8 @@ def load_transformers(source: Source) -> Extractor:
     if config.model_type in ("roberta", "xlm-roberta", "camembert"):
         longest = min(longest, config.max_position_embeddings - 2)  # their positions begin at 2
     longest = longest if longest < 10**6 else _LONGEST
-    module = module.eval().to(source.device)
 
-    def extract(items: list[str]) -> Any:
+    def features(run: Run, items: list[str]) -> Any:
         tokens = tokenizer(
             items, padding=True, truncation=True, max_length=longest, return_tensors="pt"
         ).to(source.device)
@@ -54,14 +49,16 @@ def load_transformers(source: Source) -> Extractor:
         if tokens["input_ids"].shape[1] == 0 or not mask.any(dim=1).all():
             raise ValueError("a text is empty; leave it out.")
         given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
-        return features_of(module, given, lambda out: _pool(out.last_hidden_state, mask, pooling))
+        return _pool(run(**given).last_hidden_state, mask, pooling)
 
+    model = TorchModel(module, features, source.device)
     name = (
-        f"transformers {library.__version__} {config.model_type} sha256:{digest_of(module)} "
+        f"transformers {library.__version__} {config.model_type} sha256:{model.digest()} "
         f"({_say(tokenizer)}, at most {longest} tokens, pooling {pooling})"
     )
     width = getattr(config, "hidden_size", None) or config.d_model
-    return Extractor("text", extract, name, int(width), license_of(source.model))
+    license = license_of(source.model)
+    return Extractor("text", model.extract, name, int(width), license, model)
 
 
 def _pool(hidden: Any, mask: Any, pooling: str) -> Any:
@@ -94,30 +91,34 @@ def load_sentence_transformers(source: Source) -> Extractor:
     return sentence_extractor(source, source.model, license_of(source.model))
 
 
-def sentence_extractor(source: Source, model: str, license: str) -> Extractor:
+def sentence_extractor(source: Source, place: str, license: str) -> Extractor:
     """Make an extractor of a model of sentence-transformers.
 
     Args:
         source: what was asked for.
-        model: a name on the hub, or a folder.
+        place: a name on the hub, or a folder.
         license: of the weights.
     """
     library = import_optional(
         "sentence_transformers", f"{source.spelled} needs sentence-transformers", "jaxmlp[text]"
     )
     with fetched(source, import_transformers()):
-        encoder = library.SentenceTransformer(model, device=source.device)
+        encoder = library.SentenceTransformer(place, device=source.device)
 
-    def extract(items: list[str]) -> Any:
-        return encoder.encode(list(items), show_progress_bar=False, convert_to_numpy=True)
+    prepare = getattr(encoder, "preprocess", None) or encoder.tokenize  # its name before version 6
 
+    def features(run: Run, items: list[str]) -> Any:
+        tokens = library.util.batch_to_device(prepare(items), source.device)
+        return run(tokens)["sentence_embedding"]
+
+    model = TorchModel(encoder, features, source.device)
     name = (
         f"sentence-transformers {library.__version__} {Path(source.model).name} "
-        f"sha256:{digest_of(encoder)} (at most {encoder.max_seq_length} tokens)"
+        f"sha256:{model.digest()} (at most {encoder.max_seq_length} tokens)"
     )
     find = "get_embedding_dimension"  # called otherwise before version 6
     width = getattr(encoder, find, None) or encoder.get_sentence_embedding_dimension
-    return Extractor("text", extract, name, int(width()), license)
+    return Extractor("text", model.extract, name, int(width()), license, model)
 
 
 def _say(tokenizer: Any) -> str:

@@ -204,11 +204,11 @@ def _with_head(model: Model, key: Key, y: np.ndarray, own: FinetuneOptions) -> M
     if own["keep_head"]:
         _check_head(model, own["n_out"], own["hidden"])
         return model
-    width = own["n_out"] or _outputs_for(model.loss, y)
+    width = own["n_out"] or outputs_for(model.loss, y)
     config, params, state = replace_head(
         model.network, key, width, layer=own["layer"], hidden=own["hidden"]
     )
-    names = _class_names(model.loss, own["class_names"], width)
+    names = name_classes(model.loss, own["class_names"], width)
     return model._replace(config=config, params=params, state=state, class_names=names)
 
 
@@ -275,7 +275,7 @@ def _prepared(model: Model, data: _Examples, what: str) -> tuple[Any, np.ndarray
     return x, np.asarray(y)
 
 
-def _outputs_for(loss: str, y: np.ndarray) -> int:
+def outputs_for(loss: str, y: np.ndarray) -> int:
     """The number of outputs that targets ask for."""
     if y.ndim == 2:
         return int(y.shape[1])
@@ -289,7 +289,8 @@ def _outputs_for(loss: str, y: np.ndarray) -> int:
     return max(2, int(y.max()) + 1)
 
 
-def _class_names(loss: str, names: Sequence[str] | None, n_out: int) -> tuple[str, ...] | None:
+def name_classes(loss: str, names: Sequence[str] | None, n_out: int) -> tuple[str, ...] | None:
+    """Return the names of classes, by default their numbers; None in a regression."""
     if get_loss(loss).task != "classification":
         return None
     n_classes = max(2, n_out)
