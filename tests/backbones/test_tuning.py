@@ -134,6 +134,7 @@ def test_gradient_of_a_torch_network_with_our_head_is_that_of_torch():
     assert set(found.backbone) == {name for name, _ in module.named_parameters()}
 
 
+@pytest.mark.slow
 def test_the_gradient_through_torch_is_proven_by_differences():
     _, module = torch_network()
     backbone = Backbone.wrap(module, name="convolutions")
