@@ -14,6 +14,8 @@ Image: TypeAlias = Any
 """An image of Pillow."""
 
 _THREADS = 8  # Pillow decodes without Python's lock
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What strangers may send: Pillow hands some others, such as PostScript, to other programs."""
 
 
 def _read_image(item: object) -> Image:
@@ -47,6 +49,39 @@ def _read_image(item: object) -> Image:
     except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
         where = f"{item}: " if isinstance(item, Path) else ""
         raise ValueError(f"{where}no image that can be read ({_reason(error)}).") from error
+
+
+def image_size(content: bytes) -> tuple[int, int]:
+    """Read an image's width and height from its head, before anything large is decoded.
+
+    Args:
+        content: of a file: PNG, JPEG, WebP, BMP, GIF or TIFF.
+
+    Returns:
+        Pixels.
+
+    Raises:
+        ValueError: for what is no image of these formats, or one that Pillow takes for a bomb.
+
+    Example:
+        >>> image_size(b"GIF89a" + bytes([6, 0, 4, 0, 0, 0, 0]) + b";")
+        Traceback (most recent call last):
+        ValueError: no image that can be read; send PNG, JPEG, WebP, BMP, GIF or TIFF.
+    """
+    pillow = import_optional("PIL.Image", "images are read with Pillow", "jaxmlp[vision]")
+    try:
+        with pillow.open(io.BytesIO(content), formats=_FORMATS) as image:
+            width, height = image.size
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
+        most = pillow.MAX_IMAGE_PIXELS / 1e6
+        raise ValueError(
+            f"an image of more than {most:.0f} megapixels; make it smaller."
+        ) from error
+    except Exception as error:  # damaged files make Pillow raise what it likes
+        raise ValueError(
+            "no image that can be read; send PNG, JPEG, WebP, BMP, GIF or TIFF."
+        ) from error
+    return int(width), int(height)
 
 
 def _reason(error: Exception) -> str:

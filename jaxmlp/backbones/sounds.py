@@ -3,6 +3,7 @@
 import io
 from math import gcd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +11,8 @@ from jaxtyping import Float
 from jaxmlp.optional import import_optional
 
 _SHORTEST = 0.025  # seconds: one window of a speech model
+_RATES = (1_000, 768_000)  # Hz; the filter that changes another rate would outgrow the memory
+_CHANNELS = 8
 
 
 def read_sound(item: object, rate: int) -> Float[np.ndarray, " samples"]:
@@ -46,16 +49,49 @@ def read_sound(item: object, rate: int) -> Float[np.ndarray, " samples"]:
     return np.ascontiguousarray(_resample(sound, found, rate), np.float32)
 
 
+def sound_seconds(content: bytes) -> float:
+    """Read a sound's length from its head, before it is decoded.
+
+    Args:
+        content: of a file: WAV, FLAC, Ogg, MP3 or another that libsndfile knows.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        ValueError: for what is no sound.
+    """
+    soundfile = import_optional("soundfile", "sounds are read with soundfile", "jaxmlp[audio]")
+    try:
+        info = soundfile.info(io.BytesIO(content))
+    except (soundfile.SoundFileError, TypeError) as error:
+        raise ValueError("no sound that can be read.") from error
+    _check_form(info, "")
+    return float(info.frames / info.samplerate)
+
+
+def _check_form(sound: Any, name: str) -> None:
+    rate, (low, high) = sound.samplerate, _RATES
+    if not low <= rate <= high:
+        raise ValueError(f"{name}a sound of {rate:,} Hz; give one of {low:,} to {high:,} Hz.")
+    if sound.channels > _CHANNELS:
+        raise ValueError(
+            f"{name}a sound of {sound.channels} channels; give one of {_CHANNELS} at most."
+        )
+
+
 def _decode(item: object, name: str) -> tuple[np.ndarray, int]:
     soundfile = import_optional("soundfile", "sounds are read with soundfile", "jaxmlp[audio]")
     content = item.read_bytes() if isinstance(item, Path) else item
     if not isinstance(content, bytes):
         raise ValueError(f"{item!r:.60} is no sound; pass a path, bytes or an array.")
     try:
-        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(content)) as sound:
+            _check_form(sound, name)
+            samples = sound.read(dtype="float32", always_2d=True)
+            return samples, int(sound.samplerate)
     except (soundfile.SoundFileError, TypeError) as error:
         raise ValueError(f"{name}no sound that can be read.") from error
-    return samples, int(rate)
 
 
 def _as_floats(array: np.ndarray) -> np.ndarray:

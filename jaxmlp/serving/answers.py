@@ -1,6 +1,6 @@
 """From the rows of requests to answers, many requests at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
@@ -54,14 +54,25 @@ class Answerer:
         self.columns = None if names is None else tuple(names)
         self.n_features = len(self.columns or ()) or model.config.layer_sizes[0]
 
-    def warm_up(self) -> None:
+    def warm_up(self, most_rows: int = MOST_ROWS) -> None:
         """Compile for every number of rows that is computed at a time."""
         size, dtype = 1, np.float64 if self.model.config.dtype == "float64" else np.float32
         n_in = self.model.config.layer_sizes[0]
         with self._precision():
-            while size <= MOST_ROWS:
+            while size <= most_rows:
                 infer(self.model, np.zeros((block_size(size), n_in), dtype))
                 size *= 2
+
+    def outputs(self, data: Any, notify: Callable[[str], None]) -> np.ndarray:
+        """Compute the network's outputs, (rows, n_out), of raw data.
+
+        Args:
+            data: as `prepare` takes it.
+            notify: told what may be a mistake in it.
+        """
+        with self._precision():
+            x = prepare(self.model, data, what="the request", notify=notify)
+            return infer(self.model, x, block_rows=MOST_ROWS)
 
     def answer(self, requests: Sequence[Sequence[Row]]) -> list[Answer | Exception]:
         """Answer requests together; where that fails, each alone, so that one harms no other.
@@ -82,12 +93,10 @@ class Answerer:
     def _together(self, requests: Sequence[Sequence[Row]]) -> list[Answer]:
         rows = [row for request in requests for row in request]
         notes: list[str] = []
-        with self._precision():
-            x = prepare(self.model, self._as_data(rows), what="the request", notify=notes.append)
-            outputs = infer(self.model, x, block_rows=MOST_ROWS)
+        outputs = self.outputs(self._as_data(rows), notes.append)
         if len(requests) > 1 and notes:
             raise ValueError("whose rows these notes are of, answers alone tell")
-        said = self._said(outputs)
+        said = self.said(outputs)
         answers, start = [], 0
         for request in requests:
             own = said[start : start + len(request)]
@@ -112,7 +121,8 @@ class Answerer:
             return _frame([dict(zip(self.columns or (), row, strict=True)) for row in rows])
         return np.array([[_number(cell, k) for cell in row] for k, row in enumerate(rows)])
 
-    def _said(self, outputs: np.ndarray) -> list[dict[str, Any]]:
+    def said(self, outputs: np.ndarray) -> list[dict[str, Any]]:
+        """Say outputs, (rows, n_out), in labels and probabilities, or in numbers."""
         if not self.is_classifier:
             values = outputs.astype(float).tolist()
             return [{"value": row[0] if len(row) == 1 else row} for row in values]

@@ -1,7 +1,8 @@
-"use strict";
+import { askFiles } from "./media.js";
+
 const at = (id) => document.getElementById(id);
 const MOST = 200; // rows that are shown
-let schema = { columns: null, features: 0, classes: null };
+let schema = { input: "rows", columns: null, features: 0, classes: null };
 
 function say(text, bad) {
   at("said").textContent = text;
@@ -48,29 +49,38 @@ function show(answer) {
   say(`${rows.length} row${rows.length > 1 ? "s" : ""}${rest}`, false);
 }
 
-async function ask(options) {
-  say("asking …", false);
+async function request(options) {
   try {
     const response = await fetch("predict", { method: "POST", ...options });
-    const answer = await response.json();
-    if (!response.ok) {
-      at("answers").hidden = true;
-      at("notes").replaceChildren();
-      say(answer.error, true);
-    } else show(answer);
+    return await response.json();
   } catch (error) {
-    say("the service does not answer: " + error.message, true);
+    return { error: "the service does not answer: " + error.message };
   }
 }
 
-function askFile(file) {
+async function ask(options) {
+  say("asking …", false);
+  const answer = await request(options);
+  if (answer.error) {
+    at("answers").hidden = true;
+    at("notes").replaceChildren();
+    say(answer.error, true);
+  } else show(answer);
+}
+
+function take(files) {
+  if (!files.length) return;
+  if (schema.input !== "rows") {
+    askFiles([...files], schema.input, request, say);
+    return;
+  }
   const form = new FormData();
-  form.append("file", file);
+  form.append("file", files[0]);
   ask({ body: form });
 }
 
 at("file").addEventListener("change", (event) => {
-  if (event.target.files.length) askFile(event.target.files[0]);
+  take([...event.target.files]);
   event.target.value = "";
 });
 at("ask").addEventListener("submit", (event) => {
@@ -81,19 +91,37 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   at("drop").addEventListener(name, (event) => {
     event.preventDefault();
     at("drop").classList.toggle("over", name === "dragover");
-    if (name === "drop" && event.dataTransfer.files.length) askFile(event.dataTransfer.files[0]);
+    if (name === "drop") take(event.dataTransfer.files);
   });
+}
+
+function few(names) {
+  return names.slice(0, 12).join(", ") + (names.length > 12 ? ", …" : "");
+}
+
+function beginRows() {
+  const names = schema.columns;
+  at("takes").textContent = (names ? `It takes the columns ${few(names)}` : `It takes ${schema.features} numbers a row`)
+    + (schema.classes ? ` and tells ${few(schema.classes)} apart.` : " and predicts a number.");
+  const row = names && names.length <= 30
+    ? Object.fromEntries(names.map((name) => [name, null])) : Array(schema.features).fill(0);
+  at("rows").value = JSON.stringify({ rows: [row] });
+}
+
+function beginMedia() {
+  at("typed").hidden = true;
+  at("file").multiple = true;
+  at("file").accept = schema.input === "image" ? "image/*" : "audio/*";
+  const strong = document.createElement("strong");
+  strong.textContent = `Drop ${schema.input}s here`;
+  at("what").replaceChildren(strong, ", or choose some");
+  at("takes").textContent = `It takes ${schema.input}s`
+    + (schema.classes ? ` and tells ${few(schema.classes)} apart.` : " and predicts a number.");
 }
 
 async function begin() {
   schema = await (await fetch("schema")).json();
   at("name").textContent = (await (await fetch("health")).json()).model;
-  const names = schema.columns;
-  const few = names && names.slice(0, 12).join(", ") + (names.length > 12 ? ", …" : "");
-  at("takes").textContent = (names ? `It takes the columns ${few}` : `It takes ${schema.features} numbers a row`)
-    + (schema.classes ? ` and tells ${schema.classes.slice(0, 12).join(", ")} apart.` : " and predicts a number.");
-  const row = names && names.length <= 30
-    ? Object.fromEntries(names.map((name) => [name, null])) : Array(schema.features).fill(0);
-  at("rows").value = JSON.stringify({ rows: [row] });
+  (schema.input === "rows" ? beginRows : beginMedia)();
 }
 begin();

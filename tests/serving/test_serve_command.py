@@ -10,6 +10,7 @@ import sys
 import urllib.request
 
 import pytest
+from served_media import model_of, small_backbones  # noqa: F401  (a fixture)
 from served_models import number_model  # noqa: F401  (a fixture)
 
 from jaxmlp.cli.main import run
@@ -60,3 +61,15 @@ def test_no_model_and_no_limits_are_named(tmp_path, model_file, capsys):
     assert run(["serve", str(tmp_path / "none")]) == 2
     assert run(["serve", str(model_file), "--max-rows", "0"]) == 2
     assert "are limits above 0" in capsys.readouterr().err
+    for limit in ("--max-files", "--max-megapixels", "--max-sound"):
+        assert run(["serve", str(model_file), limit, "0"]) == 2
+        assert "are limits above 0" in capsys.readouterr().err
+
+
+def test_another_backbone_is_said_before_the_service_begins(tmp_path, capsys, monkeypatch):
+    save(tmp_path / "pets.safetensors", model_of("image", name="small 2"))
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)
+    monkeypatch.setattr("jaxmlp.cli.serve._end_well", lambda server: None)
+    assert run(["serve", str(tmp_path / "pets.safetensors"), "--port", "0"]) == 0
+    said = capsys.readouterr().err
+    assert said == "note: the backbone was small 2 in training, and is small images here\n"

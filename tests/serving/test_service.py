@@ -169,19 +169,20 @@ def test_other_hosts_and_other_pages_are_not_answered(app):
 
 
 def test_health_schema_and_the_page(app):
-    health, schema, page, script, style, missing = ask(
-        app,
-        *(
-            ("GET", path, {})
-            for path in ("/health", "/schema", "/", "/page.js", "/page.css", "/no")
-        ),
+    paths = ("/health", "/schema", "/", "/page.js", "/media.js", "/page.css", "/no")
+    health, schema, page, script, media, style, missing = ask(
+        app, *(("GET", path, {}) for path in paths)
     )
     assert health.json()["status"] == "ready"
+    assert (health.json()["input"], schema.json()["input"]) == ("rows", "rows")
     assert health.json()["model"] == "towns"
     assert schema.json()["columns"] == ["age", "town", "size"]
     assert schema.json()["classes"] == ["no", "perhaps", "yes"]
     assert "http" not in page.text
-    assert "innerHTML" not in script.text
+    for code in (script, media):
+        assert code.headers["content-type"].startswith("text/javascript")
+        assert "innerHTML" not in code.text
+        assert "http" not in code.text
     assert style.headers["content-type"].startswith("text/css")
     assert missing.status_code == 404
     for answer in (health, page, missing):
@@ -234,7 +235,7 @@ def test_a_batch_takes_what_waited_and_refuses_what_is_too_much():
         return [sum(request) for request in requests]
 
     async def run():
-        batcher = Batcher(slow, most_rows=8, most_waiting=12)
+        batcher = Batcher(slow, size=len, most_size=8, most_waiting=12)
         results = await asyncio.gather(
             *(batcher.submit([k, k]) for k in range(9)), return_exceptions=True
         )
@@ -253,7 +254,7 @@ def test_a_worker_that_fails_is_told():
         raise RuntimeError("out of memory")
 
     async def run():
-        batcher = Batcher(broken, most_rows=8, most_waiting=12)
+        batcher = Batcher(broken, size=len, most_size=8, most_waiting=12)
         with pytest.raises(RuntimeError, match="out of memory"):
             await batcher.submit([1])
         batcher.close()
