@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
 from jaxmlp.activations import Activation as Activation
 from jaxmlp.config import MLPConfig as MLPConfig
+from jaxmlp.cpu import tune_cpu as tune_cpu
 from jaxmlp.front_config import FrontConfig as FrontConfig
 from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
 from jaxmlp.losses import LOSSES as LOSSES

@@ -26,7 +26,7 @@ from jaxmlp.normalization import (
     row_shares,
 )
 from jaxmlp.parametric import activation_backward, activation_forward
-from jaxmlp.products import at_border, rows_product
+from jaxmlp.products import affine, at_border, back_product, rows_product, written
 from jaxmlp.types import Cache, Key, Layer, LayerCache, LayerDelta, Params, ScalarLike, State
 
 
@@ -104,7 +104,7 @@ def predict(
     checks.check_state(config.normalized, config.layer_sizes, state)
     for l, (layer, phi) in enumerate(zip(params, config.activations, strict=True)):
         layer = _cast(config, layer)
-        z = _affine(h, layer)
+        z = affine(h, layer.W, layer.b)
         if config.normalized[l]:
             z, _ = batch_norm_inference(z, layer.gamma, layer.beta, state[l], config.batch_norm_eps)
         h, _ = activation_forward(phi, layer.alpha, z)
@@ -160,7 +160,7 @@ def forward(
     eps, cache = config.batch_norm_eps, []
     for l, (layer, phi) in enumerate(zip(params, config.activations, strict=True)):
         inputs, layer, norm, mask = h, _cast(config, layer), None, None
-        z = _affine(inputs, layer)
+        z = affine(inputs, layer.W, layer.b)
         if config.normalized[l] and l in frozen:
             z, norm = batch_norm_inference(z, layer.gamma, layer.beta, state[l], eps)
         elif config.normalized[l]:
@@ -236,7 +236,8 @@ def layer_deltas(
         if kept.norm is not None:
             d_z, d_gamma, d_beta = batch_norm_backward(kept.norm, layer.gamma, d_z)
             d_z = d_z.astype(kept.inputs.dtype)
-        d_h = d_z @ layer.W.T.astype(d_z.dtype)
+        d_z = written(d_z)
+        d_h = back_product(d_z, layer.W.astype(d_z.dtype))
         deltas.append(LayerDelta(d_z, d_h, d_gamma, d_beta, d_alpha))
     return tuple(reversed(deltas))
 
@@ -353,10 +354,6 @@ def loss_gradients(
         for l, (grad, (W, *_)) in enumerate(zip(grads, params, strict=True))
     )
     return (value, (outputs, batch_statistics(cache))), grads, d_x
-
-
-def _affine(h: Float[Array, "batch n_in"], layer: Layer) -> Float[Array, "batch n_out"]:
-    return h @ layer.W if layer.b is None else h @ layer.W + layer.b[None, :]
 
 
 def _cast(config: MLPConfig, layer: Layer) -> Layer:

@@ -19,6 +19,7 @@ from jaxmlp.optimizers.base import (
     Rate,
     cast,
     count_zero,
+    entrywise,
     hyperparameter,
     make_optimizer,
     next_count,
@@ -126,6 +127,7 @@ def _init_velocity(hyper: _Velocity, params: PyTree) -> _VelocityState:
     return _VelocityState(count_zero(), zeros_like(params))
 
 
+@entrywise
 def _step_velocity(
     hyper: _Velocity, grads: PyTree, state: _VelocityState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, _VelocityState]:
@@ -134,6 +136,7 @@ def _step_velocity(
     return velocity, _VelocityState(next_count(state.count), velocity)
 
 
+@entrywise
 def _step_nesterov(
     hyper: _Velocity, grads: PyTree, state: _VelocityState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, _VelocityState]:
@@ -152,6 +155,7 @@ def _init_moments(hyper: _Moments, params: PyTree) -> _MomentsState:
     return _MomentsState(count_zero(), zeros_like(params), zeros_like(params))
 
 
+@entrywise
 def _step_adam(
     hyper: _Moments, grads: PyTree, state: _MomentsState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, _MomentsState]:

@@ -24,6 +24,8 @@ from jaxmlp.training import EarlyStopping, FitStatus, History, fit
 from jaxmlp.training.options import with_defaults
 from jaxmlp.types import Key
 
+_LEAST_EPOCHS, _STEPS = 5, 300  # through a backbone, where nothing is said
+
 
 @dataclass(frozen=True)
 class TunedBackbone:
@@ -56,7 +58,7 @@ class BackboneOptions(TypedDict, total=False):
     """What `finetune_backbone` takes.
 
     Keys:
-        epochs: passes through the backbone, 5 by default.
+        epochs: passes through the backbone; by default at least 5, and about 300 steps.
         head_epochs: passes over the features, of a head that trains alone, 50 by default.
         batch_size: items a step, 16 by default.
         optimizer: the head's rule, `adam(1e-3)` by default.
@@ -79,7 +81,7 @@ class BackboneOptions(TypedDict, total=False):
         callback: called with an epoch's metrics by name.
     """
 
-    epochs: int
+    epochs: int | None
     head_epochs: int
     batch_size: int
     optimizer: Optimizer | None
@@ -99,7 +101,7 @@ class BackboneOptions(TypedDict, total=False):
 
 
 _DEFAULTS: BackboneOptions = {
-    "epochs": 5,
+    "epochs": None,
     "head_epochs": 50,
     "batch_size": 16,
     "optimizer": None,
@@ -167,6 +169,9 @@ def finetune_backbone(
     pretrained = differentiable(backbone)
     train, validation = _checked(data, "data"), chosen["validation_data"]
     validation = None if validation is None else _checked(validation, "validation_data")
+    if chosen["epochs"] is None:
+        steps = -(-len(train.y) // chosen["batch_size"])
+        chosen["epochs"] = max(_LEAST_EPOCHS, -(-_STEPS // steps))
     init_key, fit_key, order_key = jax.random.split(key, 3)
     features = backbone(list(train.items))
     model = _head(features, train.y, init_key, chosen)

@@ -11,6 +11,7 @@ from jaxmlp.optimizers.base import (
     Rate,
     cast,
     count_zero,
+    entrywise,
     hyperparameter,
     make_optimizer,
     next_count,
@@ -76,6 +77,7 @@ def _init(hyper: _Hyper, params: PyTree) -> AdagradState:
     return AdagradState(count_zero(), start)
 
 
+@entrywise
 def _update(
     hyper: _Hyper, grads: PyTree, state: AdagradState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, AdagradState]:

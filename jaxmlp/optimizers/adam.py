@@ -15,6 +15,7 @@ from jaxmlp.optimizers.base import (
     cast,
     complement,
     count_zero,
+    entrywise,
     hyperparameter,
     make_optimizer,
     next_count,
@@ -137,6 +138,7 @@ def _init(hyper: _Hyper, params: PyTree) -> AdamState:
     return AdamState(count_zero(), zeros_like(params), zeros_like(params))
 
 
+@entrywise
 def _update(
     hyper: _Hyper, grads: PyTree, state: AdamState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, AdamState]:
@@ -166,6 +168,7 @@ def _correction(correction: Any, intake: Any, count: Int[Array, ""], like: Array
     return jnp.where(cast(correction, like) > 0, corrected, jnp.ones_like(corrected))
 
 
+@entrywise
 def _update_decayed(
     hyper: _Hyper, grads: PyTree, state: AdamState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, AdamState]:

@@ -10,7 +10,7 @@ networks at once.
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,8 @@ from jaxmlp.optimizers.closures import shared_function
 from jaxmlp.types import Params, PyTree, ScalarLike, Schedule, wide_dtype
 
 Rate = ScalarLike | Schedule
+_Rule = TypeVar("_Rule", bound=Callable[..., Any])
+_ENTRYWISE: set[Callable[..., Any]] = set()
 
 
 class Optimizer(NamedTuple):
@@ -40,6 +42,25 @@ class CountState(NamedTuple):
     """The state of a rule that remembers nothing but the number of steps."""
 
     count: Int[Array, ""]  # type: ignore[assignment]  # optax's name, over tuple.count
+
+
+def entrywise(update: _Rule) -> _Rule:
+    """Mark a rule that treats every entry of a leaf alike, wherever it stands in the leaf."""
+    _ENTRYWISE.add(update)
+    return update
+
+
+def is_entrywise(optimizer: Optimizer) -> bool:
+    """Whether a rule does the same to transposed matrices; of foreign rules that is not known.
+
+    >>> from jaxmlp.optimizers import adam, clip_by_global_norm
+    >>> is_entrywise(chain(clip_by_global_norm(1.0), adam()))
+    True
+    """
+    update: Any = optimizer.update
+    if update.func is _chain_update:
+        return all(part.func in _ENTRYWISE for part in update.args[0])
+    return update.func in _ENTRYWISE
 
 
 def make_optimizer(init: Any, update: Any, hyper: NamedTuple) -> Optimizer:

@@ -5,7 +5,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmlp.optimizers.base import Optimizer, cast, global_norm, hyperparameter, make_optimizer
+from jaxmlp.optimizers.base import (
+    Optimizer,
+    cast,
+    entrywise,
+    global_norm,
+    hyperparameter,
+    make_optimizer,
+)
 from jaxmlp.types import PyTree, ScalarLike
 
 
@@ -73,6 +80,7 @@ def _init(hyper: _Hyper, params: PyTree) -> ClipState:
     return ClipState()
 
 
+@entrywise
 def _clip_value(
     hyper: _Hyper, grads: PyTree, state: ClipState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, ClipState]:
@@ -83,6 +91,7 @@ def _clip_value(
     return jax.tree.map(clip, grads), state
 
 
+@entrywise
 def _clip_norm(
     hyper: _Hyper, grads: PyTree, state: ClipState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, ClipState]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmlp.optimizers.base import Optimizer, cast, hyperparameter, make_optimizer
+from jaxmlp.optimizers.base import Optimizer, cast, entrywise, hyperparameter, make_optimizer
 from jaxmlp.types import Params, PyTree, ScalarLike
 
 
@@ -112,6 +112,7 @@ def _init(hyper: _Hyper, params: PyTree) -> ScaleState:
     return ScaleState()
 
 
+@entrywise
 def _scale(
     hyper: _Hyper, updates: Params, state: ScaleState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, ScaleState]:
@@ -124,6 +125,7 @@ def _scale(
     return tuple(_times(u, s) for u, s in zip(layers, hyper.factors, strict=True)), state
 
 
+@entrywise
 def _decay(
     hyper: _Hyper, updates: Params, state: ScaleState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, ScaleState]:
@@ -142,6 +144,7 @@ def _init_pull(hyper: _PullHyper, params: PyTree) -> StartState:
     return StartState(params)
 
 
+@entrywise
 def _pull(
     hyper: _PullHyper, grads: Params, state: StartState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, StartState]:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxmlp.optimizers.base import Optimizer, cast, hyperparameter, make_optimizer
+from jaxmlp.optimizers.base import Optimizer, cast, entrywise, hyperparameter, make_optimizer
 from jaxmlp.optimizers.layerwise import ScaleState
 from jaxmlp.types import PyTree
 
@@ -47,6 +47,7 @@ def _init(hyper: _Hyper, params: PyTree) -> ScaleState:
     return ScaleState()
 
 
+@entrywise
 def _scale(
     hyper: _Hyper, updates: PyTree, state: ScaleState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, ScaleState]:

@@ -12,6 +12,7 @@ from jaxmlp.optimizers.base import (
     cast,
     complement,
     count_zero,
+    entrywise,
     hyperparameter,
     make_optimizer,
     next_count,
@@ -112,6 +113,7 @@ def _velocity(hyper: _Hyper, grads: PyTree, state: MomentumState) -> PyTree:
     return settle(velocity)
 
 
+@entrywise
 def _update(
     hyper: _Hyper, grads: PyTree, state: MomentumState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, MomentumState]:
@@ -121,6 +123,7 @@ def _update(
     return updates, MomentumState(next_count(state.count), velocity)
 
 
+@entrywise
 def _update_nesterov(
     hyper: _Hyper, grads: PyTree, state: MomentumState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, MomentumState]:

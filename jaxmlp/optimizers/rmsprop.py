@@ -13,6 +13,7 @@ from jaxmlp.optimizers.base import (
     cast,
     complement,
     count_zero,
+    entrywise,
     hyperparameter,
     make_optimizer,
     next_count,
@@ -86,6 +87,7 @@ def _init(hyper: _Hyper, params: PyTree) -> RmspropState:
     return RmspropState(count_zero(), zeros_like(params))
 
 
+@entrywise
 def _update(
     hyper: _Hyper, grads: PyTree, state: RmspropState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, RmspropState]:

@@ -10,6 +10,7 @@ from jaxmlp.optimizers.base import (
     Rate,
     cast,
     count_zero,
+    entrywise,
     make_optimizer,
     next_count,
     rate,
@@ -58,6 +59,7 @@ def _init(hyper: _Hyper, params: PyTree) -> CountState:
     return CountState(count_zero())
 
 
+@entrywise
 def _update(
     hyper: _Hyper, grads: PyTree, state: CountState, params: PyTree = None, **extra: Any
 ) -> tuple[PyTree, CountState]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmlp.cpu import ONE_KERNEL
 from jaxmlp.networks import NetworkParams
 from jaxmlp.optimizers import Optimizer
 from jaxmlp.optimizers.closures import n_forgotten
@@ -99,6 +100,14 @@ def run_chunk(
     return program.sharding.constrain(carry, program.frozen), records
 
 
+run_as_one_kernel = jax.jit(
+    run_chunk.__wrapped__,  # type: ignore[attr-defined]
+    donate_argnames="carry",
+    compiler_options=ONE_KERNEL,
+)
+"""`run_chunk` of a tiny network: see `jaxmlp.cpu`."""
+
+
 def _seen_by(own: TrainData | None, shared: TrainData) -> TrainData:
     """The shared data with a member's own fields in their place."""
     if own is None:
@@ -120,8 +129,8 @@ def forget_programs() -> None:
     global _forgotten_before
     if n_forgotten() - _forgotten_before >= _CLOSURES_FORGOTTEN:
         _forgotten_before = n_forgotten()
-        run_chunk.clear_cache()  # type: ignore[attr-defined]
-        _first_carry.clear_cache()  # type: ignore[attr-defined]
+        for compiled in (run_chunk, run_as_one_kernel, _first_carry):
+            compiled.clear_cache()  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def spread_network(run: Runner, plan: ShardingPlan) -> None:
             f"a batch of {size} rows does not divide among {plan.n_data} devices of the axis "
             "'data'; choose a batch_size that is a multiple."
         )
-    run.program = replace(run.program, sharding=plan)
+    run.program = replace(run.program, sharding=plan, turned=False)
     run.carry = plan.place(run.carry, run.program.frozen)
     run.members, run.shared = plan.place((run.members, run.shared))
 

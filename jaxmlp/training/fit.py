@@ -197,8 +197,7 @@ def _check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
 
 
 def _program(spec: TrainingSpec, n_rows: int, shuffle: bool) -> Program:
-    program = spec.program([n_rows], len(spec.train.x), spec.validation is not None)
-    return replace(program, shuffle=bool(shuffle))
+    return replace(spec.program_of_one(n_rows), shuffle=bool(shuffle))
 
 
 def _with_probe(program: Program, n_rows: int, options: Mapping[str, Any]) -> Program:

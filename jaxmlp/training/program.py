@@ -48,6 +48,9 @@ class Program:
         keep_last: whether a run that is over keeps its last parameters beside others that go on
             (a choice of all arrays an epoch); else only its best ones are kept.
         sharding: where the arrays of a wide network lie; None for one device.
+        turned: whether memory holds examples in columns, which suits a processor: see
+            `jaxmlp.products`; so do the loop's matrices, if the update rule allows.
+        one_kernel: whether the loop is compiled into one kernel: see `jaxmlp.cpu`.
         mesh: the devices that the rows of each batch are divided among, whose `batch_size` is then
             that of one of them; None for one device.
     """
@@ -70,6 +73,8 @@ class Program:
     keep_last: bool = False
     sharding: ShardingPlan | None = None
     mesh: Mesh | None = None
+    turned: bool = False
+    one_kernel: bool = False
 
     @property
     def n_places(self) -> int:

@@ -6,6 +6,7 @@ training, `jax.vmap` of it a sweep, `jax.shard_map` of that a sharded sweep.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,8 @@ from jaxmlp.hashing import GOLDEN
 from jaxmlp.networks import NetworkConfig, functions_of, merge, trainable
 from jaxmlp.normalization import fold_statistics
 from jaxmlp.optimizers import Optimizer, apply_updates
-from jaxmlp.optimizers.base import rate_at
+from jaxmlp.optimizers.base import is_entrywise, rate_at
+from jaxmlp.products import in_columns, turn
 from jaxmlp.training.data import TrainData, capacity, take_batch
 from jaxmlp.training.evaluation import data_sums
 from jaxmlp.training.metrics import add_sums, finish, metric_sums, total
@@ -67,6 +69,36 @@ def fit_steps(
 
     Reference: lecture, chapter V (init, forward, backward, update) and VII (mini-batches).
     """
+    if program.turned and not is_entrywise(optimizer):
+        program = replace(program, turned=False)
+    numbers = steps_per_epoch, first_step, n_steps, begin_of_rows
+    with in_columns(program.turned):
+        carry, records = _take_steps(
+            program, optimizer, _flip(program, carry), train, validation, settings, numbers
+        )
+    return _flip(program, carry), records
+
+
+def _flip(program: Program, carry: Carry) -> Carry:
+    """Turn the matrices that the loop works on, or back; nothing where it works on them as is."""
+    if not program.turned:
+        return carry
+    best = carry.best._replace(params=turn(carry.best.params))
+    params, moments = turn((carry.params, carry.optimizer_state))
+    return carry._replace(params=params, optimizer_state=moments, best=best)
+
+
+def _take_steps(
+    program: Program,
+    optimizer: Optimizer,
+    carry: Carry,
+    train: TrainData,
+    validation: TrainData | None,
+    settings: Settings,
+    numbers: tuple[Any, ...],
+) -> tuple[Carry, Records]:
+    """What `fit_steps` does, with matrices turned where the program says so."""
+    steps_per_epoch, first_step, n_steps, begin_of_rows = numbers
     # Unsigned, for nothing here is negative: signed division and indexing look after signs.
     spe, first, end = (jnp.asarray(v, jnp.uint32) for v in (steps_per_epoch, first_step, n_steps))
     end += first
@@ -159,7 +191,7 @@ def _make_step(
 ) -> Callable[..., tuple[Carry, PyTree]]:
     """One step: batch, gradient, update; nothing moves if the batch is empty or the run is over."""
     config, loss, frozen = program.config, program.loss, program.frozen
-    network = functions_of(config)
+    network, facing = functions_of(config), turn if program.turned else _as_it_is
     if program.gradient == "manual":
         gradient = network.value_and_grad(config, loss, frozen=frozen, has_aux=True)
     else:
@@ -182,8 +214,9 @@ def _make_step(
         if program.shared_penalty:
             total = jnp.sum(batch.weight)
             l2 = jnp.asarray(l2, total.dtype) / jnp.where(total > 0, total, jnp.ones_like(total))
+        upright = facing(carry.params)
         (value, (outputs, statistics)), grads = gradient(
-            carry.params, batch.x, batch.y,
+            upright, batch.x, batch.y,
             l2=l2, loss_options=settings.loss_options, **options,
         )  # fmt: skip
         sums = metric_sums(loss, outputs, batch.y, batch.weight, settings.loss_options)
@@ -192,7 +225,7 @@ def _make_step(
             value, grads, sums, weight = sum_of_devices(value, grads, sums, weight)
         layers = trainable(carry.params, frozen)
         updates, optimizer_state = optimizer.update(
-            trainable(grads, frozen), carry.optimizer_state, layers
+            trainable(facing(grads), frozen), carry.optimizer_state, layers
         )
         params = merge(carry.params, apply_updates(layers, updates), frozen)
         if program.shared_penalty:
@@ -213,14 +246,18 @@ def _make_step(
         if not probed or program.probe is None:
             return advanced, None
         # The same forward pass as the gradient's: the compiler computes it once.
-        _, cache = network.forward(config, carry.params, batch.x, frozen=frozen, **options)
+        _, cache = network.forward(config, upright, batch.x, frozen=frozen, **options)
         # The barrier puts the readings after the step: many small kernels that could run at once
         # are spread over threads, which takes longer than they do.
-        seen = (carry.params, cache, grads, updates)
+        seen = (upright, cache, grads, facing(updates))
         advanced, seen = jax.lax.optimization_barrier((advanced, seen))
         return advanced, program.probe(*seen)
 
     return step_fn
+
+
+def _as_it_is(tree: PyTree) -> PyTree:
+    return tree
 
 
 def _note_divergence(carry: Carry, step: Array) -> Carry:
@@ -249,7 +286,8 @@ def _end_epoch(
     config, loss = program.config, program.loss
     metrics = finish(loss, total(carry.sums), train.spread)
     if validation is not None:
-        sums = data_sums(config, loss, carry.params, carry.state, validation, settings.loss_options)
+        params = turn(carry.params) if program.turned else carry.params
+        sums = data_sums(config, loss, params, carry.state, validation, settings.loss_options)
         if program.mesh is not None:
             sums = jax.lax.psum(sums, AXIS)
         metrics = jnp.concatenate([metrics, finish(loss, sums, validation.spread)])

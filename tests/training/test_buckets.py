@@ -40,7 +40,10 @@ def test_padding_changes_no_bit(n_rows, weighted):
     weight = np.random.default_rng(1).random(n_rows) if weighted else None
     result = train(data, sample_weight=weight)
     loss = jaxmlp.LOSSES[LOSS]
-    program, unpadded = Program(CONFIG, loss, 64), prepare_data(CONFIG, loss, data, weight)
+    program, unpadded = (
+        Program(CONFIG, loss, 64, turned=True),
+        prepare_data(CONFIG, loss, data, weight),
+    )
     assert len(unpadded.x) == n_rows < bucket(n_rows)
     settings = prepare_settings(loss, jax.random.key(1), stopping=ENDLESS, dropout_rate=0.5)
     spe = -(-n_rows // 64)
