@@ -26,7 +26,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import environment, markdown_table, write_json
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import read_table
 

@@ -61,6 +61,29 @@ Drop = Annotated[
 ]
 Category = Annotated[str, option(_TABLES, "Columns that are categories.")]
 Number = Annotated[str, option(_TABLES, "Columns that are numbers.")]
+Text = Annotated[
+    list[str] | None,
+    option(
+        _TABLES,
+        "Column that is text: it goes through a --backbone of texts, else its groups of letters "
+        "are weighed. Give it again for another column.",
+        "--text",
+        default=False,
+    ),
+]
+ImageColumns = Annotated[
+    list[str] | None,
+    option(
+        _TABLES,
+        "Column of paths of images, relative to the table's folder, for a --backbone of images.",
+        "--image",
+        default=False,
+    ),
+]
+SoundColumns = Annotated[
+    list[str] | None,
+    option(_TABLES, "Column of paths of sounds, likewise.", "--sound", default=False),
+]
 Missing = Annotated[
     str,
     option(_TABLES, "Words that mean a missing cell, such as -999,unknown, too."),
@@ -149,14 +172,15 @@ AsJson = Annotated[
     option(OUTPUT, "Print JSON, for programs, and nothing else.", "--json", default=False),
 ]
 
-# Images and sounds
+# Images, sounds and texts
 
 BackboneName = Annotated[
     str | None,
     option(
         DATA,
-        "Of a folder of images or sounds, with one for each class: what makes features of them, "
-        "such as torchvision:resnet50, package:efficientnet-lite0 or package:resemblyzer.",
+        "What makes features of images, sounds or texts, such as torchvision:resnet50, "
+        "package:efficientnet-lite0, package:resemblyzer or package:all-MiniLM-L6-v2: of a folder "
+        "with one for each class, or of the columns of --text, --image or --sound.",
         "--backbone",
         default=False,
     ),

@@ -118,6 +118,8 @@ def parse_interval(text: str) -> int | timedelta | None:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):  # as an option that can be given again has its values
+        return list(value)
     return str(value) if isinstance(value, Path) else value
 
 

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.display import show_findings
+from jaxmlp.cli.feature_columns import backbone_of_run
 from jaxmlp.cli.options import Options, check_options, loss_options
 from jaxmlp.cli.prepared_data import PreparedData, load_data_set
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
 from jaxmlp.cli.standard_input import STANDARD_INPUT
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.cli.training_run import make_plan
 from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
@@ -75,7 +77,7 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
         model = load(run)
         if model.ensemble:
             n = 1 + len(model.ensemble)
-            print(f"note: the run averages {n} networks; the first is examined", file=sys.stderr)
+            _say(f"the run averages {n} networks; the first is examined")
         config, params, state = model.config, model.params, model.state
     else:
         config = plan.config
@@ -86,6 +88,10 @@ def _find(options: Options, run: Path, data_dir: Path | None) -> list[Finding]:
         validation_data=(validation.x, validation.y), batch_size=plan.batch_size,
         l2=options.l2, loss_options=loss_options(options, prepared.loss),
     )  # fmt: skip
+
+
+def _say(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr)
 
 
 _KEPT = (
@@ -109,13 +115,14 @@ def _load(options: Options, run: Path, data_dir: Path | None) -> PreparedData:
         )
     if not is_table_file(options.data):
         return load_data_set(options.data, data_dir, options.seed)
-    table = TableOptions()
+    table, backbone = TableOptions(), None
     if run.is_dir():
         said = json.loads((run / "run.json").read_text(encoding="utf-8")).get("table", {})
         kept = {name: said.get(name) for name in ("group", "time")}
         kept |= {name: said[name] for name in _KEPT if name in said}
         table = TableOptions(schema=run / "schema.json", **kept)
-    return load_table(options.data, table, options.seed)
+        backbone = backbone_of_run(load(run), Path(options.data).parent, _say)
+    return load_table(options.data, table, options.seed, backbone)
 
 
 def _read_options(run: Path) -> Options:

@@ -21,6 +21,8 @@ class FileRows(NamedTuple):
         done: share of the file that has been read up to here, in [0, 1].
         notes: what was doubtful about the file, in sentences.
         names: of the files that the rows are of, where each has its own.
+        rows: their numbers in the file, where some are left out.
+        inputs: the table with features in place of texts or paths, where a backbone made some.
     """
 
     table: Any
@@ -28,6 +30,8 @@ class FileRows(NamedTuple):
     done: float
     notes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    rows: np.ndarray | None = None
+    inputs: Any = None
 
 
 def read_blocks(

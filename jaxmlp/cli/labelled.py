@@ -1,16 +1,19 @@
 """Labelled data for a network that exists already: prepared as it takes them, and split."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from jaxmlp.checks import unknown_name
+from jaxmlp.cli.feature_columns import backbone_of_run, column_blocks
+from jaxmlp.cli.feature_files import FileRows
 from jaxmlp.cli.prepared_data import DATA_SETS, TEST_SHARE, VALIDATION_SHARE, load_parts
 from jaxmlp.data import Dataset, DataSplit, TablePreprocessor, from_arrays, train_test_split
 from jaxmlp.data.tables import ReadingOptions, read_table
 from jaxmlp.data.tables.inference import infer_column
 from jaxmlp.data.tables.target import class_words
-from jaxmlp.data.tables.values import DataFrame, blank_cells, to_numbers
+from jaxmlp.data.tables.values import DataFrame, blank_cells, import_pandas, to_numbers
 from jaxmlp.models import Model, prepare
 
 
@@ -71,7 +74,20 @@ def _read_table(model: Model, data: str, target: str | None) -> Dataset:
     labels = _labels(blank_cells(table[[target]], getattr(model.preprocessing, "missing", ())))
     if not isinstance(model.preprocessing, TablePreprocessor):
         table = read_table(path, numbers=True, options=options)
-    return from_arrays(prepare(model, table.drop(columns=target), what=data), labels)
+    table = table.drop(columns=target)
+    through = backbone_of_run(
+        model, path.parent, lambda note: print(f"note: {note}", file=sys.stderr)
+    )
+    if through is not None:
+        blocks = list(column_blocks(model, through, [FileRows(table, 0, 1.0)]))
+        table = import_pandas().concat([block.inputs for block in blocks])
+        labels = labels[np.concatenate([block.rows for block in blocks])]
+        model = model._replace(extra={})  # the table holds features already
+    return from_arrays(prepare(model, table, what=data), labels)
+
+
+def _say(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr)
 
 
 def _labels(table: DataFrame) -> np.ndarray:

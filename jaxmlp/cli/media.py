@@ -3,20 +3,20 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import platformdirs
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from jaxmlp.backbones import Backbone, backbone_of
+from jaxmlp.cli.extraction import (
+    BATCH,
+    backbone_record,
+    extract_features,
+    load_backbone,
+    refuse_unread,
+    say_broken,
+)
 from jaxmlp.cli.feature_files import FileRows
 from jaxmlp.cli.prepared_data import TEST_SHARE, VALIDATION_SHARE, PreparedData
 from jaxmlp.data import Dataset, Standardizer, train_test_split
@@ -26,23 +26,7 @@ _SUFFIXES = {
     "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     "sound": (".wav", ".flac", ".ogg", ".mp3", ".aiff"),
 }
-_BATCH = 64  # items that go through the backbone at a time
 _LEAST = 5  # items of a class: to learn from, to validate and to test
-_SHOWN = 5  # broken files that are named
-
-
-class _Extracted(NamedTuple):
-    """Features of the items that could be read.
-
-    Attributes:
-        x: (items, features).
-        kept: which of the items these are.
-        broken: (path, why) of the others.
-    """
-
-    x: np.ndarray
-    kept: np.ndarray
-    broken: list[tuple[Path, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +42,7 @@ class _PreparedMedia(PreparedData):
     @property
     def extra(self) -> dict[str, Any]:
         """What makes features of new files."""
-        assert self.backbone.source is not None
-        source = self.backbone.source._asdict()
-        return {"backbone": {**source, "name": self.backbone.name}}
+        return {"backbone": backbone_record(self.backbone)}
 
 
 def load_media(
@@ -86,14 +68,16 @@ def load_media(
         ValueError: for a backbone of texts, or a folder without enough files.
     """
     folder = Path(data)
-    found = Backbone.load(backbone, weights=weights, cache=cache or _cache())
+    found = load_backbone(backbone, weights, cache)
     if found.kind not in _SUFFIXES:
         raise ValueError(
             f"{backbone} takes {found.kind}s, and {data} is a folder of images or sounds."
         )
     paths, labels = _labelled_files(folder, _SUFFIXES[found.kind], found.kind)
-    extracted = _extract(found, paths, console)
-    _say_broken(console, extracted.broken)
+    extracted = extract_features(found, paths, console)
+    if not len(extracted.kept):
+        refuse_unread(found.kind, extracted.broken)
+    say_broken(console, extracted.broken)
     labels = [labels[k] for k in extracted.kept]
     names, y = np.unique(labels, return_inverse=True)
     counts = np.bincount(y)
@@ -113,10 +97,6 @@ def load_media(
         name=folder.resolve().name, train=parts[0], validation=parts[1], test=parts[2],
         preprocessing=standardizer, feature_names=features, backbone=found,
     )  # fmt: skip
-
-
-def _cache() -> Path:
-    return platformdirs.user_cache_path("jaxmlp") / "features"
 
 
 def _labelled_files(
@@ -140,41 +120,6 @@ def _labelled_files(
     return paths, labels
 
 
-def _extract(backbone: Backbone, paths: list[Path], console: Console) -> _Extracted:
-    """Extract features batch by batch; what cannot be read is left out and named."""
-    parts, kept, broken = list[np.ndarray](), list[int](), list[tuple[Path, str]]()
-    columns = (
-        TextColumn(f"{backbone.kind}s"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    hidden = not console.is_terminal or console.quiet
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=len(paths))
-        for start in range(0, len(paths), _BATCH):
-            numbers = range(start, min(start + _BATCH, len(paths)))
-            try:
-                parts.append(backbone([paths[k] for k in numbers]))
-                kept += numbers
-            except (ValueError, OSError):  # one of them; which, each alone tells
-                for k in numbers:
-                    try:
-                        parts.append(backbone([paths[k]]))
-                        kept.append(k)
-                    except (ValueError, OSError) as error:
-                        broken.append((paths[k], str(error).rstrip(".")))
-            bar.update(task, completed=numbers.stop)
-    if not parts:
-        raise ValueError(f"none of the {len(paths)} files can be read: {broken[0][1]}.")
-    return _Extracted(np.concatenate(parts), np.array(kept), broken)
-
-
-def _say_broken(console: Console, broken: list[tuple[Path, str]]) -> None:
-    """Name files that were left out."""
-    for path, why in broken[:_SHOWN]:
-        console.print(f"left out: {path}: {why}", soft_wrap=True, markup=False)
-    if len(broken) > _SHOWN:
-        console.print(f"and {len(broken) - _SHOWN} more files that cannot be read")
-
-
 def media_blocks(
     model: Model, data: list[str], notify: Callable[[str], None]
 ) -> Iterator[FileRows]:
@@ -191,14 +136,19 @@ def media_blocks(
     """
     backbone = backbone_of(model.extra["backbone"], notify)
     paths = list(_files(data, _SUFFIXES[backbone.kind]))
-    console = Console(stderr=True)
-    for start in range(0, len(paths), _BATCH):
-        batch = paths[start : start + _BATCH]
-        extracted = _extract(backbone, batch, Console(quiet=True))
-        _say_broken(console, extracted.broken)
+    console, n_rows, broken = Console(stderr=True), 0, list[tuple[str | Path, str]]()
+    for start in range(0, len(paths), BATCH):
+        batch = paths[start : start + BATCH]
+        extracted = extract_features(backbone, batch, Console(quiet=True))
+        say_broken(console, extracted.broken)
+        broken += extracted.broken
         names = tuple(str(batch[k]) for k in extracted.kept)
-        done = min(1.0, (start + _BATCH) / len(paths))
-        yield FileRows(extracted.x, start, done, names=names)
+        if names:
+            done = min(1.0, (start + BATCH) / len(paths))
+            yield FileRows(extracted.x, start, done, names=names)
+        n_rows += len(names)
+    if not n_rows:
+        refuse_unread(backbone.kind, broken)
 
 
 def _files(data: list[str], suffixes: tuple[str, ...]) -> Iterator[Path]:

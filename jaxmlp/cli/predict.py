@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jaxmlp.checks import unknown_name
+from jaxmlp.cli.feature_columns import backbone_of_run, column_blocks
 from jaxmlp.cli.feature_files import FileRows, read_blocks
 from jaxmlp.cli.media import media_blocks
 from jaxmlp.cli.predictions_file import Predictions, check_name, write_file, write_to_terminal
-from jaxmlp.cli.standard_input import as_file
+from jaxmlp.cli.standard_input import STANDARD_INPUT, as_file
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import ReadingOptions
 from jaxmlp.data.tables.column_lists import named_columns
@@ -26,6 +27,7 @@ from jaxmlp.data.tables.inference import unknown_column
 from jaxmlp.data.tables.reading import BLOCK_ROWS, SHEET_SUFFIXES
 from jaxmlp.data.tables.values import Series, to_word
 from jaxmlp.models import Model, class_probabilities, infer_blocks, load, prepare, top_k
+from jaxmlp.models.behind_backbone import takes_items
 from jaxmlp.models.inference import OUTPUTS
 
 
@@ -35,8 +37,8 @@ def predict(
         list[str],
         typer.Argument(
             help="A .csv, .xlsx, .jsonl, .parquet, .npy or .npz file of features; - for the "
-            "standard input; or digits, mnist, fashion-mnist. Of a run with a backbone: images or "
-            "sounds, and folders of them."
+            "standard input; or digits, mnist, fashion-mnist. Of a run that learnt from a folder "
+            "of images or sounds: files, and folders of them."
         ),
     ],
     out: Annotated[
@@ -99,6 +101,9 @@ def predict(
     A run that learnt from photos takes photos:
 
         jaxmlp predict runs/photos-1 cat.jpg holiday/ --top 3
+
+    One that learnt from a table of texts, or of paths of photos, takes such a table; a row whose
+    file cannot be read is named and left out, and the others keep their numbers.
     """  # fmt: skip
     if output not in OUTPUTS:
         raise unknown_name("output", output, OUTPUTS)
@@ -107,7 +112,9 @@ def predict(
     # the model may be one in float64; one in float32 stays that
     with jax.enable_x64(True), ExitStack() as stack:
         model = load(run)
-        media = "backbone" in model.extra
+        folder = Path() if data[0] == STANDARD_INPUT else Path(data[0]).parent
+        through = backbone_of_run(model, folder, _notify_once(()))
+        media = takes_items(model)
         if len(data) > 1 and not media:
             raise ValueError(f"{run} predicts from one file, and {len(data)} were given.")
         path = stack.enter_context(as_file(data[0]))
@@ -119,10 +126,13 @@ def predict(
         if media:
             blocks = _with_progress(media_blocks(model, data, _notify_once(())))
         else:
-            blocks = _with_progress(read_blocks(path, data_dir, of_words=of_words, options=options))
+            blocks = read_blocks(path, data_dir, of_words=of_words, options=options)
+            if through is not None:
+                blocks = column_blocks(model, through, blocks)
+            blocks = _with_progress(blocks)
         parts = (
             Predictions(
-                block.first_row,
+                _numbers(block),
                 _names(block) + _kept(block, keep) + _columns(model, part, proba, top, output),
             )
             for block, part in _predict_parts(model, blocks, path, output)
@@ -160,10 +170,12 @@ def _predict_parts(
 ) -> Iterator[tuple[FileRows, np.ndarray]]:
     """Yield (block, outputs)."""
     notify = _notify_once(getattr(model.preprocessing, "column_names", ()))
+    model = model._replace(extra={})  # the blocks hold features already
     for block in blocks:
         for note in block.notes:
             notify(note)
-        x = prepare(model, block.table, what=data, first_row=block.first_row, notify=notify)
+        table = block.table if block.inputs is None else block.inputs
+        x = prepare(model, table, what=data, first_row=block.first_row, notify=notify)
         part = infer_blocks(model, [x], output=output, block_rows=BLOCK_ROWS)
         yield block, np.concatenate(list(part))
 
@@ -200,6 +212,13 @@ def _with_progress(blocks: Iterator[FileRows]) -> Iterator[FileRows]:
         for block in blocks:
             yield block
             bar.update(task, completed=block.done, rows=block.first_row + len(block.table))
+
+
+def _numbers(block: FileRows) -> np.ndarray:
+    """Return the rows' numbers in the file."""
+    if block.rows is not None:
+        return block.rows
+    return np.arange(block.first_row, block.first_row + len(block.table))
 
 
 def _names(block: FileRows) -> list[tuple[str, np.ndarray]]:

@@ -20,20 +20,20 @@ _JSON_SUFFIXES = (".jsonl", ".ndjson")
 
 
 class Predictions(NamedTuple):
-    """Predictions for consecutive rows.
+    """Predictions for rows of the data.
 
     Attributes:
-        first_row: number of the first one in the data, from 0.
+        rows: their numbers in the data, from 0.
         columns: (heading, values) of each; texts or numbers, (rows,).
     """
 
-    first_row: int
+    rows: np.ndarray
     columns: list[tuple[str, np.ndarray]]
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return len(self.columns[0][1])
+        return len(self.rows)
 
 
 def check_name(out: Path) -> None:
@@ -59,7 +59,7 @@ def write_file(parts: Iterator[Predictions], out: Path) -> int:
         stream = pack(file, "wb") if pack else file
         n_rows = 0
         for part in parts:
-            stream.write(_text(part, _stem(out).suffix.lower()).encode())
+            stream.write(_text(part, _stem(out).suffix.lower(), headed=not n_rows).encode())
             n_rows += part.n_rows
         if pack:
             stream.close()
@@ -69,8 +69,8 @@ def write_file(parts: Iterator[Predictions], out: Path) -> int:
 def write_to_terminal(parts: Iterator[Predictions], as_json: bool = False) -> None:
     """Write predictions to the standard output: as CSV, or as one JSON object a line."""
     try:
-        for part in parts:
-            sys.stdout.write(_text(part, ".jsonl" if as_json else ".csv"))
+        for number, part in enumerate(parts):
+            sys.stdout.write(_text(part, ".jsonl" if as_json else ".csv", headed=not number))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,8 +80,10 @@ def _stem(out: Path) -> Path:
     return out.with_suffix("") if out.suffix.lower() in OPENERS else out
 
 
-def _text(part: Predictions, suffix: str) -> str:
-    return _json_lines(part) if suffix in _JSON_SUFFIXES else _csv(part, _DELIMITERS[suffix])
+def _text(part: Predictions, suffix: str, headed: bool) -> str:
+    if suffix in _JSON_SUFFIXES:
+        return _json_lines(part)
+    return _csv(part, _DELIMITERS[suffix], headed)
 
 
 def _json_lines(part: Predictions) -> str:
@@ -89,8 +91,8 @@ def _json_lines(part: Predictions) -> str:
     headings = [heading for heading, _ in part.columns]
     columns = [[_json_value(value) for value in values] for _, values in part.columns]
     rows = (
-        {"row": part.first_row + i, **dict(zip(headings, row, strict=True))}
-        for i, row in enumerate(zip(*columns, strict=True))
+        {"row": number, **dict(zip(headings, row, strict=True))}
+        for number, row in zip(part.rows.tolist(), zip(*columns, strict=True), strict=True)
     )
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
@@ -101,17 +103,17 @@ def _json_value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _csv(part: Predictions, delimiter: str) -> str:
+def _csv(part: Predictions, delimiter: str, headed: bool) -> str:
     """Format a part; the first one has the heading above it."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    if part.first_row == 0:
+    if headed:
         writer.writerow(["row", *(heading for heading, _ in part.columns)])
     columns = [
         [format_exactly(value) for value in values] if values.dtype.kind == "f" else values
         for _, values in part.columns
     ]
-    writer.writerows([part.first_row + i, *row] for i, row in enumerate(zip(*columns, strict=True)))
+    writer.writerows(zip(part.rows.tolist(), *columns, strict=True))
     return text.getvalue()
 
 
@@ -119,8 +121,7 @@ def _write_parquet(parts: Iterator[Predictions], file: BinaryIO) -> int:
     pa, pq = import_pyarrow()
     n_rows, writer = 0, None
     for part in parts:
-        rows = np.arange(part.first_row, part.first_row + part.n_rows)
-        columns = [("row", rows), *part.columns]
+        columns = [("row", part.rows), *part.columns]
         table = pa.Table.from_arrays(
             [pa.array(values) for _, values in columns], [heading for heading, _ in columns]
         )

@@ -10,11 +10,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from jaxmlp.cli.prepared_table import (
     PreparedTable,
-    TableOptions,
     encode_table,
     names_parquet,
     understand_table,
 )
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.standardizer import Standardizer
 from jaxmlp.data.streams import (

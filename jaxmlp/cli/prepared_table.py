@@ -1,15 +1,18 @@
 """A table as the data of a run: understood, split, encoded, and what is doubtful about it."""
 
 import glob
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmlp.cli.extraction import refuse_unread, say_broken
+from jaxmlp.cli.feature_columns import TableBackbone, extract_columns
 from jaxmlp.cli.prepared_data import DATA_SETS, PreparedData, load_data_set
 from jaxmlp.cli.standard_input import STANDARD_INPUT, as_file
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import (
     Column,
@@ -26,7 +29,6 @@ from jaxmlp.data.tables import (
     split_rows,
     with_kinds,
 )
-from jaxmlp.data.tables.column_lists import named_columns
 from jaxmlp.data.tables.dates import to_days
 from jaxmlp.data.tables.inference import (
     NUMBERING,
@@ -56,75 +58,6 @@ from jaxmlp.data.tables.values import (
 _LOSSES = {"classes": "softmax_cross_entropy", "amounts": "squared_error", "counts": "poisson"}
 
 
-@dataclass(frozen=True)
-class TableOptions:
-    """What a user says about a table.
-
-    Attributes:
-        target: name of the column to predict.
-        task: "classification" or "regression".
-        schema: file that says what the columns are.
-        group: column whose equal rows stay together.
-        time: column that orders the rows.
-        drop: names of columns to leave out, separated by commas.
-        category: names of columns that are categories, likewise.
-        number: names of columns that are numbers, likewise.
-        scaling: of numbers.
-        missing: words that mean a missing cell, likewise.
-        header: whether a line of a text file may name the columns.
-        delimiter: between its cells; "" finds it out.
-        skip: lines above the table.
-        sheet: of a workbook; "": the only or the largest one.
-        max_one_hot: levels up to which a category is one-hot; None: all are.
-        clamp: whether predicted numbers are kept within the range of the training targets.
-        folds: of a cross-validation; 0 splits once.
-        fold: which of them tests, from 0.
-        stream: whether rows are read block by block.
-    """
-
-    target: str | None = None
-    task: str | None = None
-    schema: Path | None = None
-    group: str | None = None
-    time: str | None = None
-    drop: str = ""
-    category: str = ""
-    number: str = ""
-    scaling: str = "robust"
-    missing: str = ""
-    header: bool = True
-    delimiter: str = ""
-    skip: int = 0
-    sheet: str = ""
-    max_one_hot: int | None = None
-    clamp: bool = False
-    folds: int = 0
-    fold: int = 0
-    stream: bool = False
-
-    def to_dict(self) -> dict[str, object]:
-        """Return JSON-ready values; folds are left out where there are none."""
-        values = {**asdict(self), "schema": None if self.schema is None else str(self.schema)}
-        without = {name for name in ("folds", "clamp", "stream") if not getattr(self, name)}
-        without |= set() if self.folds else {"fold"}
-        return {name: value for name, value in values.items() if name not in without}
-
-    @property
-    def reading(self) -> ReadingOptions:
-        """How a text file is read."""
-        return ReadingOptions(self.header, self.delimiter, self.skip, self.sheet)
-
-    @property
-    def missing_words(self) -> tuple[str, ...]:
-        """The words of `missing`."""
-        return tuple(named_columns(self.missing))
-
-    def column_kinds(self, known: Collection[str]) -> dict[str, str]:
-        """The kind of each column that the user named, of a table with these columns."""
-        lists = {"drop": self.drop, "category": self.category, "number": self.number}
-        return {name: kind for kind, text in lists.items() for name in named_columns(text, known)}
-
-
 @dataclass(frozen=True, kw_only=True)
 class PreparedTable(PreparedData):
     """A `PreparedData` made of a table, and what was understood.
@@ -136,6 +69,7 @@ class PreparedTable(PreparedData):
         split: the rows of each part.
         doubts: what may make the scores too good, or was read wrongly.
         reading: how its file was read.
+        backbone: what makes features of some columns, for new data; {} if none does.
     """
 
     preprocessing: TablePreprocessor
@@ -144,12 +78,14 @@ class PreparedTable(PreparedData):
     split: RowSplit
     doubts: tuple[Doubt, ...]
     reading: ReadingOptions
+    backbone: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def extra(self) -> dict[str, Any]:
-        """How new data are read, where that cannot be found out."""
+        """How new data are read, where that cannot be found out, and their backbone."""
         unusual = self.reading != ReadingOptions()
-        return {"reading": self.reading._asdict()} if unusual else {}
+        reading = {"reading": self.reading._asdict()} if unusual else {}
+        return reading | ({"backbone": dict(self.backbone)} if self.backbone else {})
 
     @property
     def schema(self) -> Schema:
@@ -172,14 +108,20 @@ def names_parquet(data: str) -> bool:
     return path.is_dir() and any(path.rglob("*.parquet"))
 
 
-def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int) -> PreparedData:
+def load_data(
+    data: str,
+    data_dir: Path | None,
+    options: TableOptions,
+    seed: int,
+    backbone: TableBackbone | None = None,
+) -> PreparedData:
     """Load a table, also from the standard input, "-"; or a data set by name.
 
     See `load_table` and `load_data_set`.
     """
     if is_table(data):
         with as_file(data) as path:
-            return load_table(path, options, seed)
+            return load_table(path, options, seed, backbone)
     if options != TableOptions(max_one_hot=options.max_one_hot, clamp=options.clamp):
         raise ValueError(f"--target and its like go with a table, but {data} is none.")
     if Path(data).is_dir() and data not in DATA_SETS:
@@ -190,13 +132,16 @@ def load_data(data: str, data_dir: Path | None, options: TableOptions, seed: int
     return load_data_set(data, data_dir, seed)
 
 
-def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
+def load_table(
+    path: str, options: TableOptions, seed: int, backbone: TableBackbone | None = None
+) -> PreparedTable:
     """Read a table, infer its columns, split its rows, and fit the encoding on the training part.
 
     Args:
         path: the file.
         options: of the user.
         seed: of the split.
+        backbone: what makes features of the columns that hold some.
 
     Returns:
         The parts, and what was understood.
@@ -206,21 +151,30 @@ def load_table(path: str, options: TableOptions, seed: int) -> PreparedTable:
         ValueError: if something in it makes learning impossible; the message says what.
     """
     frame = blank_cells(read_table(path, options=options.reading), options.missing_words)
-    return encode_table(understand_table(frame, path, options, seed), path, options, seed)
+    table = understand_table(frame, path, options, seed)
+    if backbone is not None:
+        table = _through_backbone(table, backbone, path, options, seed)
+    return encode_table(table, path, options, seed)
 
 
 class _UnderstoodTable(NamedTuple):
-    """A table whose rows all have a target, and what its columns and rows are."""
+    """A table whose rows all have a target, and what its columns and rows are.
+
+    `made` holds what a backbone made of columns, and `backbone` says which one it was.
+    """
 
     frame: DataFrame
     target: Target
     columns: dict[str, Column]
     split: RowSplit
+    made: Mapping[str, Series] = {}
+    backbone: Mapping[str, Any] = {}
 
     @property
     def features(self) -> DataFrame:
         """All columns but the target."""
-        return self.frame.drop(columns=self.target.name)
+        rest = self.frame.drop(columns=self.target.name)
+        return rest.assign(**self.made) if self.made else rest
 
 
 def understand_table(
@@ -262,6 +216,31 @@ def understand_table(
         time = _time_column(frame[options.time], columns.get(options.time), decimal)
     split = _split(frame, target, options, time, seed)
     return _UnderstoodTable(frame, target, _set_aside(columns, options, time), split)
+
+
+def _through_backbone(
+    table: _UnderstoodTable, backbone: TableBackbone, path: str, options: TableOptions, seed: int
+) -> _UnderstoodTable:
+    """Put features in the columns that hold some; rows with a broken file are left out."""
+    names = [name for name, column in table.columns.items() if column.kind == "features"]
+    if not names:
+        raise ValueError(
+            "--backbone takes columns of --text, --image or --sound, and none is left."
+        )
+    found = extract_columns(backbone, table.frame[names])
+    if not found.cells.notna().any(axis=None):
+        refuse_unread(backbone.backbone.kind, found.faults)
+    made = found.cells
+    if found.broken.any():
+        say_broken(backbone.console, found.faults)
+        whole = ~found.broken
+        table = understand_table(table.frame[whole], path, options, seed, table.columns)
+        made = made[whole].iloc[table.target.rows].reset_index(drop=True)
+    columns = {
+        name: column._replace(reason=backbone.describe(made[name])) if name in names else column
+        for name, column in table.columns.items()
+    }
+    return table._replace(columns=columns, made=dict(made.items()), backbone=backbone.record(names))
 
 
 def _time_column(cells: Series, column: Column | None, decimal: str) -> Column:
@@ -371,6 +350,7 @@ def encode_table(
         split=split,
         doubts=_doubts(table, preprocessor, seed),
         reading=options.reading,
+        backbone=table.backbone,
     )
 
 

@@ -19,9 +19,10 @@ from jaxmlp.cli.arguments import option
 from jaxmlp.cli.claims import claimed_folder
 from jaxmlp.cli.options import Options, parse_layers
 from jaxmlp.cli.prepared_data import PreparedData
-from jaxmlp.cli.prepared_table import PreparedTable, TableOptions, load_data
+from jaxmlp.cli.prepared_table import PreparedTable, load_data
 from jaxmlp.cli.run_folder import environment, whole_folder, write_json
 from jaxmlp.cli.sweep_parts import merge_folders, parse_shard
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.cli.units import sweep_in_units
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.models import Model, save

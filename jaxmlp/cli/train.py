@@ -1,7 +1,6 @@
 """`jaxmlp train`: its options."""
 
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -17,8 +16,10 @@ from rich.console import Console
 
 from jaxmlp.cli import arguments
 from jaxmlp.cli.budget import Budget, spend
-from jaxmlp.cli.calls import Call, call_of, checkpoints_of, parse_interval, resumed_call
+from jaxmlp.cli.calls import Call, call_of, checkpoints_of, resumed_call
 from jaxmlp.cli.claims import claimed_folder, reclaimed_folder
+from jaxmlp.cli.extraction import load_backbone
+from jaxmlp.cli.feature_columns import TableBackbone
 from jaxmlp.cli.media import load_media
 from jaxmlp.cli.options import (
     Options,
@@ -28,13 +29,22 @@ from jaxmlp.cli.options import (
 )
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_stream import is_streamed, load_stream, run_name
-from jaxmlp.cli.prepared_table import TableOptions, is_table, load_data
+from jaxmlp.cli.prepared_table import is_table, load_data
 from jaxmlp.cli.processes import join, shared_folder
 from jaxmlp.cli.repeats import Repetition, repeat_training, say_divergences, show_summary, summarize
 from jaxmlp.cli.run_folder import read_run
 from jaxmlp.cli.standard_input import STANDARD_INPUT
+from jaxmlp.cli.table_options import TableOptions
+from jaxmlp.cli.train_checks import (
+    COLUMNS,
+    check_backbone,
+    check_budget,
+    check_checkpoints,
+    check_repeats,
+    check_stream,
+    choose_columns,
+)
 from jaxmlp.cli.training_run import conclude, run_training
-from jaxmlp.cli.turns import SWEPT_SCHEDULES
 from jaxmlp.distributed import is_first
 from jaxmlp.files import write_atomically
 from jaxmlp.recipes import get_recipe, recipe_settings
@@ -58,6 +68,9 @@ def train(
     drop: arguments.Drop = "",
     category: arguments.Category = "",
     number: arguments.Number = "",
+    text: arguments.Text = None,
+    image: arguments.ImageColumns = None,
+    sound: arguments.SoundColumns = None,
     missing: arguments.Missing = "",
     no_header: arguments.NoHeader = False,
     delimiter: arguments.Delimiter = "",
@@ -154,6 +167,11 @@ def train(
 
         jaxmlp train photos/ --backbone torchvision:resnet50
 
+    Texts of a table, or photos that it names, likewise, beside its numbers and categories:
+
+        jaxmlp train reviews.csv --target label --text review --backbone package:all-MiniLM-L6-v2
+        jaxmlp train photos.csv --target label --image path --backbone torchvision:resnet50
+
     A large network on many machines, each of which runs the same command (here of SLURM):
 
         srun jaxmlp train fashion-mnist --layers 4096,4096 --batch-size 4096 --distributed
@@ -174,26 +192,25 @@ def _run(call: Call) -> int:
     )  # fmt: skip
     table = TableOptions(
         o.target, o.task, o.schema, o.group, o.time, o.drop, o.category, o.number, o.scaling,
-        o.missing, not o.no_header, o.delimiter, o.skip, o.sheet,
+        o.missing, not o.no_header, o.delimiter, o.skip, o.sheet, text=tuple(o.text or ()),
     )  # fmt: skip
     options = replace(options, recipe=_choose_recipe(call, options), trees=o.trees)
     for name, said in (("--trees", o.trees), ("--budget", o.budget is not None)):
         if said and not is_table(o.data):
             raise ValueError(f"{name} goes with a table, but {o.data} is none.")
     if o.budget is not None:
-        _check_budget(o.budget, options, o.seeds, o.folds)
+        check_budget(o.budget, options, o.seeds, o.folds)
     check_options(options)
     chosen = get_recipe(options.recipe)
-    if o.backbone is not None:
-        _check_backbone(o)
+    check_backbone(o)
     streamed = is_streamed(o.data, o.stream)
     if streamed:
-        _check_stream(o)
+        check_stream(o)
     table = replace(
         table, max_one_hot=chosen.max_one_hot, clamp=chosen.clamp, folds=o.folds, stream=streamed
     )
-    _check_repeats(o.data, o.seeds, o.folds)
-    _check_checkpoints(o)
+    check_repeats(o.data, o.seeds, o.folds)
+    check_checkpoints(o)
     join(o)
     name = "stdin" if o.data == STANDARD_INPUT else run_name(o.data)
     claim = (
@@ -220,14 +237,19 @@ def _train(
     with jax.enable_x64(True) if o.dtype == "float64" else nullcontext():
         quiet = o.quiet or o.as_json or not is_first()
         console = Console(quiet=quiet, highlight=False)
-        if o.backbone is not None:
+        backbone = None
+        if o.backbone is not None and is_table(o.data):
+            backbone = _table_backbone(o, console)
+            table = _choose_features(o, table, backbone.backbone.kind)
+        load = partial(load_data, o.data, o.data_dir, backbone=backbone)
+        if o.backbone is not None and backbone is None:
             prepared: PreparedData = load_media(
                 o.data, o.backbone, weights=o.backbone_weights, seed=o.seed, console=console
             )
         elif table.stream:
             prepared = load_stream(o.data, table, o.seed)
         else:
-            prepared = load_data(o.data, o.data_dir, table, o.seed)
+            prepared = load(table, o.seed)
         if is_table(o.data):
             options = replace(options, **_unsaid(call, _suitable(options.recipe, prepared)))
             settings = table.to_dict()
@@ -252,7 +274,6 @@ def _train(
             conclude(outcome, folder)
         if (o.folds or o.seeds > 1) and not code:
             name, count = ("folds", o.folds) if o.folds else ("seeds", o.seeds)
-            load = partial(load_data, o.data, o.data_dir)
             further = _further_trainings(options, table, load, name, count)
             _repeat(console, further, folder, name, shown=not o.as_json)
     if o.as_json:
@@ -260,53 +281,17 @@ def _train(
     return code
 
 
-def _check_checkpoints(o: SimpleNamespace) -> None:
-    """Refuse to save what cannot be resumed."""
-    said = o.checkpoint_every not in (None, "never")
-    if said and o.budget is not None:
-        raise ValueError(
-            "--checkpoint-every saves one training, and --budget makes many; give one."
-        )
-    if said and o.data == STANDARD_INPUT:
-        raise ValueError("--checkpoint-every needs a file to go on with, not the standard input.")
-    if o.checkpoint_every is not None:
-        parse_interval(o.checkpoint_every)
+def _table_backbone(o: SimpleNamespace, console: Console) -> TableBackbone:
+    """Load what makes features of a table's columns; paths begin at the table's folder."""
+    folder = Path() if o.data == STANDARD_INPUT else Path(o.data).parent
+    return TableBackbone(load_backbone(o.backbone, o.backbone_weights), folder, console)
 
 
-def _check_backbone(o: SimpleNamespace) -> None:
-    """Refuse what goes with tables, or repeats a training."""
-    if is_table(o.data):
-        raise ValueError(f"--backbone takes a folder of images or sounds, and {o.data} is a table.")
-    for name, wanted in (("target", o.target), ("seeds", o.seeds > 1)):
-        if wanted:
-            raise ValueError(f"--{name} does not go with --backbone; leave it out.")
-
-
-def _check_stream(o: SimpleNamespace) -> None:
-    """Refuse what trains many networks on all rows at once."""
-    for name in ("seeds", "folds", "budget", "trees", "distributed"):
-        value = getattr(o, name)
-        if value is not None and value > (name == "seeds"):
-            raise ValueError(
-                f"--{name} does not go with data that are read block by block; leave it out, or "
-                "give one file and --no-stream."
-            )
-
-
-def _check_budget(budget: float, options: Options, seeds: int, folds: int) -> None:
-    if not 0 < budget < math.inf:
-        raise ValueError(f"--budget is {budget:g}; give seconds, such as 60.")
-    if folds or seeds > 1:
-        raise ValueError(
-            f"--budget makes one run as good as it can, and {'--folds' if folds else '--seeds'} "
-            "repeats a run to see how it varies; give one of them."
-        )
-    if options.schedule not in SWEPT_SCHEDULES:
-        known = ", ".join(SWEPT_SCHEDULES)
-        raise ValueError(
-            f"--budget trains several learning rates in one program, which --schedule "
-            f"{options.schedule} has no place for; give one of {known}."
-        )
+def _choose_features(o: SimpleNamespace, table: TableOptions, kind: str) -> TableOptions:
+    """Say which columns go through a backbone; texts that do not are texts as without it."""
+    said = {name: tuple(getattr(o, name) or ()) for name in COLUMNS}
+    features = choose_columns(kind, o.backbone, said)
+    return replace(table, features=features, text=() if kind == "text" else table.text)
 
 
 def _choose_recipe(call: Call, options: Options) -> str:
@@ -332,20 +317,6 @@ def _suitable(recipe: str, data: PreparedData) -> dict[str, Any]:
     n_rows, names = data.n_train, data.train.class_names
     task = "regression" if names is None else "classification"
     return recipe_defaults(recipe_settings(get_recipe(recipe), n_rows, task, len(names or (0,))))
-
-
-def _check_repeats(data: str, seeds: int, folds: int) -> None:
-    if seeds < 1:
-        raise ValueError(f"--seeds is {seeds}; give at least 1.")
-    if folds and seeds > 1:
-        raise ValueError("--folds and --seeds each repeat the training; give one of them.")
-    if folds and folds < 2:
-        raise ValueError(f"--folds is {folds}; give at least 2, or 0 for a single split.")
-    if folds and not is_table(data):
-        raise ValueError(f"--folds goes with a table, but {data} is none; --seeds goes with both.")
-    if (folds or seeds > 1) and data == STANDARD_INPUT:
-        name = "--folds" if folds else "--seeds"
-        raise ValueError(f"{name} reads the data several times; give a file instead of -.")
 
 
 def _further_trainings(

@@ -26,6 +26,7 @@ _Examples: TypeAlias = tuple[Any, Any]  # (x, y), arrays or a table and a column
 
 _HEAD_RATE = 1e-3  # Adam's usual rate, for weights that start at random
 _LOWER_SHARE = 0.1  # of it, for weights that were learnt already
+_OF_DATA = ("reading", "backbone")  # what a model's extra says of data, which the new one takes too
 
 MODES = {
     "features": "a new head on the fixed features of the trunk",
@@ -188,7 +189,8 @@ def finetune(
         if result.status in (FitStatus.DIVERGED, FitStatus.INTERRUPTED):
             break
     config, params, state = network
-    tuned = model._replace(config=config, params=params, state=state, metrics={}, extra={})
+    extra = {name: model.extra[name] for name in _OF_DATA if name in model.extra}
+    tuned = model._replace(config=config, params=params, state=state, metrics={}, extra=extra)
     return Finetuned(tuned, tuple(results), still)
 
 

@@ -225,6 +225,11 @@ def refuse_texts(table: TablePlan, export: str) -> None:
 
 def _column(encoder: Any) -> PlannedColumn:
     """Describe an encoder, unless it does more than is known here."""
+    if encoder.kind == "features":
+        raise ValueError(
+            f"column {encoder.name!r} goes through a backbone, which no export can write; pass "
+            "--network-only, or train without it (--drop)."
+        )
     known = _DESCRIBED.get(encoder.kind)
     column = None if known is None else PlannedColumn(encoder.name, *known(encoder))
     if column is None or column.width != len(encoder.feature_names):

@@ -19,12 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxmlp.backbones import backbone_of
 from jaxmlp.blocks import BLOCK_ROWS, stream_blocks
 from jaxmlp.checks import check_features, unknown_name
 from jaxmlp.data import Preprocessing, Standardizer
 from jaxmlp.data.arrays import check_matrix
 from jaxmlp.losses import get_loss
+from jaxmlp.models.behind_backbone import through_backbone
 from jaxmlp.models.model import Model, NetworkLike, as_model, single_network
 from jaxmlp.models.surgery import features, hidden_layer
 from jaxmlp.networks import (
@@ -113,7 +113,7 @@ def prepare(
         model: the model; any network passes for one (`as_model`).
         data: (rows, features): a DataFrame, which may have other columns besides and in any
             order, or an array. Of a model behind a backbone also a list of what that takes: paths
-            or bytes of images or sounds.
+            or bytes of images or sounds. Columns that go through it are texts, or paths.
         what: what to call the data in messages.
         first_row: number of the first row, for messages about a part of a larger table.
         notify: called with a sentence about what is no error but may be a mistake: columns that
@@ -139,8 +139,7 @@ def prepare(
     """
     model = as_model(model)
     dtype = np.float64 if model.config.dtype == "float64" else np.float32
-    if "backbone" in model.extra and isinstance(data, list):
-        data = backbone_of(model.extra["backbone"], notify)(data)
+    data = through_backbone(model, data, notify)
     if isinstance(model.preprocessing, Standardizer | None):
         x = _standardize(model, data, what, first_row, notify)
     else:  # knows its own columns

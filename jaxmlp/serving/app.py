@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmlp.models import Model
+from jaxmlp.models.behind_backbone import takes_items
 from jaxmlp.optional import import_optional
 from jaxmlp.serving.answers import Answer
 from jaxmlp.serving.batching import Batcher, BusyError
@@ -33,7 +34,7 @@ class _Service:
 
     def __init__(self, model: Model, name: str, limits: Limits) -> None:
         self.name, self.limits = name, limits
-        media = "backbone" in model.extra
+        media = takes_items(model)
         self.inputs: Inputs = MediaInputs(model, limits) if media else RowInputs(model, limits)
         self.batcher: Batcher[Any, Answer] = Batcher(
             self.inputs.answer,
@@ -161,7 +162,8 @@ def create_app(
 
     Raises:
         ImportError: without starlette or the backbone's library, with the command that installs it.
-        ValueError: for a model behind a backbone of something else than images or sounds.
+        ValueError: for a model behind a backbone of something else than images or sounds, and for
+            one of tables that name files.
 
     Example:
         >>> from jaxmlp import MLPConfig, init

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from jaxmlp.backbones import backbone_of
 from jaxmlp.models import Model
 from jaxmlp.serving.answers import MOST_ROWS, Answer, Answerer, Row
 from jaxmlp.serving.batching import QUICK
@@ -83,15 +84,31 @@ class RowInputs:
     Args:
         model: that answers them.
         limits: of a request.
+
+    Raises:
+        ImportError: if the library of its backbone is not there.
+        ValueError: if it takes files, which a service would read for everybody who asks.
     """
 
-    kind, most_size, quick = "rows", MOST_ROWS, QUICK
+    kind, most_size = "rows", MOST_ROWS
+    quick = QUICK  # a backbone of texts takes longer than other connections may wait
 
     def __init__(self, model: Model, limits: Limits) -> None:
-        """Look at what the model takes."""
+        """Look at what the model takes, and load the backbone of its texts."""
+        said, notes = model.extra.get("backbone"), list[str]()
+        if said is not None:
+            if said["kind"] != "text":
+                raise ValueError(
+                    f"this model takes {said['kind']}s by their paths, and a service reads no "
+                    "files; use jaxmlp predict."
+                )
+            found = backbone_of(said, notes.append)
+            self.quick = 0.0
+            # what is said once, at the start, is not said in every answer
+            model = model._replace(extra={**model.extra, "backbone": {**said, "name": found.name}})
         self._answerer, self._limits = Answerer(model), limits
         self.most_waiting = limits.waiting
-        self.notes: tuple[str, ...] = ()
+        self.notes = tuple(notes)
 
     def warm_up(self) -> None:
         """Compile for every number of rows that is computed at a time."""

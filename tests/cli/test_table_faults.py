@@ -14,7 +14,8 @@ from rich.console import Console
 
 from jaxmlp.cli.labelled import load_labelled
 from jaxmlp.cli.main import run
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.cli.table_summary import show_table
 from jaxmlp.formatting import format_exactly
 from jaxmlp.models import load

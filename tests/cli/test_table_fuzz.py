@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxmlp.cli.main import run
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 
 CELLS = {
     "numbers": st.floats(allow_nan=True, allow_infinity=True).map(repr),

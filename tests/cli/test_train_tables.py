@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from jaxmlp.cli.main import run
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.models import load
 
 QUICK = ["--epochs", "3", "--layers", "16"]

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
 from jaxmlp.cli.standard_input import as_file
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import ReadingOptions, infer_columns, read_table, read_table_blocks
 

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.data.tables import ReadingOptions, read_table
 
 PLAIN = {"a": ["1", "2", "3"], "b": ["x", "y", "x"], "c": ["0.5", "1.5", "2"]}

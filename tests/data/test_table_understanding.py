@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import Column, infer_columns, read_target, split_folds, split_rows
 from jaxmlp.data.tables.pitfalls import leaking_columns, repeated_rows

@@ -13,7 +13,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 import jaxmlp
-from jaxmlp.cli.prepared_table import TableOptions, load_table
+from jaxmlp.cli.prepared_table import load_table
+from jaxmlp.cli.table_options import TableOptions
 from jaxmlp.cli.table_summary import show_table
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import infer_columns

@@ -113,7 +113,7 @@ class NumberEncoder(Record):
         may_miss = len(filled) < len(numbers)
         center, scale, quantiles = 0.0, 1.0, ()
         if scaling == "robust" and len(filled):
-            center, scale = _robust(filled)
+            center, scale = map(float, robust_scale(filled))
         elif scaling == "standard" and len(filled):
             center, scale = float(filled.mean()), float(filled.std()) or 1.0
         elif len(filled):
@@ -136,7 +136,7 @@ class NumberEncoder(Record):
 
     def _scaled(self, numbers: np.ndarray) -> np.ndarray:
         if self.scaling == "quantile":
-            return _normal_scores(numbers, np.asarray(self.quantiles))
+            return normal_scores(numbers, np.asarray(self.quantiles))
         z = (numbers - self.center) / self.scale
         return z / np.hypot(1.0, z / BOUND) if self.scaling == "robust" else z
 
@@ -160,14 +160,24 @@ class NumberEncoder(Record):
         return [f"{self.name}: {n} not in {self.unit}, as in training, but in {named}: missing"]
 
 
-def _robust(filled: np.ndarray) -> tuple[float, float]:
-    """Median, and the range of the middle half; of half the whole range if that is 0."""
-    low, center, high = np.quantile(filled, [0.25, 0.5, 0.75])
-    scale = high - low if high > low else np.ptp(filled) / 2
-    return float(center), float(scale) if scale > 0 else 1.0
+def robust_scale(filled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median, and the range of the middle half; of half the whole range if that is 0.
+
+    Args:
+        filled: numbers, (rows,), or of several columns, (rows, columns).
+
+    Returns:
+        Centre and scale, one for each column.
+
+    >>> [float(part) for part in robust_scale(np.array([1.0, 2.0, 3.0, 4.0, 9.0]))]
+    [3.0, 2.0]
+    """
+    low, center, high = np.quantile(filled, [0.25, 0.5, 0.75], axis=0)
+    scale = np.where(high > low, high - low, np.ptp(filled, axis=0) / 2)
+    return center, np.where(scale > 0, scale, 1.0)
 
 
-def _normal_scores(numbers: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+def normal_scores(numbers: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     """Normal quantile of the rank, within +-5.2; of equal numbers the middle rank, at the ends too
     (scikit-learn's QuantileTransformer makes outliers of a smallest number that many rows share).
     """

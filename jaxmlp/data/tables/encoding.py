@@ -11,6 +11,7 @@ from jaxmlp.data.tables.encoders import (
     NumberEncoder,
     PresenceEncoder,
 )
+from jaxmlp.data.tables.features import FeaturesEncoder
 from jaxmlp.data.tables.schema import Column
 from jaxmlp.data.tables.texts import TextEncoder
 from jaxmlp.data.tables.values import Series
@@ -25,6 +26,7 @@ _ENCODERS: dict[str, Callable[..., Encoder]] = {
         BooleanEncoder,
         DateEncoder,
         TextEncoder,
+        FeaturesEncoder,
     )
 } | {_PRESENCE: PresenceEncoder}
 
@@ -50,6 +52,8 @@ def fit_encoder(
         return LevelEncoder(encoder.name, encoder.levels) if many else encoder
     if column.kind == "text":
         return TextEncoder.fit(column, series)
+    if column.kind == "features":
+        return FeaturesEncoder.fit(column, series, scaling)
     if column.kind == "boolean":
         return BooleanEncoder.fit(column, series)
     return DateEncoder.fit(column, series)

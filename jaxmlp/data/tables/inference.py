@@ -70,7 +70,8 @@ def infer_columns(
             raise unknown_column(name, frame)
         if chosen[name].kind not in KINDS:
             raise unknown_name(f"kind of column {name!r}", chosen[name].kind, KINDS)
-    decimal = decimal or decimal_sign(frame)
+    features = [name for name, column in chosen.items() if column.kind == "features"]
+    decimal = decimal or decimal_sign(frame.drop(columns=features))
     return {name: infer_column(frame[name], chosen.get(name), decimal) for name in frame.columns}
 
 

@@ -57,7 +57,7 @@ class TablePreprocessor:
             table: training rows without the target: a DataFrame of pandas or polars, a mapping of
                 columns, or an array (rows, columns) of numbers or objects.
             columns: what some columns are, where it is known: a `Column` or a kind ("number",
-                "category", "boolean", "date", "text", "drop"); the rest is inferred.
+                "category", "boolean", "date", "text", "features", "drop"); the rest is inferred.
             scaling: of numbers: "robust", "standard" or "quantile".
             max_levels: of a category; the most frequent ones are kept.
             max_one_hot: levels up to which a category is one-hot; one of more becomes the number of

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxmlp.checks import unknown_name
 
-KINDS = ("number", "category", "boolean", "date", "text", "drop")
+KINDS = ("number", "category", "boolean", "date", "text", "features", "drop")
 TASKS = ("classification", "regression")
 
 
@@ -17,7 +17,8 @@ class Column(NamedTuple):
 
     Attributes:
         name: of the column.
-        kind: one of `KINDS`. A text becomes a few numbers.
+        kind: one of `KINDS`. A text becomes a few numbers; features are those that a backbone makes
+            of a text, or of the file that a path names.
         style: decimal sign of a number, "." or ","; order of a date, "ymd", "dmy" or "mdy".
         reason: what was seen in the data, for people.
         unit: of a number, such as "km", "%" or "$"; "" for none.

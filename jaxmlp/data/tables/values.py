@@ -228,6 +228,8 @@ def blank_cells(frame: DataFrame, words: tuple[str, ...]) -> DataFrame:
 def _says(column: Series, words: tuple[str, ...]) -> np.ndarray:
     if column.dtype.kind in "iuf":
         return np.asarray(column.isin(_numbers(words)[~np.isnan(_numbers(words))]))
+    if any(isinstance(cell, np.ndarray) for cell in column):  # features are no words
+        return np.zeros(len(column), bool)
     codes, levels = to_words(column, frozenset())
     found = find_levels(tuple(level.lower() for level in levels), words)
     return np.take([place is not None for place in found] + [False], codes)
