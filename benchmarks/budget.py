@@ -23,10 +23,11 @@ from sklearn.datasets import load_digits, make_friedman1
 from benchmarks import RESULTS
 from benchmarks.harness import environment, markdown_table, write_json
 from jaxmlp.cli.budget import Budget, spend
+from jaxmlp.cli.measuring import measure_model
 from jaxmlp.cli.options import Options, recipe_defaults
 from jaxmlp.cli.prepared_table import PreparedTable, load_table
 from jaxmlp.cli.table_options import TableOptions
-from jaxmlp.cli.training_run import fit_network, make_plan, measure_model
+from jaxmlp.cli.training_run import fit_network, make_plan
 from jaxmlp.recipes import get_recipe, recipe_settings
 
 RECIPE = "tabm"

@@ -26,8 +26,9 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from benchmarks.harness import environment, markdown_table, write_json
 from benchmarks.quality_data import SOURCES, Split, load_frame, make_split
+from jaxmlp.cli.measuring import measure_model
 from jaxmlp.cli.options import Options, recipe_defaults
-from jaxmlp.cli.training_run import fit_network, make_plan, measure_model
+from jaxmlp.cli.training_run import fit_network, make_plan
 from jaxmlp.recipes import get_recipe, recipe_settings
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"

@@ -19,9 +19,10 @@ from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
 from jaxmlp.cli.claims import claimed_folder
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.labelled import load_labelled
+from jaxmlp.cli.measuring import METRIC_NAMES
 from jaxmlp.cli.options import parse_layers
 from jaxmlp.cli.run_folder import environment, read_run, write_run
-from jaxmlp.cli.training_run import METRIC_NAMES, conclude
+from jaxmlp.cli.training_run import conclude
 from jaxmlp.data import DataSplit
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.finetuning import MODES, Finetuned

@@ -44,6 +44,11 @@ class _PreparedMedia(PreparedData):
         """What makes features of new files."""
         return {"backbone": backbone_record(self.backbone)}
 
+    @property
+    def is_calibrated(self) -> bool:
+        """They are: who asks about a photo wants honest shares."""
+        return True
+
 
 def load_media(
     data: str,

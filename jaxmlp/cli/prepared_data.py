@@ -53,6 +53,11 @@ class PreparedData:
         return {}
 
     @property
+    def is_calibrated(self) -> bool:
+        """Whether a temperature makes the probabilities suit the validation part."""
+        return False
+
+    @property
     def rows(self) -> Any:
         """What the network learns from, as `fit` takes it."""
         return self.train.x, self.train.y

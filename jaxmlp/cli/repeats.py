@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from jaxmlp.cli.measuring import measure_model
 from jaxmlp.cli.options import Options
 from jaxmlp.cli.prepared_data import PreparedData
-from jaxmlp.cli.training_run import fit_network, make_plan, measure_model
+from jaxmlp.cli.training_run import fit_network, make_plan
 from jaxmlp.formatting import format_number, format_share
 from jaxmlp.report.scores import SCORE_NAMES
 from jaxmlp.training import FitStatus

@@ -17,10 +17,9 @@ from jaxmlp.cli.claims import CHECKPOINTS
 from jaxmlp.cli.display import (
     EpochTable,
     describe_front,
-    show_confusions,
     show_findings,
-    show_scores,
 )
+from jaxmlp.cli.measuring import measure_model, show_outcome
 from jaxmlp.cli.options import (
     Options,
     layer_options,
@@ -40,10 +39,9 @@ from jaxmlp.cli.units import units_of
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.formatting import format_number, format_share
-from jaxmlp.models import Model
 from jaxmlp.networks import NetworkConfig, NetworkParams
 from jaxmlp.optimizers import Optimizer, chain, clip_by_global_norm
-from jaxmlp.report.outcome import Outcome, measure_outcome
+from jaxmlp.report.outcome import Outcome
 from jaxmlp.report.run_report import RunRecord
 from jaxmlp.training.result import Callback
 
@@ -117,8 +115,8 @@ def run_training(
     if improve is not None and result.status is not training.FitStatus.INTERRUPTED:
         found = improve(result, seconds, plan.best)
         options, result, plan = found.options, found.result, make_plan(found.options, data)
-    model, outcome = measure_model(data, result, ensemble=found.ensemble)
-    _show_outcome(console, outcome, data)
+    model, outcome = measure_model(data, result, ensemble=found.ensemble, console=console)
+    show_outcome(console, outcome, data)
     trees = {}
     if options.trees and isinstance(data, PreparedTable):
         fitted = fit_trees(data, options.seed)
@@ -338,51 +336,6 @@ def _say_how_it_ended(console: Console, options: Options, result: training.FitRe
         text += f"; the parameters of epoch {best} are kept" if result.epoch != n_epochs else ""
     seconds = float(np.sum(result.history["seconds"]))
     console.print(f"\n{text} ({seconds:.2f} s without compilation)\n")
-
-
-def measure_model(
-    data: PreparedData,
-    result: training.FitResult,
-    *,
-    importance: bool = True,
-    ensemble: tuple[Any, ...] = (),
-) -> tuple[Model, Outcome]:
-    """Test what was learnt; return the model, with its scores, and all that the test showed."""
-    model = Model(
-        result.config, result.params, result.state, data.loss, data.preprocessing,
-        data.feature_names, data.train.class_names, target_transform=data.target_transform,
-        extra=data.extra, ensemble=ensemble,
-    )  # fmt: skip
-    y, groups, start = data.test.y, [], 0
-    if data.target_transform is not None:
-        y = data.target_transform.inverse_transform(y.astype(np.float64)[:, None])[:, 0]
-    if isinstance(data, PreparedTable) and importance:
-        for encoder in data.preprocessing.encoders:
-            end = start + len(encoder.feature_names)
-            groups.append((encoder.name, range(start, end)))
-            start = end
-    outcome = measure_outcome(
-        model, np.asarray(data.test.x), y, target=data.target_name, groups=groups
-    )
-    names = {name: f"test_{METRIC_NAMES.get(name, name)}" for name in outcome.scores}
-    metrics = {names[name]: score.value for name, score in outcome.scores.items()}
-    return model._replace(metrics=metrics), outcome
-
-
-METRIC_NAMES = {"log loss": "loss", "balanced accuracy": "balanced_accuracy"}
-
-
-def _show_outcome(console: Console, outcome: Outcome, data: PreparedData) -> None:
-    """Print what the test showed."""
-    show_scores(console, outcome.scores)
-    console.print()
-    if outcome.counts is not None:
-        show_confusions(console, outcome.counts, data.train.class_names or ())
-    if outcome.importance:
-        shown = [
-            f"{e.name} ({format_number(e.loss, 3)})" for e in outcome.importance[:5] if e.loss > 0
-        ]
-        console.print(f"relies most on ({outcome.measure} when shuffled): {', '.join(shown)}")
 
 
 def conclude(outcome: Outcome, folder: Path) -> None:

@@ -1,16 +1,19 @@
 """`jaxmlp train` and `predict` on folders of images and sounds, through a backbone."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import jaxmlp
 from jaxmlp.backbones import backbone
 from jaxmlp.backbones.source import Extractor
 from jaxmlp.cli.main import run
 from jaxmlp.cli.media import load_media
+from jaxmlp.models import fit_temperature, infer
 
 RNG = np.random.default_rng(0)
 HEAD = 4  # bytes that say what a file of these tests is
@@ -75,6 +78,45 @@ def test_photos_are_learnt_and_new_ones_named(capsys):
     assert [row[2] for row in rows[:30]] == list(found)
 
 
+def add_photos(n, spread):
+    """More files of each class; with spread 0, the classes cannot be told apart."""
+    for k in range(n):
+        for wild, name in enumerate(("calm", "wild")):
+            numbers = RNG.normal(spread * wild, 1, 20).astype(np.float32)
+            Path("photos", name, f"x{k}.png").write_bytes(b"good" + numbers.tobytes())
+
+
+def test_shares_are_calibrated_on_the_validation_part(capsys):
+    add_photos(300, spread=0)
+    assert train() == 0
+    said = capsys.readouterr().out
+    found = re.search(r"calibrated on 53 validation examples: temperature ([\d.]+)", said)
+    model = jaxmlp.load("run")
+    assert model.metrics["temperature"] == pytest.approx(float(found[1]), abs=6e-4)
+    prepared = load_media(
+        "photos", "moments:any", weights="pretrained", seed=0, console=Console(quiet=True)
+    )
+    logits = infer(model, prepared.validation.x, output="logits")
+    assert fit_temperature(logits, prepared.validation.y) == pytest.approx(1, abs=1e-3)
+    assert run(["predict", "run", "photos/wild/x1.png", "--top", "2"]) == 0
+    row = capsys.readouterr().out.splitlines()[1].split(",")
+    shares = model.predict_proba(["photos/wild/x1.png"])[0]
+    assert [float(row[3]), float(row[5])] == pytest.approx(sorted(shares, reverse=True), abs=1e-6)
+
+
+def test_where_the_validation_part_tells_no_temperature_that_is_said(capsys):
+    assert train() == 0
+    said = capsys.readouterr().out
+    assert "5 validation examples tell no temperature, 50 do; the probabilities stay" in said
+    for path in Path("photos").rglob("[0-9]*.png"):  # which lie between the classes
+        path.unlink()
+    add_photos(330, spread=9)
+    assert train("--force", "--epochs", "60") == 0
+    said = capsys.readouterr().out
+    assert "the 53 rows are all right by a margin; the probabilities stay as they are" in said
+    assert "temperature" not in jaxmlp.load("run").metrics
+
+
 def test_features_are_kept_and_a_second_run_extracts_none(place, monkeypatch):
     assert train("--quiet") == 0
     assert len(list((place / "cache").rglob("*.npy"))) == 60
@@ -134,8 +176,6 @@ def test_what_is_refused_leaves_nothing(arguments, sentence, capsys, place):
 def test_a_class_with_too_few_files_is_named(place):
     (place / "photos" / "rare").mkdir()
     (place / "photos" / "rare" / "1.png").write_bytes(b"good" + np.ones(9, np.float32).tobytes())
-    from rich.console import Console
-
     with pytest.raises(ValueError, match="5 images or more that can be read: 'rare' has 1"):
         load_media(
             "photos", "moments:any", weights="pretrained", seed=0, console=Console(quiet=True)
