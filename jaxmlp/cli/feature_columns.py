@@ -41,7 +41,7 @@ class TableBackbone(NamedTuple):
         """Say what a column became."""
         source, empty = self.backbone.source, int(made.isna().sum())
         said = f"{self.backbone.kind}s through {source.spelled if source else self.backbone.name}"
-        return f"{empty} cells empty; {said}" if empty else said
+        return f"{empty} cell{'s' * (empty > 1)} empty; {said}" if empty else said
 
 
 class _FeatureColumns(NamedTuple):

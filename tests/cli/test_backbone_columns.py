@@ -11,6 +11,7 @@ import pytest
 import jaxmlp
 from jaxmlp.backbones import backbone
 from jaxmlp.backbones.source import Extractor
+from jaxmlp.cli.calls import Call
 from jaxmlp.cli.main import run
 
 RNG = np.random.default_rng(0)
@@ -293,6 +294,12 @@ def test_a_service_reads_no_files(capsys):
     capsys.readouterr()
     assert run(["serve", "run"]) == 2
     assert "takes images by their paths, and a service reads no files" in capsys.readouterr().err
+
+
+def test_columns_are_kept_with_a_run_that_is_to_go_on():
+    call = Call({"data": "reviews.csv", "text": ("review", "title")}, frozenset({"text"}))
+    kept = call.to_dict()["parameters"]["text"]
+    assert kept == json.loads(json.dumps(kept)) == ["review", "title"]  # as it is compared
 
 
 def test_a_run_is_examined_and_finetuned_through_its_backbone(capsys):
