@@ -1,7 +1,8 @@
 """From the rows of requests to answers, many requests at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -19,6 +20,7 @@ Row: TypeAlias = Mapping[str, Any] | Sequence[Any]
 
 MOST_ROWS = 1024  # computed at a time
 _MOST_NOTES = 5
+_SPARE_CELLS = 1_000_000  # of columns that the model does not know
 
 
 class Answer(NamedTuple):
@@ -70,7 +72,7 @@ class Answerer:
             data: as `prepare` takes it.
             notify: told what may be a mistake in it.
         """
-        with self._precision():
+        with self._precision(), np.errstate(over="ignore"):  # what is infinite is refused later
             x = prepare(self.model, data, what="the request", notify=notify)
             return infer(self.model, x, block_rows=MOST_ROWS)
 
@@ -112,17 +114,31 @@ class Answerer:
         if isinstance(rows[0], Mapping):
             if any(not isinstance(row, Mapping) for row in rows):
                 raise ValueError("some rows are objects and some lists; give all in one form.")
-            return _frame(rows)
+            return self._frame(rows)
         for k, row in enumerate(rows):
             if isinstance(row, Mapping) or len(row) != self.n_features:
                 have = "names" if isinstance(row, Mapping) else f"{len(row)} cells"
                 raise ValueError(f"row {k} has {have}; the model takes {self.n_features} cells.")
         if self.is_table:
-            return _frame([dict(zip(self.columns or (), row, strict=True)) for row in rows])
+            return self._frame([dict(zip(self.columns or (), row, strict=True)) for row in rows])
         return np.array([[_number(cell, k) for cell in row] for k, row in enumerate(rows)])
+
+    def _frame(self, rows: Sequence[Any]) -> Any:
+        pandas = import_optional("pandas", "tables need pandas", "jaxmlp[sklearn]")
+        names = list(dict.fromkeys(chain.from_iterable(rows)))
+        if self.columns is None and len(names) != self.n_features:
+            raise ValueError(
+                f"the rows name {len(names):,} cells; the model takes {self.n_features}."
+            )
+        kept = kept_names(names, self.columns, len(rows))
+        return pandas.DataFrame.from_records(rows, columns=kept).astype(object)
 
     def said(self, outputs: np.ndarray) -> list[dict[str, Any]]:
         """Say outputs, (rows, n_out), in labels and probabilities, or in numbers."""
+        if not np.isfinite(outputs).all():
+            raise ValueError(
+                "the answer is no finite number; a cell is larger than any in training."
+            )
         if not self.is_classifier:
             values = outputs.astype(float).tolist()
             return [{"value": row[0] if len(row) == 1 else row} for row in values]
@@ -145,6 +161,17 @@ def _number(cell: Any, row: int) -> float:
     return float(cell)
 
 
-def _frame(rows: Sequence[Any]) -> Any:
-    pandas = import_optional("pandas", "tables need pandas", "jaxmlp[sklearn]")
-    return pandas.DataFrame.from_records(rows).astype(object)
+def kept_names(names: Iterable[str], known: tuple[str, ...] | None, n_rows: int) -> list[str]:
+    """Choose the columns of a table that are looked at: those known, and some to tell of.
+
+    A table that has another name in every row would else outgrow the memory.
+
+    >>> kept_names(["a", "id", "b"], ("a", "b"), 2_000_000)
+    ['a', 'b']
+    """
+    wanted, spare, kept = set(known or ()), _SPARE_CELLS // n_rows, list[str]()
+    for name in names:
+        spare -= name not in wanted
+        if name in wanted or spare >= 0 or known is None:
+            kept.append(name)
+    return kept

@@ -9,7 +9,7 @@ from jaxmlp.serving.answers import MOST_ROWS, Answer, Answerer, Row
 from jaxmlp.serving.batching import QUICK
 from jaxmlp.serving.forms import uploads_of_form
 from jaxmlp.serving.limits import Limits
-from jaxmlp.serving.reading import UnreadableError, rows_of_file, rows_of_json
+from jaxmlp.serving.reading import SPARE, UnreadableError, rows_of_file, rows_of_json
 
 _JSON = ("application/json", "", "application/x-www-form-urlencoded")
 """How JSON is called: curl -d says the last of them, whatever it sends."""
@@ -108,6 +108,7 @@ class RowInputs:
             model = model._replace(extra={**model.extra, "backbone": {**said, "name": found.name}})
         self._answerer, self._limits = Answerer(model), limits
         self.most_waiting = limits.waiting
+        self._most_cells = self._answerer.n_features + SPARE
         self.notes = tuple(notes)
 
     def warm_up(self) -> None:
@@ -129,7 +130,7 @@ class RowInputs:
             UnreadableError: if the body holds none.
         """
         if sent.kind in _JSON:
-            return rows_of_json(sent.body, self._limits.rows)
+            return rows_of_json(sent.body, self._limits.rows, self._most_cells)
         if sent.kind == FORM:
             ((name, content),) = uploads_of_form(sent.content_type, sent.body, 1)
         elif sent.kind in _TABLES:
@@ -138,7 +139,7 @@ class RowInputs:
             raise UnreadableError(
                 f"{sent.kind!r:.60} is not understood; send JSON, CSV or a file.", 415
             )
-        return rows_of_file(name or "", content, self._answerer, self._limits.rows)
+        return rows_of_file(name or "", content, self._answerer, self._limits)
 
     def answer(self, requests: Sequence[list[Row]]) -> list[Answer | Exception]:
         """Answer requests together; one that is wrong harms no other."""

@@ -17,13 +17,14 @@ JSON_SUFFIXES, FEATHER_SUFFIXES = (".jsonl", ".ndjson"), (".feather", ".arrow")
 _SHOWN = 5  # names, in a message
 
 
-def write_sheet(path: Path, sheet: str, out: Path) -> tuple[str, ...]:
+def write_sheet(path: Path, sheet: str, out: Path, lines: int | None = None) -> tuple[str, ...]:
     """Write a sheet of a workbook as CSV, each cell as it means.
 
     Args:
         path: the workbook.
         sheet: its name; "" takes the only one, or the one of the most cells.
         out: the file to write.
+        lines: how many of each sheet are read; None reads all.
 
     Returns:
         Notes: which sheets were not read.
@@ -38,7 +39,7 @@ def write_sheet(path: Path, sheet: str, out: Path) -> tuple[str, ...]:
             warnings.simplefilter("ignore")  # of styles and the like
             sheets = import_pandas().read_excel(
                 path, sheet_name=None, header=None, dtype=object, keep_default_na=False,
-                na_filter=False, engine="openpyxl",
+                na_filter=False, engine="openpyxl", nrows=lines,
             )  # fmt: skip
     except Exception as error:  # a damaged workbook fails in many ways
         raise ValueError(f"{path} is no workbook (.xlsx), or a damaged one.") from error

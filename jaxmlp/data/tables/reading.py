@@ -35,7 +35,7 @@ from jaxmlp.optional import import_optional
 
 _SAMPLE_BYTES, _SAMPLE_LINES = 1 << 18, 3  # a sample grows until it has so many lines
 BLOCK_ROWS = 8192
-_TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".data", ".dat")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SHEET_SUFFIXES = (*WORKBOOK_SUFFIXES, ZIP_SUFFIX)  # files that may have sheets
 _WHOLE_SUFFIXES = (*PARQUET_SUFFIXES, *FEATHER_SUFFIXES, *SHEET_SUFFIXES)
@@ -51,7 +51,7 @@ def is_table_file(name: str) -> bool:
     return (
         name.lower()
         .removesuffix(_compression(Path(name)))
-        .endswith((*_TEXT_SUFFIXES, *JSON_SUFFIXES))
+        .endswith((*TEXT_SUFFIXES, *JSON_SUFFIXES))
     ) or name.lower().endswith(_WHOLE_SUFFIXES)
 
 
@@ -95,6 +95,7 @@ def read_table_blocks(
     *,
     numbers: bool = False,
     options: ReadingOptions | None = None,
+    sheet_lines: int | None = None,
 ) -> Iterator[DataFrame]:
     """Read a file piece by piece; see `read_table`.
 
@@ -103,6 +104,8 @@ def read_table_blocks(
         rows: of a block, at most; None reads all in one.
         numbers: as for `read_table`; each block decides for itself.
         options: as for `read_table`.
+        sheet_lines: how many of a sheet are looked at, which is never read piece by piece; None
+            looks at all.
 
     Yields:
         pandas DataFrames, whose attrs["done"] is the share of the file read so far, in [0, 1],
@@ -128,7 +131,7 @@ def read_table_blocks(
     elif suffix in FEATHER_SUFFIXES:
         yield from _cut(path, read_feather(path), rows)
     elif suffix in SHEET_SUFFIXES:
-        yield from _unpacked_blocks(path, rows, numbers, options)
+        yield from _unpacked_blocks(path, rows, numbers, options, sheet_lines)
     elif path.name.lower().removesuffix(_compression(path)).endswith(JSON_SUFFIXES):
         yield from _cut(path, _json_frame(path), rows)
     else:
@@ -136,7 +139,7 @@ def read_table_blocks(
 
 
 def _unpacked_blocks(
-    path: Path, rows: int | None, numbers: bool, options: ReadingOptions
+    path: Path, rows: int | None, numbers: bool, options: ReadingOptions, sheet_lines: int | None
 ) -> Iterator[DataFrame]:
     """Read what a workbook or an archive holds, from a file beside; messages name the given one."""
     with tempfile.TemporaryDirectory() as folder:
@@ -145,10 +148,12 @@ def _unpacked_blocks(
             inner = extract_table(path, Path(folder), _may_be_packed)
         else:
             inner = Path(folder, "sheet.csv")
-            notes = write_sheet(path, options.sheet, inner)
+            notes = write_sheet(path, options.sheet, inner, sheet_lines)
             options = options._replace(sheet="", delimiter=",")
         try:
-            for block in read_table_blocks(inner, rows, numbers=numbers, options=options):
+            for block in read_table_blocks(
+                inner, rows, numbers=numbers, options=options, sheet_lines=sheet_lines
+            ):
                 said = (note.replace(str(inner), str(path)) for note in block.attrs["notes"])
                 block.attrs["notes"] = (*notes, *said)
                 yield block

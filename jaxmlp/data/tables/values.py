@@ -114,15 +114,16 @@ def unique_names(names: list[str]) -> list[str]:
     >>> unique_names(["a", "b", "a", ""])
     ['a', 'b', 'a.1', 'column 4']
     """
-    taken: set[str] = set()
+    given, taken, numbers = set(names), set[str](), dict[str, int]()
     result = []
     for position, name in enumerate(names, 1):
         base = candidate = name or f"column {position}"
-        number = 0
-        while candidate in taken or (number and candidate in names):
+        number = numbers.get(base, 0)
+        while candidate in taken or (number and candidate in given):
             number += 1
             candidate = f"{base}.{number}"
         taken.add(candidate)
+        numbers[base] = number
         result.append(candidate)
     return result
 
