@@ -15,6 +15,7 @@ from jaxmlp.optional import import_optional
 
 _EXTRA = "jaxmlp[serve]"
 _HELD = 256 << 20  # bytes of all requests in hand
+_CONNECTIONS = 900  # of the 1,024 files that a process may often have open
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -50,6 +51,7 @@ def serve(
     """  # fmt: skip
     uvicorn = import_optional("uvicorn", "a service needs uvicorn", _EXTRA)
     from jaxmlp.serving import Limits, create_app
+    from jaxmlp.serving.connections import patient_protocol
 
     if min(max_mib, max_rows, max_files, max_megapixels, max_sound, timeout) <= 0:
         raise ValueError("what begins with --max, and --timeout, are limits above 0.")
@@ -71,7 +73,8 @@ def serve(
     name, found = listener.getsockname()[:2]
     config = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=10, timeout_keep_alive=15,
-        server_header=False, date_header=False,
+        server_header=False, date_header=False, http=patient_protocol(2 * timeout), ws="none",
+        limit_concurrency=_CONNECTIONS,
     )  # fmt: skip
     server = uvicorn.Server(config)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

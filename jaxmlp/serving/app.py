@@ -48,6 +48,8 @@ class _Service:
 
     async def predict(self, request: Any) -> Any:
         """POST /predict."""
+        from starlette.requests import ClientDisconnect
+
         try:
             _check_origin(request)
             async with asyncio.timeout(self.limits.seconds):
@@ -58,6 +60,8 @@ class _Service:
             return _refusal(str(error), 422)
         except BusyError:
             return _refusal("too much waits already; come again.", 503, {"Retry-After": "1"})
+        except ClientDisconnect:
+            return _refusal("the body ends early.", 400)
         except TimeoutError:
             return _refusal(f"this took more than {self.limits.seconds:g} seconds.", 504)
 
@@ -130,6 +134,18 @@ def _refusal(sentence: str, status: int, headers: dict[str, str] | None = None) 
     return _as_json({"error": sentence}, status, headers)
 
 
+def _no_such(request: Any, error: Any) -> Any:
+    return _refusal(
+        f"{request.method} {request.url.path!r:.60} is not answered: {error.detail.lower()}.",
+        error.status_code,
+        error.headers,
+    )
+
+
+def _fault(request: Any, error: Exception) -> Any:
+    return _refusal(f"the service has a fault ({type(error).__name__}); its log tells more.", 500)
+
+
 def _as_json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Any:
     from starlette.responses import JSONResponse
 
@@ -175,6 +191,7 @@ def create_app(
     """
     applications = import_optional("starlette.applications", "a service needs starlette", _EXTRA)
     responses = import_optional("starlette.responses", "a service needs starlette", _EXTRA)
+    exceptions = import_optional("starlette.exceptions", "a service needs starlette", _EXTRA)
     routing = import_optional("starlette.routing", "a service needs starlette", _EXTRA)
     middleware = import_optional("starlette.middleware", "a service needs starlette", _EXTRA)
     trusted = import_optional(
@@ -208,7 +225,12 @@ def create_app(
         layers.append(
             middleware.Middleware(trusted.TrustedHostMiddleware, allowed_hosts=list(hosts))
         )
-    return applications.Starlette(routes=routes, middleware=layers, lifespan=lifespan)
+    return applications.Starlette(
+        routes=routes,
+        middleware=layers,
+        lifespan=lifespan,
+        exception_handlers={exceptions.HTTPException: _no_such, Exception: _fault},
+    )
 
 
 class _Headers:
