@@ -13,6 +13,7 @@ from jaxmlp.optional import import_optional
 _SHORTEST = 0.025  # seconds: one window of a speech model
 _RATES = (1_000, 768_000)  # Hz; the filter that changes another rate would outgrow the memory
 _CHANNELS = 8
+_MOST_FRAMES = 1 << 48  # libsndfile says more of a stream, whose end is not known
 
 
 def read_sound(item: object, rate: int) -> Float[np.ndarray, " samples"]:
@@ -67,6 +68,8 @@ def sound_seconds(content: bytes) -> float:
     except (soundfile.SoundFileError, TypeError) as error:
         raise ValueError("no sound that can be read.") from error
     _check_form(info, "")
+    if info.frames > _MOST_FRAMES:
+        raise ValueError("a sound whose head does not say how long it is; save it as a whole file.")
     return float(info.frames / info.samplerate)
 
 
@@ -88,6 +91,8 @@ def _decode(item: object, name: str) -> tuple[np.ndarray, int]:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as sound:
             _check_form(sound, name)
+            if not sound.seekable():
+                raise ValueError(f"{name}no sound that can be read.")
             samples = sound.read(dtype="float32", always_2d=True)
             return samples, int(sound.samplerate)
     except (soundfile.SoundFileError, TypeError) as error:

@@ -1,6 +1,7 @@
 """Images and sounds sent to the service, against what the model says of them itself."""
 
 import asyncio
+import io
 import threading
 
 import numpy as np
@@ -170,6 +171,17 @@ def test_limits_of_size_number_pixels_and_seconds():
     assert "label" in long["predictions"][0]
 
 
+def endless_flac():
+    """A FLAC whose head says no number of samples, as streams do."""
+    soundfile = pytest.importorskip("soundfile", reason="needs soundfile")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.full(8_000, 0.1), 8_000, format="FLAC")
+    content = bytearray(buffer.getvalue())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -178,6 +190,7 @@ def test_limits_of_size_number_pixels_and_seconds():
         (lambda: wav(0, 0.001), "give at least 25 ms"),
         (lambda: wav(0, 0.1, channels=9), "9 channels; give one of 8 at most"),
         (lambda: wav(0)[:24] + b"\xff\xff\xff\x7f" + wav(0)[28:], "2,147,483,647 Hz"),
+        (lambda: endless_flac(), "does not say how long it is"),
     ],
 )
 def test_sounds_that_cannot_be_answered(content, sentence):
