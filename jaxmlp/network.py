@@ -26,6 +26,7 @@ from jaxmlp.normalization import (
     row_shares,
 )
 from jaxmlp.parametric import activation_backward, activation_forward
+from jaxmlp.penalty import add_penalty_gradient, penalty
 from jaxmlp.products import affine, at_border, back_product, rows_product, written
 from jaxmlp.types import Cache, Key, Layer, LayerCache, LayerDelta, Params, ScalarLike, State
 
@@ -288,7 +289,7 @@ def objective(
             jax.lax.stop_gradient(layer) if l in frozen else layer for l, layer in enumerate(params)
         )
         outputs, cache, (value, _) = _loss_pass(config, loss, frozen, params, x, y, **options)
-        value += _penalty(params, l2, value.dtype)
+        value += penalty(params, l2, value.dtype)
         return (value, (outputs, batch_statistics(cache))) if has_aux else value
 
     return J
@@ -348,9 +349,9 @@ def loss_gradients(
     """Compute (J, (logits, batch statistics)), dJ/d params, and dJ/dx, which goes on."""
     outputs, cache, (value, d_outputs) = _loss_pass(config, loss, frozen, params, x, y, **options)
     grads, d_x = backward(config, params, cache, d_outputs)
-    value += _penalty(params, l2, value.dtype)
+    value += penalty(params, l2, value.dtype)
     grads = tuple(
-        jax.tree.map(jnp.zeros_like, grad) if l in frozen else _add_penalty_grad(grad, W, l2)
+        jax.tree.map(jnp.zeros_like, grad) if l in frozen else add_penalty_gradient(grad, W, l2)
         for l, (grad, (W, *_)) in enumerate(zip(grads, params, strict=True))
     )
     return (value, (outputs, batch_statistics(cache))), grads, d_x
@@ -381,14 +382,6 @@ def _loss_pass(
     values, d_values = loss.value_and_grad(outputs, y, **(loss_options or {}))
     share = row_shares(len(values), sample_weight, values.dtype)
     return outputs, cache, (jnp.sum(share * values), share[:, None] * d_values)
-
-
-def _penalty(params: Params, l2: ScalarLike, dtype: Any) -> Array:
-    return 0.5 * jnp.asarray(l2, dtype) * sum(jnp.sum(layer.W**2, dtype=dtype) for layer in params)
-
-
-def _add_penalty_grad(grad: Layer, W: Array, l2: ScalarLike) -> Layer:
-    return grad._replace(W=grad.W + jnp.asarray(l2, W.dtype) * W)
 
 
 def _check_inputs(config: MLPConfig, params: Params, x: Any) -> Float[Array, "batch n_in"]:
