@@ -9,7 +9,7 @@ from jax.experimental import pallas as pl
 from jaxmlp.networks import NetworkConfig
 from jaxmlp.tabular_config import TabularConfig
 
-LARGEST_WIDTH = 128  # units: the activations of a tile and the weights share one multiprocessor
+_LARGEST_WIDTH = 128  # units: the activations of a tile and the weights share one multiprocessor
 
 
 def check_served(config: NetworkConfig, frozen: tuple[int, ...] = ()) -> None:
@@ -35,8 +35,8 @@ def check_served(config: NetworkConfig, frozen: tuple[int, ...] = ()) -> None:
     if isinstance(config, TabularConfig):
         raise refusal("networks for tables")
     widest = max(config.layer_sizes)
-    if widest > LARGEST_WIDTH:
-        raise refusal(f"a layer of {widest} units, more than {LARGEST_WIDTH}")
+    if widest > _LARGEST_WIDTH:
+        raise refusal(f"a layer of {widest} units, more than {_LARGEST_WIDTH}")
     if any(config.normalized):
         raise refusal("batch normalization")
     if any(config.dropped):

@@ -28,6 +28,7 @@ from jaxmlp.training.options import (
     TrainingOptions,
     TrainingSpec,
     check_epochs,
+    check_kernel,
     check_options,
     with_defaults,
 )
@@ -166,6 +167,8 @@ def by_shape(spec: SweepSpec, points: list[GridPoint]) -> "dict[ShapeGroup, list
     for i, point in enumerate(points):
         shape = with_shape(training.config, training.batch_size, point)
         shapes.setdefault(shape, []).append(i)
+    for config, _ in shapes:
+        check_kernel(training.kernel, config, training.frozen)
     return {ShapeGroup(spec, *shape): indices for shape, indices in shapes.items()}
 
 
@@ -192,7 +195,8 @@ class ShapeGroup:
             counts = [len(rows) for rows, _ in folds]
             capacity = bucket(max(counts))
         validated = training.validation is not None or bool(folds)
-        return training.program(counts, capacity, validated)
+        program = training.program(counts, capacity, validated)
+        return replace(program, kernel="resident") if program.kernel == "fused" else program
 
     @property
     def shared(self) -> SharedInputs:
@@ -270,6 +274,8 @@ class ShapeGroup:
     def usual_executor(self, n_members: int) -> Executor:
         """Choose how so many members run, without measuring."""
         wanted = None if self.spec.executor == "measure" else self.spec.executor
+        if wanted is None and self.program.kernel == "resident":
+            wanted = "vmap"  # a multiprocessor for each member
         return choose_executor(
             wanted, self.config, self.program.batch_size, n_members, self.spec.shared_batches
         )

@@ -23,6 +23,7 @@ from jaxmlp.training.stopping import EarlyStopping, best_metric
 from jaxmlp.types import Key, ScalarLike
 
 _GRADIENTS = ("manual", "autodiff")
+_KERNELS = ("auto", "xla", "fused")
 _RENAMED = {"monitor": "probe", "monitor_every": "probe_every"}
 
 
@@ -41,6 +42,11 @@ class TrainingOptions(TypedDict, total=False):
         dropout_rate: probability to drop, where the config drops out; 0.5 by default. A number, or
             a schedule step -> probability.
         loss_options: numbers the loss takes, such as {"label_smoothing": 0.1}.
+        kernel: "xla" has the compiler arrange each step; "fused" puts it into kernels written in
+            Pallas, for narrow networks on an accelerator: of `fit` the gradient of a step, of a
+            sweep all steps of an epoch, a program for each member. On a CPU these are interpreted,
+            which is slow and there for tests. "auto", the default, is "xla" everywhere as long as
+            no measurement says otherwise.
     """
 
     batch_size: int | None
@@ -52,6 +58,7 @@ class TrainingOptions(TypedDict, total=False):
     sample_weight: Any
     dropout_rate: ScalarLike
     loss_options: Mapping[str, ScalarLike] | None
+    kernel: str
 
 
 DEFAULTS: TrainingOptions = {
@@ -64,6 +71,7 @@ DEFAULTS: TrainingOptions = {
     "sample_weight": None,
     "dropout_rate": 0.5,
     "loss_options": None,
+    "kernel": "auto",
 }
 
 
@@ -107,6 +115,7 @@ class TrainingSpec:
         stopping: when a run ends; of endless patience where nothing was said.
         keep_best: whether the best parameters are wanted, not the last.
         zero_weights: whether some rows have weight 0.
+        kernel: "xla" or "fused".
     """
 
     config: NetworkConfig
@@ -120,6 +129,7 @@ class TrainingSpec:
     stopping: EarlyStopping
     keep_best: bool
     zero_weights: bool
+    kernel: str
 
     def settings(self, key: Key | None, **numbers: Any) -> Settings:
         """Return the numbers of a run, some of them changed, each in one type."""
@@ -135,7 +145,8 @@ class TrainingSpec:
         program = Program(
             self.config, self.loss, size, self.gradient, self.frozen,
             empty_batches=self.zero_weights or len(n_steps) > 1,
-            turned=turns_pay(self.config, self.gradient),
+            turned=self.kernel != "fused" and turns_pay(self.config, self.gradient),
+            kernel=self.kernel,
         )  # fmt: skip
         metric = best_metric(self.stopping.monitor, program.columns(validated))
         return replace(program, best_metric=metric, latest=self.stopping.latest)
@@ -143,7 +154,8 @@ class TrainingSpec:
     def program_of_one(self, n_rows: int) -> Program:
         """Return the static part of a run that trains alone."""
         program = self.program([n_rows], len(self.train.x), self.validation is not None)
-        if not runs_as_one_kernel(self.config, program.batch_size):
+        small = runs_as_one_kernel(self.config, program.batch_size)
+        if not small or self.kernel == "fused":
             return program
         return replace(program, one_kernel=True, turned=False)  # its products are plain loops
 
@@ -199,7 +211,37 @@ def check_options(
         stopping or EarlyStopping(patience=np.iinfo(np.int32).max),
         stopping is not None,
         not all_positive(train.weight),
+        check_kernel(options["kernel"], config, frozen, options),
     )
+
+
+def check_kernel(
+    kernel: str,
+    config: NetworkConfig,
+    frozen: tuple[int, ...],
+    options: Mapping[str, Any] | None = None,
+) -> str:
+    """Return "xla" or "fused"; refuse the latter where it cannot serve.
+
+    >>> from jaxmlp import MLPConfig
+    >>> check_kernel("auto", MLPConfig((2, 3, 1)), ())
+    'xla'
+    """
+    if kernel not in _KERNELS:
+        raise unknown_name("kernel", kernel, _KERNELS)
+    if kernel != "fused":
+        return "xla"
+    # Here, for importing Pallas takes as long as importing the rest of the library.
+    from jaxmlp.kernels.support import check_served, refusal
+
+    check_served(config, frozen)
+    given = options or {}
+    if given.get("gradient") == "autodiff":
+        raise refusal("gradient='autodiff'")
+    for name in ("probe", "diagnostics", "sharding", "distributed"):
+        if given.get(name):
+            raise refusal(name)
+    return kernel
 
 
 def check_epochs(epochs: Any, least: int) -> int:

@@ -75,6 +75,7 @@ class Program:
     mesh: Mesh | None = None
     turned: bool = False
     one_kernel: bool = False
+    kernel: str = "xla"
 
     @property
     def n_places(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxmlp.distributed import AXIS
 from jaxmlp.hashing import GOLDEN
@@ -21,13 +21,13 @@ from jaxmlp.normalization import fold_statistics
 from jaxmlp.optimizers import Optimizer, apply_updates
 from jaxmlp.optimizers.base import is_entrywise, rate_at
 from jaxmlp.products import in_columns, turn
-from jaxmlp.training.data import TrainData, capacity, take_batch
-from jaxmlp.training.evaluation import data_sums
-from jaxmlp.training.metrics import add_sums, finish, metric_sums, total
+from jaxmlp.training.data import Batch, TrainData, capacity, take_batch
+from jaxmlp.training.epoch_end import end_epoch, note_divergence
+from jaxmlp.training.metrics import add_sums, metric_sums
 from jaxmlp.training.parallel import sum_of_devices
-from jaxmlp.training.program import Best, Carry, Program, Records, Settings
+from jaxmlp.training.program import Carry, Program, Records, Settings
 from jaxmlp.training.shuffling import shuffle_words, shuffled_rows
-from jaxmlp.training.stopping import FitStatus, higher_is_better
+from jaxmlp.training.stopping import FitStatus
 from jaxmlp.types import Key, PyTree, ScalarLike, State
 
 
@@ -138,18 +138,23 @@ def _take_steps(
             probed = jax.tree.map(partial(_set_row, at), records.probed, seen)
             return carry, records._replace(probed=probed)
 
-        carry = jax.lax.fori_loop(begin, n_plain, take_step, carry)
+        if program.kernel == "resident":
+            carry = _take_resident_steps(
+                program, optimizer, carry, train, settings, order, begin, n_plain
+            )
+        else:
+            carry = jax.lax.fori_loop(begin, n_plain, take_step, carry)
         if program.probe is not None:
             # A loop of one turn or none: around a branch, the compiler copies parameters and
             # moments at every step (65 instead of 43 us for 64-128-10).
             carry, records = jax.lax.fori_loop(
                 jnp.uint32(0), due.astype(jnp.uint32), take_probed_step, (carry, records)
             )
-        carry = _note_divergence(carry, epoch * spe + stop)
+        carry = note_divergence(carry, epoch * spe + stop)
         row = epoch - first // spe
         carry, metrics = jax.lax.cond(
             stop == spe,
-            lambda carry: _end_epoch(program, carry, train, validation, settings, epoch),
+            lambda carry: end_epoch(program, carry, train, validation, settings, epoch),
             lambda carry: (carry, records.metrics[row]),
             carry,
         )
@@ -186,17 +191,32 @@ def _any_runs(axis_size: int, in_batched: Any, status: Array) -> tuple[Array, bo
     return jnp.any(_is_running(status)), False
 
 
+def _take_resident_steps(
+    program: Program,
+    optimizer: Optimizer,
+    carry: Carry,
+    train: TrainData,
+    settings: Settings,
+    order: Array,
+    begin: Array,
+    end: Array,
+) -> Carry:
+    """Take the steps of an epoch in one kernel."""
+    # Here, for importing Pallas takes as long as importing the rest of the library.
+    from jaxmlp.training.resident import resident_steps
+
+    advance = _make_advance(program)
+    return resident_steps(
+        lambda *inputs: advance(*inputs)[0],
+        program.batch_size, optimizer, carry, train, settings, order, begin, end,
+    )  # fmt: skip
+
+
 def _make_step(
     program: Program, optimizer: Optimizer, train: TrainData, settings: Settings
 ) -> Callable[..., tuple[Carry, PyTree]]:
     """One step: batch, gradient, update; nothing moves if the batch is empty or the run is over."""
-    config, loss, frozen = program.config, program.loss, program.frozen
-    network, facing = functions_of(config), turn if program.turned else _as_it_is
-    if program.gradient == "manual":
-        gradient = network.value_and_grad(config, loss, frozen=frozen, has_aux=True)
-    else:
-        J = network.objective(config, loss, frozen=frozen, has_aux=True)
-        gradient = jax.value_and_grad(J, has_aux=True)
+    advance = _make_advance(program)
 
     def step_fn(
         carry: Carry, order: Array, position: Array, step: Array, probed: bool = False
@@ -204,6 +224,39 @@ def _make_step(
         batch = take_batch(train, order, position * program.batch_size, program.batch_size)
         if program.sharding is not None:
             batch = program.sharding.divide_rows(batch)
+        return advance(optimizer, settings, carry, batch, step, probed)
+
+    return step_fn
+
+
+def _make_gradient(program: Program) -> Callable[..., Any]:
+    """What computes ((J, (logits, batch statistics)), gradients)."""
+    config, loss, frozen = program.config, program.loss, program.frozen
+    network = functions_of(config)
+    if program.kernel == "fused":
+        from jaxmlp.kernels import value_and_grad_fused  # here, as above
+
+        return value_and_grad_fused(config, loss, has_aux=True)
+    if program.gradient == "manual":
+        return network.value_and_grad(config, loss, frozen=frozen, has_aux=True)
+    J = network.objective(config, loss, frozen=frozen, has_aux=True)
+    return jax.value_and_grad(J, has_aux=True)
+
+
+def _make_advance(program: Program) -> Callable[..., tuple[Carry, PyTree]]:
+    """A step after its batch was read, as a function without arrays of its own."""
+    config, loss, frozen = program.config, program.loss, program.frozen
+    network, gradient = functions_of(config), _make_gradient(program)
+    facing = turn if program.turned else _as_it_is
+
+    def advance(
+        optimizer: Optimizer,
+        settings: Settings,
+        carry: Carry,
+        batch: Batch,
+        step: Array,
+        probed: bool = False,
+    ) -> tuple[Carry, PyTree]:
         options = {
             "sample_weight": batch.weight,
             "key": _dropout_key(config, settings.key, step),
@@ -253,70 +306,15 @@ def _make_step(
         advanced, seen = jax.lax.optimization_barrier((advanced, seen))
         return advanced, program.probe(*seen)
 
-    return step_fn
+    return advance
 
 
 def _as_it_is(tree: PyTree) -> PyTree:
     return tree
 
 
-def _note_divergence(carry: Carry, step: Array) -> Carry:
-    """Set the status of a run whose loss was not finite before this step, and remember where."""
-    bad_steps = jnp.max(carry.bad_steps)
-    diverged = (carry.status == FitStatus.RUNNING) & (bad_steps > 0)
-    return carry._replace(
-        status=jnp.where(diverged, jnp.int32(FitStatus.DIVERGED), carry.status),
-        stopped_at=jnp.where(diverged, step.astype(jnp.int32) - bad_steps, carry.stopped_at),
-    )
-
-
 def _select(condition: Array, new: PyTree, old: PyTree) -> PyTree:
     return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)
-
-
-def _end_epoch(
-    program: Program,
-    carry: Carry,
-    train: TrainData,
-    validation: TrainData | None,
-    settings: Settings,
-    epoch: Array,
-) -> tuple[Carry, Float[Array, " columns"]]:
-    """Measure, remember the best parameters, and decide whether to go on."""
-    config, loss = program.config, program.loss
-    metrics = finish(loss, total(carry.sums), train.spread)
-    if validation is not None:
-        params = turn(carry.params) if program.turned else carry.params
-        sums = data_sums(config, loss, params, carry.state, validation, settings.loss_options)
-        if program.mesh is not None:
-            sums = jax.lax.psum(sums, AXIS)
-        metrics = jnp.concatenate([metrics, finish(loss, sums, validation.spread)])
-    running = carry.status == FitStatus.RUNNING
-    columns = program.columns(validation is not None)
-    value = metrics[columns.index(program.best_metric)]
-    if higher_is_better(program.best_metric):
-        value = -value
-    best, epoch = carry.best, epoch.astype(jnp.int32) + 1
-    finite = jnp.isfinite(value) & _all_finite(carry.params)
-    gain = best.value - value
-    min_delta = jnp.asarray(settings.min_delta, gain.dtype)
-    counts = gain > min_delta if program.gains_add_up else gain >= min_delta
-    improved = counts if program.gains_add_up else gain > 0
-    if program.latest:
-        improved = improved | (gain == 0)
-    found = Best(value.astype(best.value.dtype), epoch, carry.params, carry.state)
-    best = jax.lax.cond(running & finite & improved, lambda: found, lambda: best)
-    waited = jnp.where(running, jnp.where(finite & counts, 0, carry.waited + 1), carry.waited)
-    over = running & (waited >= jnp.asarray(settings.patience, jnp.int32))
-    carry = carry._replace(
-        sums=jax.tree.map(jnp.zeros_like, carry.sums),
-        bad_steps=jnp.zeros_like(carry.bad_steps),
-        best=best,
-        status=jnp.where(over, jnp.int32(FitStatus.EARLY_STOPPED), carry.status),
-        epochs=carry.epochs + running.astype(jnp.int32),
-        waited=waited.astype(jnp.int32),
-    )
-    return carry, jnp.where(running, metrics, jnp.nan)
 
 
 def _empty_records(
@@ -354,7 +352,3 @@ def _fold(config: NetworkConfig, state: State, batch: State, frozen: tuple[int, 
         old if old is None or l in frozen else fold_statistics(old, new, config.batch_norm_momentum)
         for l, (old, new) in enumerate(zip(state, batch, strict=True))
     )
-
-
-def _all_finite(tree: PyTree) -> Array:
-    return jnp.all(jnp.isfinite(jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])))
