@@ -24,6 +24,7 @@ from benchmarks.harness.tables import sheets, show, target_sheet
 from benchmarks.harness.targets import anything_measured, judge
 from jaxmlp.checks import unknown_name
 
+PRECISIONS = ("tensorfloat32", "float32")
 PUBLIC = ("fit", "cold", "sweep", "members", "per-example", "inference", "scaling", "floor")
 
 
@@ -46,6 +47,13 @@ def bench(
     threads: Annotated[
         int | None,
         typer.Option(help="Processors to use; default: all.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Of float32 products on a GPU: tensorfloat32 (what JAX does), or float32.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="JSON file to write.", show_default=False)
@@ -75,9 +83,12 @@ def bench(
         raise ValueError(f"--rounds is {rounds}; give at least 1.")
     if threads is not None and threads < 1:
         raise ValueError(f"--threads is {threads}; give at least 1.")
+    if precision is not None and precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
     effort = Effort(quick, 1 if quick else rounds, frozenset(only) if only else None)
-    if threads is not None or (os.environ.get("OPENBLAS_CORETYPE") and not child):
-        raise typer.Exit(relaunch(_arguments(workload, effort, out, plot), threads))
+    held = os.environ.get("OPENBLAS_CORETYPE") and not child
+    if threads is not None or precision is not None or held:
+        raise typer.Exit(relaunch(_arguments(workload, effort, out, plot), threads, precision))
     console = Console(highlight=False)
     results = _several(workload, effort, console) if workload in ("all", "targets") else _one(
         workload, effort, console, child
@@ -95,7 +106,7 @@ def bench(
 
 
 def _arguments(workload: str, effort: Effort, out: Path | None, plot: bool) -> list[str]:
-    """The same command again, but for --threads."""
+    """The same command again, but for --threads and --precision."""
     arguments = [workload, "--rounds", str(effort.rounds), *(["--quick"] if effort.quick else [])]
     for name in sorted(effort.only or ()):
         arguments += ["--only", name]

@@ -52,6 +52,11 @@ def product_precision() -> str:
     return f"float32 (precision: {setting})"
 
 
+def allowed_difference() -> float:
+    """Return by how much equal results may differ: TF32 keeps 10 bits of a factor, not 23."""
+    return 1e-4 if product_precision().startswith("float32") else 1e-2
+
+
 def command_line() -> str:
     """Return the command, without the places of its results."""
     arguments = sys.argv[1:]

@@ -10,6 +10,7 @@ import numpy as np
 
 import jaxmlp
 from benchmarks.harness.effort import Effort
+from benchmarks.harness.environment import allowed_difference, product_precision
 from benchmarks.harness.peers import Weights, available, initial_weights
 from benchmarks.harness.peers.problem import Problem
 from benchmarks.harness.problems import DIGITS, IMAGES
@@ -50,9 +51,10 @@ def _measure_network(sizes: tuple[int, ...], effort: Effort) -> Iterator[Row]:
 
 
 def _row(case: str, name: str, timing: Timing, n: int, error: float) -> Row:
-    void = "" if error < 1e-4 else f"probabilities differ by {error:.0e}"
+    void = "" if error < allowed_difference() else f"probabilities differ by {error:.0e}"
     details = {
         "largest difference of a probability": error,
+        "products of float32": product_precision(),
         "rows/s": n / timing.median,
         "asynchronous dispatch": bool(jax.config.read("jax_cpu_enable_async_dispatch")),
     }

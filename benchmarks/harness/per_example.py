@@ -10,6 +10,7 @@ import numpy as np
 
 import jaxmlp
 from benchmarks.harness.effort import Effort
+from benchmarks.harness.environment import allowed_difference
 from benchmarks.harness.problems import images
 from benchmarks.harness.results import Row
 from benchmarks.harness.timing import interleave
@@ -38,7 +39,9 @@ def measure_per_example(effort: Effort) -> Iterator[Row]:
     errors = _errors({name: work() for name, work in works.items()})
     timings = interleave(works, effort.rounds, 0.0 if effort.quick else 0.2)
     for name, timing in timings.items():
-        void = "" if errors.get(name, 0.0) < 1e-4 else f"differs by {errors[name]:.0e}"
+        void = (
+            "" if errors.get(name, 0.0) < allowed_difference() else f"differs by {errors[name]:.0e}"
+        )
         details = {"relative difference to vmap(grad)": errors.get(name, 0.0)}
         yield Row(
             "per-example", case, name, "one batch", "s", timing.median, timing.low, timing.high,

@@ -101,13 +101,18 @@ def in_a_process(workload: str, effort: Effort, threads: int | None = None) -> l
         return read_results(path).rows
 
 
-def relaunch(arguments: Sequence[str], threads: int | None = None) -> int:
+def relaunch(
+    arguments: Sequence[str], threads: int | None = None, precision: str | None = None
+) -> int:
     """Run `python -m benchmarks` in a new process; return its exit code.
 
     OPENBLAS_CORETYPE, where it is set, holds numpy to another processor's kernels: it is dropped.
-    The child finds this package whichever folder it runs in.
+    The child finds this package whichever folder it runs in. The precision of products is an
+    environment variable, so that all contenders and their own processes read the same.
     """
     variables = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    if precision is not None:
+        variables["JAX_DEFAULT_MATMUL_PRECISION"] = precision
     paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
     variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [sys.executable, "-m", "benchmarks", *arguments]

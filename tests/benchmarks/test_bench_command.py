@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from benchmarks import ROOT
 from benchmarks.__main__ import app
 from benchmarks.harness import read_results
+from benchmarks.harness.environment import allowed_difference
 from benchmarks.harness.runner import ALL, TARGETS, WORKLOADS
 from jaxmlp.cli.main import run
 
@@ -100,6 +101,23 @@ def test_one_thread_in_a_process_of_its_own(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_precision_of_products_is_that_of_all_contenders(tmp_path):
+    results = bench(tmp_path, "floor", "--precision", "float32")
+    assert results.environment["products of float32"] == "float32 (precision: float32)"
+
+
+def test_results_may_differ_more_where_factors_are_rounded_to_tf32(monkeypatch):
+    assert allowed_difference() == 1e-4
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert allowed_difference() == 1e-2
+    before = jax.config.values["jax_default_matmul_precision"]
+    jax.config.update("jax_default_matmul_precision", "float32")
+    exact = allowed_difference()
+    jax.config.update("jax_default_matmul_precision", before)
+    assert exact == 1e-4
+
+
+@pytest.mark.slow
 def test_the_command_in_another_folder(tmp_path):
     variables = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "benchmarks", "floor", "--quick", "--out", "floor.json"]
@@ -141,6 +159,7 @@ def test_a_picture_and_a_table_of_a_file(tmp_path, capsys):
         (["fit", "out.json"], "--out out.json"),
         (["fit", "--rounds", "0"], "--rounds is 0"),
         (["fit", "--threads", "0"], "--threads is 0"),
+        (["fit", "--precision", "float23"], "Did you mean 'float32'"),
     ],
 )
 def test_bad_input_gets_one_sentence(arguments, message, capsys):

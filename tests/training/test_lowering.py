@@ -38,23 +38,25 @@ RUNS = {
 }
 
 
+class LookedError(Exception):
+    """Raised in place of a chunk of training, with the shapes of its arguments."""
+
+
+def look(*arguments):
+    raise LookedError(jax.tree.map(jax.typeof, arguments))
+
+
 @pytest.fixture(scope="module")
 def chunk_arguments():
-    """The shapes of what each run hands to its compiled chunk; nothing is trained."""
-
-    class Seen(Exception):
-        pass
-
-    def look(*arguments):
-        raise Seen(jax.tree.map(jax.typeof, arguments))
-
-    def arguments_of(train):
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(Seen) as seen:
-            patch.setattr(runner, "run_chunk", look)
-            train()
-        return seen.value.args[0]
-
-    return {name: arguments_of(train) for name, train in RUNS.items()}
+    """What each run hands to its compiled chunk; nothing is trained."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "run_chunk", look)
+        for name, run in RUNS.items():
+            with pytest.raises(LookedError) as looked:
+                run()
+            found[name] = looked.value.args[0]
+    return found
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
@@ -63,5 +65,6 @@ def test_a_chunk_of_training_is_lowered(chunk_arguments, run, platform):
     exported = jax.export.export(run_chunk, platforms=[platform])(*chunk_arguments[run])
     assert exported.platforms == (platform,)
     module = exported.mlir_module()
-    assert "stablehlo.while" in module and "stablehlo.dot_general" in module
+    assert "stablehlo.while" in module
+    assert "stablehlo.dot_general" in module
     assert "f64" not in module  # which no TPU has, and which few GPUs have fast
