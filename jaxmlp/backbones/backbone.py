@@ -229,7 +229,7 @@ class Backbone:
         """
         if len(items) == 0:
             raise ValueError("there are no items; pass at least one.")
-        items = [self._given(item) for item in items]
+        items = [self.read(item) for item in items]
         keys = [_content_key(self.name, item) for item in items]
         rows = {key: row for key in set(keys) if (row := self._read(key)) is not None}
         missing = [k for k, key in enumerate(keys) if key not in rows]
@@ -248,8 +248,8 @@ class Backbone:
             )
         return np.stack([rows[key] for key in keys])
 
-    def _given(self, item: _Item) -> _Item:
-        """The content of an item: what a path names is read."""
+    def read(self, item: _Item) -> _Item:
+        """Return the content of an item: what a path names is read."""
         if isinstance(item, str) and self.kind in ("image", "sound"):
             item = Path(item)
         return item.read_bytes() if isinstance(item, Path) else item

@@ -21,7 +21,7 @@ def name_of(function: Any) -> str:
     return str(getattr(function, "__qualname__", type(function).__name__))
 
 
-def as_function(function: Any, params: Any) -> tuple[Callable[[Any, Any], Any], Any]:
+def _as_function(function: Any, params: Any) -> tuple[Callable[[Any, Any], Any], Any]:
     """Return a pure function (params, batch) -> features, and its parameters.
 
     Args:
@@ -69,7 +69,7 @@ def _refuse_params(params: Any, library: str) -> None:
         raise TypeError(f"a module of {library} has its parameters itself; leave params out.")
 
 
-class JaxModel:
+class _JaxModel:
     """A JAX function with its parameters as a `DifferentiableModel`.
 
     Args:
@@ -141,7 +141,7 @@ def _named(params: Any) -> list[tuple[str, Any]]:
 
 
 def make_extractor(function: Any, params: Any, name: str) -> Extractor:
-    """Make an extractor of what `as_function` takes; its name tells the parameters' content.
+    """Make an extractor of what `_as_function` takes; its name tells the parameters' content.
 
     Args:
         function: a function (params, batch) -> features, or a module.
@@ -152,7 +152,7 @@ def make_extractor(function: Any, params: Any, name: str) -> Extractor:
         _refuse_params(params, "PyTorch")
         return module_extractor(function, name)
     fixed = _statistics(function, params)
-    model = JaxModel(*as_function(function, params), fixed)
+    model = _JaxModel(*_as_function(function, params), fixed)
     named = f"{name} sha256:{model.digest()}"
     return Extractor("array", model.extract, named, 0, model=model)
 

@@ -21,7 +21,7 @@ def import_torch() -> Any:
     return import_optional("torch", "this backbone is a module of PyTorch", "torch")
 
 
-def digest_of(module: Any) -> str:
+def _digest_of(module: Any) -> str:
     """Name a module's weights by their content: the start of their SHA-256, in hex.
 
     Args:
@@ -186,7 +186,7 @@ class TorchModel:
 
     def digest(self) -> str:
         """Name the weights by their content."""
-        return digest_of(self.module)
+        return _digest_of(self.module)
 
 
 def module_extractor(module: Any, name: str) -> Extractor:

@@ -189,6 +189,28 @@ BackboneWeights = Annotated[
     str, option(DATA, "Of the backbone: pretrained, random, or a file.", "--backbone-weights")
 ]
 
+TuneEpochs = Annotated[
+    int,
+    option(
+        TRAINING,
+        "Passes through the backbone of a folder, after the head: its upper blocks train along.",
+        "--tune-epochs",
+    ),
+]
+FrozenBlocks = Annotated[
+    list[str] | None,
+    option(
+        TRAINING,
+        "Block of the backbone that does not train, such as layer1; give it again for another. "
+        "Default: the lower half.",
+        "--freeze",
+        default=False,
+    ),
+]
+BackboneRate = Annotated[
+    float, option(TRAINING, "Learning rate of the backbone's blocks.", "--backbone-lr")
+]
+
 # Data past memory
 
 Stream = Annotated[

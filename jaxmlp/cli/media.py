@@ -1,7 +1,7 @@
 """Images and sounds as the data of a command: files in folders, and the features of a backbone."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,24 @@ _LEAST = 5  # items of a class: to learn from, to validate and to test
 
 
 @dataclass(frozen=True, kw_only=True)
-class _PreparedMedia(PreparedData):
+class PreparedMedia(PreparedData):
     """A `PreparedData` made of files.
 
     Attributes:
         backbone: what made features of them.
+        paths: of the files of each part: training, validation and test.
+        tuned: parameters of the backbone that were tuned for them.
     """
 
     backbone: Backbone
+    paths: tuple[list[Path], list[Path], list[Path]]
+    tuned: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def extra(self) -> dict[str, Any]:
         """What makes features of new files."""
-        return {"backbone": backbone_record(self.backbone)}
+        tuned = {"tuned": dict(self.tuned)} if self.tuned else {}
+        return {"backbone": backbone_record(self.backbone) | tuned}
 
     @property
     def is_calibrated(self) -> bool:
@@ -58,7 +63,7 @@ def load_media(
     seed: int,
     console: Console,
     cache: Path | None = None,
-) -> PreparedData:
+) -> PreparedMedia:
     """Extract the features of a folder of images or sounds, with a folder for each class.
 
     Args:
@@ -93,14 +98,21 @@ def load_media(
             f"be read: {rare}."
         )
     features = tuple(f"feature {k}" for k in range(extracted.x.shape[1]))
-    whole = Dataset(extracted.x, y.astype(np.int32), features, tuple(map(str, names)))
+    numbers = np.arange(len(y), dtype=float)[:, None]
+    whole = Dataset(numbers, y.astype(np.int32), features, tuple(map(str, names)))
     rest, test = train_test_split(whole, TEST_SHARE, seed=seed)
     train, validation = train_test_split(rest, VALIDATION_SHARE, seed=seed)
-    standardizer = Standardizer.fit(train.x)
-    parts = [part._replace(x=standardizer.transform(part.x)) for part in (train, validation, test)]
-    return _PreparedMedia(
+    rows = [part.x[:, 0].astype(int) for part in (train, validation, test)]
+    standardizer = Standardizer.fit(extracted.x[rows[0]])
+    parts = [
+        part._replace(x=standardizer.transform(extracted.x[own]))
+        for part, own in zip((train, validation, test), rows, strict=True)
+    ]
+    first, second, third = ([paths[extracted.kept[row]] for row in own] for own in rows)
+    return PreparedMedia(
         name=folder.resolve().name, train=parts[0], validation=parts[1], test=parts[2],
         preprocessing=standardizer, feature_names=features, backbone=found,
+        paths=(first, second, third),
     )  # fmt: skip
 
 

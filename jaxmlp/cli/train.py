@@ -15,12 +15,13 @@ import typer
 from rich.console import Console
 
 from jaxmlp.cli import arguments
+from jaxmlp.cli.backbone_tuning import check_blocks, tune_backbone
 from jaxmlp.cli.budget import Budget, spend
 from jaxmlp.cli.calls import Call, call_of, checkpoints_of, resumed_call
 from jaxmlp.cli.claims import claimed_folder, reclaimed_folder
 from jaxmlp.cli.extraction import load_backbone
 from jaxmlp.cli.feature_columns import TableBackbone
-from jaxmlp.cli.media import load_media
+from jaxmlp.cli.media import PreparedMedia, load_media
 from jaxmlp.cli.options import (
     Options,
     check_options,
@@ -83,6 +84,9 @@ def train(
     stream: arguments.Stream = None,
     backbone: arguments.BackboneName = None,
     backbone_weights: arguments.BackboneWeights = "pretrained",
+    tune_epochs: arguments.TuneEpochs = 0,
+    freeze: arguments.FrozenBlocks = None,
+    backbone_rate: arguments.BackboneRate = 1e-4,
     data_dir: arguments.DataDir = None,
     recipe: arguments.Recipe = None,
     layers: arguments.Layers = "128",
@@ -166,6 +170,10 @@ def train(
     Photos in a folder with a folder for each class, through a network that knows images:
 
         jaxmlp train photos/ --backbone torchvision:resnet50
+
+    Then with the network's upper half trained along, where the photos are not like its own:
+
+        jaxmlp train photos/ --backbone torchvision:resnet50 --tune-epochs 5
 
     Texts of a table, or photos that it names, likewise, beside its numbers and categories:
 
@@ -256,6 +264,12 @@ def _train(
         improve, checkpoint = None, None
         if o.budget is not None:
             improve = partial(spend, Budget(o.budget), console, options, prepared)
+        elif o.tune_epochs and isinstance(prepared, PreparedMedia):
+            check_blocks(prepared, o.freeze)
+            improve = partial(
+                tune_backbone, o.tune_epochs, o.freeze or (), o.backbone_rate, options, prepared,
+                console,
+            )  # fmt: skip
         elif o.data != STANDARD_INPUT:
             checkpoint = checkpoints_of(o.checkpoint_every, folder, o.resume is not None)
             if o.distributed and checkpoint is not None:

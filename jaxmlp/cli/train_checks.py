@@ -31,6 +31,7 @@ def check_checkpoints(o: SimpleNamespace) -> None:
 def check_backbone(o: SimpleNamespace) -> None:
     """Refuse what does not go with a backbone, or needs one."""
     said = [name for name in COLUMNS if getattr(o, name)]
+    _check_tuning(o)
     if o.backbone is None:
         for name in said:
             if name != "text":
@@ -46,6 +47,26 @@ def check_backbone(o: SimpleNamespace) -> None:
     for name, wanted in (("target", o.target), ("seeds", o.seeds > 1), *((n, True) for n in said)):
         if wanted:
             raise ValueError(f"--{name} does not go with --backbone and a folder; leave it out.")
+
+
+def _check_tuning(o: SimpleNamespace) -> None:
+    """Refuse to tune what is no backbone of a folder."""
+    if o.tune_epochs < 0:
+        raise ValueError(f"--tune-epochs is {o.tune_epochs}; give a whole number >= 0.")
+    if not o.tune_epochs:
+        if o.freeze:
+            raise ValueError("--freeze goes with --tune-epochs; say how many passes there are.")
+        return
+    if o.backbone is None or is_table(o.data):
+        raise ValueError("--tune-epochs goes with --backbone and a folder of images or sounds.")
+    if not 0 < o.backbone_rate < math.inf:
+        raise ValueError(f"--backbone-lr is {o.backbone_rate:g}; give a number above 0.")
+    for name, wanted in (
+        ("--batch-norm", o.batch_norm), ("--dtype float64", o.dtype == "float64"),
+        ("--distributed", o.distributed), ("--label-smoothing", o.label_smoothing),
+    ):  # fmt: skip
+        if wanted:
+            raise ValueError(f"{name} does not go with --tune-epochs; leave it out.")
 
 
 def choose_columns(

@@ -57,6 +57,8 @@ class Improvement(NamedTuple):
         ensemble: (params, state) of networks whose predictions are averaged with its.
         record: what was done, JSON-ready.
         interrupted: whether Ctrl-C ended it.
+        data: as the best network takes them, if it is other data.
+        kind: what was done, "budget" or "tuning".
     """
 
     options: Options
@@ -64,6 +66,8 @@ class Improvement(NamedTuple):
     ensemble: tuple[Any, ...] = ()
     record: Mapping[str, object] | None = None
     interrupted: bool = False
+    data: PreparedData | None = None
+    kind: str = "budget"
 
 
 _Improve = Callable[[training.FitResult, float, str], Improvement]
@@ -114,6 +118,7 @@ def run_training(
     found = Improvement(options, result)
     if improve is not None and result.status is not training.FitStatus.INTERRUPTED:
         found = improve(result, seconds, plan.best)
+        data = found.data or data
         options, result, plan = found.options, found.result, make_plan(found.options, data)
     model, outcome = measure_model(data, result, ensemble=found.ensemble, console=console)
     show_outcome(console, outcome, data)
@@ -134,7 +139,7 @@ def run_training(
         (data.train.x, data.train.y), outcome, findings,
         {
             "options": asdict(options), **table, **trees, **environment(),
-            **({} if found.record is None else {"budget": found.record}),
+            **({} if found.record is None else {found.kind: found.record}),
         },
         data.doubts if isinstance(data, PreparedTable) else (),
     )  # fmt: skip

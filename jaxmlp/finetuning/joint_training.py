@@ -37,7 +37,7 @@ class Items(NamedTuple):
         return [self.items[row] for row in rows], self.y[rows]
 
 
-class JointResult(NamedTuple):
+class _JointResult(NamedTuple):
     """How a tuning ended."""
 
     params: JointParams
@@ -95,7 +95,7 @@ class JointTraining:
 
         return jax.jit(step) if traceable else step
 
-    def run(self, train: Items, validation: Items | None, key: Key) -> JointResult:
+    def run(self, train: Items, validation: Items | None, key: Key) -> _JointResult:
         """Train until the epochs are over, early stopping says so, or Ctrl-C is pressed."""
         columns = METRICS[self._loss.task]
         parts = ("train",) if validation is None else ("train", "validation")
@@ -127,7 +127,9 @@ class JointTraining:
                     status = FitStatus.EARLY_STOPPED
                     break
         last = status is FitStatus.COMPLETED and stopping is None
-        return JointResult(self.params if last else kept, _history(rows, names), status, best_epoch)
+        return _JointResult(
+            self.params if last else kept, _history(rows, names), status, best_epoch
+        )
 
     def _epoch(
         self, train: Items, key: Key, epoch: int, interruption: Any
@@ -138,7 +140,7 @@ class JointTraining:
         n_steps = -(-n // size)
         for number in range(n_steps):
             items, y = train.take(order[number * size : (number + 1) * size])
-            inputs = self._pretrained.inputs(items)
+            inputs = self._inputs(items)
             self.params, self._states, found = self._step(
                 self.params, self._states, inputs, y, jax.random.fold_in(key, number)
             )
@@ -149,11 +151,15 @@ class JointTraining:
                 return None
         return _metrics(self._loss, np.concatenate(logits), train.y[order])
 
+    def _inputs(self, items: Sequence[Any]) -> Any:
+        """The batch as the program takes it; PyTorch's takes items, one by one."""
+        return self._pretrained.inputs([self._backbone.read(item) for item in items])
+
     def _measure(self, data: Items) -> Float[np.ndarray, " metrics"]:
         """Measure items that do not train."""
         size, found = self._chosen["batch_size"], []
         for start in range(0, len(data.y), size):
-            inputs = self._pretrained.inputs(list(data.items[start : start + size]))
+            inputs = self._inputs(data.items[start : start + size])
             found.append(np.asarray(self._pretrained.features(self.params.backbone, inputs)))
         x = self._standardizer.transform(np.concatenate(found))
         logits = predict(self._config, self.params.head, x)

@@ -66,7 +66,7 @@ def objective_through(
     model, J = differentiable(backbone), objective(config, loss)
 
     def through(params: JointParams, items: Any, y: Any, **options: Any) -> Any:
-        features = model.features(params.backbone, _given(model, items))
+        features = model.features(params.backbone, _given(backbone, items))
         return J(params.head, _standardized(features, standardizer), y, **options)
 
     return through
@@ -115,7 +115,7 @@ def value_and_grad_through(
     of_head = jax.jit(_make_head_gradient(config, get_loss(loss), standardizer))
 
     def through(params: JointParams, items: Any, y: Any, **options: Any) -> Any:
-        features, pull = model.features_and_pull(params.backbone, _given(model, items))
+        features, pull = model.features_and_pull(params.backbone, _given(backbone, items))
         value, grads, d_features = of_head(params.head, features, y, **options)
         grads = JointParams(pull(d_features), grads)
         return (value if has_aux else value[0]), grads
@@ -149,6 +149,8 @@ def _row(values: Any, like: Array) -> Float[Array, "1 _"]:
     return jnp.asarray(values, like.dtype).reshape(1, -1)
 
 
-def _given(model: Any, items: Any) -> Any:
+def _given(backbone: Backbone, items: Any) -> Any:
     """Items in the model's form; arrays within a program are in it already."""
-    return model.inputs(items) if isinstance(items, list | tuple) else items
+    if not isinstance(items, list | tuple):
+        return items
+    return differentiable(backbone).inputs([backbone.read(item) for item in items])

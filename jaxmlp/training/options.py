@@ -145,7 +145,7 @@ class TrainingSpec:
         program = Program(
             self.config, self.loss, size, self.gradient, self.frozen,
             empty_batches=self.zero_weights or len(n_steps) > 1,
-            turned=self.kernel != "fused" and turns_pay(self.config, self.gradient),
+            turned=self.kernel != "fused" and _turns_pay(self.config, self.gradient),
             kernel=self.kernel,
         )  # fmt: skip
         metric = best_metric(self.stopping.monitor, program.columns(validated))
@@ -163,7 +163,7 @@ class TrainingSpec:
 _WIDEST_TURNED = 1 << 14  # entries of a matrix: 25% faster at 32 x 32, 3% slower at 256 x 256
 
 
-def turns_pay(config: NetworkConfig, gradient: str) -> bool:
+def _turns_pay(config: NetworkConfig, gradient: str) -> bool:
     """Whether the loop is faster with examples in columns: narrow plain layers, on a processor."""
     if not isinstance(config, MLPConfig) or gradient != "manual" or jax.default_backend() != "cpu":
         return False

@@ -29,7 +29,7 @@ KEY = jax.random.key(0)
 
 
 def train(monkeypatch, turned, config, **changes):
-    monkeypatch.setattr(options, "turns_pay", lambda config, gradient: turned)
+    monkeypatch.setattr(options, "_turns_pay", lambda config, gradient: turned)
     settings = {
         "loss": "softmax_cross_entropy", "optimizer": jaxmlp.adam(1e-2), "epochs": 3, "key": KEY,
         "batch_size": 32, "validation_data": (X[:40], Y[:40]),
@@ -106,7 +106,7 @@ def test_foreign_rules_see_matrices_as_they_are(monkeypatch):
 def test_members_of_a_sweep_lie_in_columns_too(monkeypatch):
     config, losses = jaxmlp.MLPConfig((5, 7, 3)), {}
     for turned in (False, True):
-        monkeypatch.setattr(options, "turns_pay", lambda config, gradient, t=turned: t)
+        monkeypatch.setattr(options, "_turns_pay", lambda config, gradient, t=turned: t)
         found = jaxmlp.sweep(
             config, (X, Y), grid={"learning_rate": [1e-3, 1e-2], "seed": [0, 1]}, epochs=2,
             key=KEY, loss="softmax_cross_entropy", batch_size=32,
@@ -137,9 +137,9 @@ def test_products_in_columns_are_those_of_rows():
 def test_wide_layers_and_foreign_gradients_stay_in_rows():
     narrow, wide = jaxmlp.MLPConfig((64, 128, 10)), jaxmlp.MLPConfig((64, 512, 10))
     on_cpu = jax.default_backend() == "cpu"
-    assert options.turns_pay(narrow, "manual") == on_cpu
-    assert not options.turns_pay(wide, "manual")
-    assert not options.turns_pay(narrow, "autodiff")
+    assert options._turns_pay(narrow, "manual") == on_cpu
+    assert not options._turns_pay(wide, "manual")
+    assert not options._turns_pay(narrow, "autodiff")
 
 
 def run(code):
