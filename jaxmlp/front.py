@@ -370,8 +370,10 @@ def init_front(
     elif config.embedding == "periodic" and d:
         w_key, c_key, V_key, a_key = jax.random.split(number_key, 4)
         K = config.frequencies
+        # The barrier has the same numbers come under jit and without: two factors would be joined.
+        w = jax.lax.optimization_barrier(jax.random.normal(w_key, (d, K), dtype))
         numbers = Periodic(
-            config.sigma * jax.random.normal(w_key, (d, K), dtype),
+            config.sigma * w,
             jax.random.uniform(c_key, (d, K), dtype, -jnp.pi, jnp.pi),
             jax.random.uniform(V_key, (d, K, m - 1), dtype, -(K**-0.5), K**-0.5),
             jax.random.uniform(a_key, (d, m - 1), dtype, -(K**-0.5), K**-0.5),

@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmlp import checks, network
@@ -59,6 +60,12 @@ def init(
     """
     checks.check_key(key)
     checks.check_dtype_available(config.dtype, "config.dtype")
+    params: TabularParams = _draw(config, key, bins)
+    return params
+
+
+@jax.jit  # one compilation instead of one an operation
+def _draw(config: TabularConfig, key: Key, bins: Bins | None) -> TabularParams:
     front = init_front(config.front, jax.random.fold_in(key, config.n_layers), bins, config.dtype)
     return TabularParams(front, network.init(config.mlp, key))
 
@@ -328,7 +335,7 @@ def check_params(config: TabularConfig, params: object) -> None:
     mlp = config.mlp
     checks.check_params(mlp.layer_sizes, mlp.normalized, mlp.parametric, params.layers)
     front = config.front
-    no_bins = (jnp.zeros((len(front.numbers), front.bins)),) * 2
+    no_bins = (np.zeros((len(front.numbers), front.bins)),) * 2
     expected = jax.eval_shape(lambda: init_front(front, jax.random.key(0), no_bins, config.dtype))
     shapes = [jax.tree.map(jnp.shape, part) for part in (expected, params.front)]
     if shapes[0] != shapes[1]:

@@ -1,28 +1,28 @@
 """`jaxmlp finetune`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import jax
 import numpy as np
 import typer
-from matplotlib.figure import Figure
 from rich.console import Console
 
 from jaxmlp import training
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli import arguments
+from jaxmlp.cli.answer import show_answer, show_written
 from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
 from jaxmlp.cli.claims import claimed_folder
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.labelled import load_labelled
 from jaxmlp.cli.measuring import METRIC_NAMES
 from jaxmlp.cli.options import parse_layers
-from jaxmlp.cli.run_folder import environment, read_run, write_run
-from jaxmlp.cli.training_run import conclude
+from jaxmlp.cli.run_folder import environment, read_run
 from jaxmlp.data import DataSplit
 from jaxmlp.diagnostics.doctor import diagnose
 from jaxmlp.finetuning import MODES, Finetuned
@@ -30,9 +30,11 @@ from jaxmlp.finetuning import finetune as finetune_model
 from jaxmlp.formatting import format_share
 from jaxmlp.losses import get_loss
 from jaxmlp.models import Model, calibrate, infer, load, reliability
-from jaxmlp.report.calibration import reliability_diagram
 from jaxmlp.report.outcome import Outcome, measure_outcome
-from jaxmlp.report.run_report import RunRecord
+from jaxmlp.report.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MODES = "; ".join(f"{name}: {says}" for name, says in MODES.items())
 
@@ -149,11 +151,12 @@ def finetune(
         jax.enable_x64(True),  # the model may be one in float64; one in float32 stays that
     ):
         console = Console(quiet=quiet or as_json, highlight=False)
-        code, outcome = _run_finetuning(options, data_dir, folder, console)
+        answer = None if as_json else partial(show_answer, folder)
+        code = _run_finetuning(options, data_dir, folder, console, answer)
     if as_json:
         print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
     else:
-        conclude(outcome, folder)
+        show_written(folder)
     raise typer.Exit(code)
 
 
@@ -172,9 +175,13 @@ def _check_options(options: _FinetuneOptions) -> None:
 
 
 def _run_finetuning(
-    options: _FinetuneOptions, data_dir: Path | None, folder: Path, console: Console
-) -> tuple[int, Outcome]:
-    """Load, train, test and write; return the exit code, and what the test showed."""
+    options: _FinetuneOptions,
+    data_dir: Path | None,
+    folder: Path,
+    console: Console,
+    answer: Callable[[Outcome], None] | None,
+) -> int:
+    """Load, train, test, answer, diagnose and write; return the exit code."""
     old = load(Path(options.run))
     if get_loss(old.loss).task != "classification" or old.config.layer_sizes[-1] == 1:
         raise ValueError(
@@ -200,9 +207,11 @@ def _run_finetuning(
     if options.calibrate:
         model, pictures = _calibrate(console, tuned.model, parts)
         tuned = replace(tuned, model=model)
-    run = _record(console, options, tuned, parts)
+    run = _record(console, options, tuned, parts, answer)
+    from jaxmlp.cli.run_output import write_run  # here, for it imports matplotlib
+
     write_run(folder, run, pictures=pictures)
-    return 130 if result.status is training.FitStatus.INTERRUPTED else 0, run.outcome
+    return 130 if result.status is training.FitStatus.INTERRUPTED else 0
 
 
 def _epochs(options: _FinetuneOptions, n_rows: int) -> int:
@@ -284,7 +293,9 @@ def _train(console: Console, options: _FinetuneOptions, old: Model, parts: DataS
     return Finetuned(model, tuned.results, tuned.frozen)
 
 
-def _calibrate(console: Console, model: Model, parts: DataSplit) -> tuple[Model, dict[str, Figure]]:
+def _calibrate(
+    console: Console, model: Model, parts: DataSplit
+) -> tuple[Model, "dict[str, Figure]"]:
     """Fit the temperature; if the validation part does not determine it, say so and go on."""
     validation, test = parts.validation, parts.test
     try:
@@ -301,11 +312,17 @@ def _calibrate(console: Console, model: Model, parts: DataSplit) -> tuple[Model,
         f"temperature {T:.3f}; calibration error on the test part {format_share(before, 2)} -> "
         f"{format_share(after, 2)}\n"
     )
+    from jaxmlp.report.calibration import reliability_diagram  # here, for it imports matplotlib
+
     return calibrated, {"reliability.png": reliability_diagram(found, title="Test part")}
 
 
 def _record(
-    console: Console, options: _FinetuneOptions, tuned: Finetuned, parts: DataSplit
+    console: Console,
+    options: _FinetuneOptions,
+    tuned: Finetuned,
+    parts: DataSplit,
+    answer: Callable[[Outcome], None] | None,
 ) -> RunRecord:
     """Test what was learnt, look for what is wrong with it, and say both."""
     model, result = tuned.model, tuned.results[-1]
@@ -315,6 +332,8 @@ def _record(
     show_scores(console, outcome.scores)
     if outcome.counts is not None:
         show_confusions(console, outcome.counts, model.class_names or ())
+    if answer is not None:
+        answer(outcome)
     train = (parts.train.x, parts.train.y)
     findings = diagnose(
         model.config, model.params, train, loss=model.loss, state=model.state, trial_steps=0

@@ -6,10 +6,8 @@ import numpy as np
 from rich.console import Console
 
 from jaxmlp import training
-from jaxmlp.cli.display import show_confusions, show_scores
 from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import PreparedTable
-from jaxmlp.formatting import format_number
 from jaxmlp.models import Model, calibrate
 from jaxmlp.report.outcome import Outcome, measure_outcome
 
@@ -72,16 +70,3 @@ def _calibrated(model: Model, data: PreparedData, console: Console) -> Model:
         return model
     console.print(f"calibrated on {n_rows} validation examples: temperature {T:.3f}\n")
     return model
-
-
-def show_outcome(console: Console, outcome: Outcome, data: PreparedData) -> None:
-    """Print what the test showed."""
-    show_scores(console, outcome.scores)
-    console.print()
-    if outcome.counts is not None:
-        show_confusions(console, outcome.counts, data.train.class_names or ())
-    if outcome.importance:
-        shown = [
-            f"{e.name} ({format_number(e.loss, 3)})" for e in outcome.importance[:5] if e.loss > 0
-        ]
-        console.print(f"relies most on ({outcome.measure} when shuffled): {', '.join(shown)}")

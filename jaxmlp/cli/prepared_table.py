@@ -1,7 +1,7 @@
 """A table as the data of a run: understood, split, encoded, and what is doubtful about it."""
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ from jaxmlp.data.tables.inference import (
 from jaxmlp.data.tables.pitfalls import (
     Doubt,
     imbalance,
-    leaking_columns,
+    leak_search,
     repeated_rows,
     sentinels,
     time_order,
@@ -67,7 +67,8 @@ class PreparedTable(PreparedData):
         target: what is predicted.
         columns: what each column is.
         split: the rows of each part.
-        doubts: what may make the scores too good, or was read wrongly.
+        doubts: what may make the scores too good, or was read wrongly; but for leaks.
+        find_leaks: looks for columns that give the target away.
         reading: how its file was read.
         backbone: what makes features of some columns, for new data; {} if none does.
     """
@@ -77,6 +78,7 @@ class PreparedTable(PreparedData):
     columns: dict[str, Column]
     split: RowSplit
     doubts: tuple[Doubt, ...]
+    find_leaks: Callable[[], list[Doubt]]
     reading: ReadingOptions
     backbone: Mapping[str, Any] = field(default_factory=dict)
 
@@ -348,25 +350,22 @@ def encode_table(
         target=target,
         columns=table.columns,
         split=split,
-        doubts=_doubts(table, preprocessor, seed),
+        doubts=_doubts(table),
+        find_leaks=leak_search(
+            preprocessor, features.iloc[split.train], target, target.y[split.train], seed=seed
+        ),
         reading=options.reading,
         backbone=table.backbone,
     )
 
 
-def _doubts(
-    table: _UnderstoodTable, preprocessor: TablePreprocessor, seed: int
-) -> tuple[Doubt, ...]:
-    target, train = table.target, table.split.train
+def _doubts(table: _UnderstoodTable) -> tuple[Doubt, ...]:
     numbering = [column.name for column in table.columns.values() if column.reason == NUMBERING]
     return (
         *(_as_doubt(note) for note in table.frame.attrs.get("notes", ())),
-        *leaking_columns(
-            preprocessor, table.features.iloc[train], target, target.y[train], seed=seed
-        ),
         *repeated_rows(table.frame.drop(columns=numbering), table.split),
-        *sentinels(table.columns, table.features, target),
-        *imbalance(target),
+        *sentinels(table.columns, table.features, table.target),
+        *imbalance(table.target),
         *time_order(table.columns, table.split),
     )
 

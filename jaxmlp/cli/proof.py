@@ -1,4 +1,4 @@
-"""The proof before the training: the gradient by hand against jax.grad, on the run's network."""
+"""The proof of a training: the gradient by hand against jax.grad, on the run's network."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,8 +45,8 @@ def gradient_error(
         key = jax.random.key(seed)
         if params is None:
             params = network.init(config, key)
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
-        x, y = jnp.asarray(x[:_ROWS], jnp.float64), jnp.asarray(y[:_ROWS])
+        params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+        x, y = np.asarray(x[:_ROWS], np.float64), np.asarray(y[:_ROWS])
         J = network.objective(config, loss)
 
         @jax.jit
@@ -60,7 +60,7 @@ def gradient_error(
                 scales = jax.tree.map(lambda s, g: jnp.maximum(s, _mean_norm(g)), scales, each)
             return jnp.stack(jax.tree.leaves(jax.tree.map(_error, ours, theirs, scales)))
 
-        return float(np.max(errors()))
+        return float(np.max(np.asarray(errors())))
 
 
 def _in_float64(config: NetworkConfig) -> NetworkConfig:

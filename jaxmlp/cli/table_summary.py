@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from jaxmlp.cli.prepared_table import PreparedTable
 from jaxmlp.data.tables import Column
+from jaxmlp.data.tables.pitfalls import Doubt
 from jaxmlp.data.tables.values import shorten
 from jaxmlp.formatting import format_share
 
@@ -41,10 +43,15 @@ def show_table(console: Console, prepared: PreparedTable) -> None:
         console.print(Text(f"and more, taken as {counts}; all are in the run's schema.json"))
     _show_target(console, prepared)
     console.print(Text(f"split {prepared.split.reason}"))
-    for doubt in prepared.doubts:
+    show_doubts(console, prepared.doubts)
+    console.print()
+
+
+def show_doubts(console: Console, doubts: Iterable[Doubt]) -> None:
+    """Print what may mislead."""
+    for doubt in doubts:
         console.print(Text.assemble((f"warning: {doubt.title}", "yellow")))
         console.print(Text(f"  {doubt.evidence} {doubt.remedy}".rstrip()))
-    console.print()
 
 
 def _kind(column: Column, width: int = 0) -> str:

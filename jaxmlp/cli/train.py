@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from jaxmlp.cli import arguments
+from jaxmlp.cli.answer import show_answer, show_written
 from jaxmlp.cli.backbone_tuning import check_blocks, tune_backbone
 from jaxmlp.cli.budget import Budget, spend
 from jaxmlp.cli.calls import Call, call_of, checkpoints_of, resumed_call
@@ -45,7 +46,7 @@ from jaxmlp.cli.train_checks import (
     check_stream,
     choose_columns,
 )
-from jaxmlp.cli.training_run import conclude, run_training
+from jaxmlp.cli.training_run import run_training
 from jaxmlp.distributed import is_first
 from jaxmlp.files import write_atomically
 from jaxmlp.recipes import get_recipe, recipe_settings
@@ -133,7 +134,7 @@ def train(
     processes: arguments.NProcesses = None,
     process_id: arguments.ProcessId = None,
 ) -> None:
-    """Train a network, prove its gradient first, and keep what it learnt.
+    """Train a network, test it, prove its gradient, and keep what it learnt.
 
     Without arguments it trains on handwritten digits in a few seconds:
 
@@ -280,12 +281,12 @@ def _train(
                 )
             if o.resume is not None:
                 console.print(f"going on with {folder}, from its newest checkpoint if it has one")
-        code, outcome = run_training(
+        code = run_training(
             options, prepared, folder, console, settings, improve, checkpoint, o.keep_checkpoints,
-            o.distributed,
+            o.distributed, None if o.as_json else partial(show_answer, folder),
         )  # fmt: skip
         if not o.as_json:
-            conclude(outcome, folder)
+            show_written(folder)
         if (o.folds or o.seeds > 1) and not code:
             name, count = ("folds", o.folds) if o.folds else ("seeds", o.seeds)
             further = _further_trainings(options, table, load, name, count)

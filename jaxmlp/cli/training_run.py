@@ -1,4 +1,4 @@
-"""A run of `jaxmlp train`: proof, training, test, report, folder."""
+"""A run of `jaxmlp train`: training, test, answer; then proof, diagnosis, report, folder."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,13 +13,14 @@ from rich.console import Console
 
 import jaxmlp
 from jaxmlp import recipes, training
+from jaxmlp.cli.answer import show_outcome
 from jaxmlp.cli.claims import CHECKPOINTS
 from jaxmlp.cli.display import (
     EpochTable,
     describe_front,
     show_findings,
 )
-from jaxmlp.cli.measuring import measure_model, show_outcome
+from jaxmlp.cli.measuring import measure_model
 from jaxmlp.cli.options import (
     Options,
     layer_options,
@@ -32,17 +33,17 @@ from jaxmlp.cli.prepared_data import PreparedData
 from jaxmlp.cli.prepared_table import PreparedTable
 from jaxmlp.cli.processes import end_followers, own_rows
 from jaxmlp.cli.proof import gradient_error
-from jaxmlp.cli.run_folder import environment, write_run
-from jaxmlp.cli.table_summary import show_table
+from jaxmlp.cli.run_folder import environment
+from jaxmlp.cli.table_summary import show_doubts, show_table
 from jaxmlp.cli.trees import fit_trees, show_trees
 from jaxmlp.cli.units import units_of
+from jaxmlp.data.tables.pitfalls import Doubt
 from jaxmlp.diagnostics import Diagnostics
 from jaxmlp.diagnostics.doctor import diagnose
-from jaxmlp.formatting import format_number, format_share
 from jaxmlp.networks import NetworkConfig, NetworkParams
 from jaxmlp.optimizers import Optimizer, chain, clip_by_global_norm
 from jaxmlp.report.outcome import Outcome
-from jaxmlp.report.run_report import RunRecord
+from jaxmlp.report.run_record import RunRecord
 from jaxmlp.training.result import Callback
 
 _MONITOR_EVERY, _MONITOR_RECORDS = 10, 300  # steps between two looks at the layers; looks at most
@@ -84,8 +85,12 @@ def run_training(
     checkpoint: training.Checkpoints | None = None,
     keep_checkpoints: bool = False,
     distributed: bool = False,
-) -> tuple[int, Outcome]:
-    """Prove, train, test and write; return the exit code, and what the test showed.
+    answer: Callable[[Outcome], None] | None = None,
+) -> int:
+    """Train, test, answer, prove, diagnose and write; return the exit code.
+
+    What a user waits for comes first: proof, diagnosis and report compile and draw for longer than
+    a small network trains. If the proof fails, nothing is written.
 
     Args:
         options: of the run.
@@ -97,10 +102,10 @@ def run_training(
         checkpoint: where and how often the training is saved, or None.
         keep_checkpoints: whether that is kept when the run has ended.
         distributed: whether other processes train along; only the first one returns.
+        answer: told what the test showed as soon as that is known.
     """
     plan = make_plan(options, data)
     _introduce(console, options, data, plan.config)
-    _prove(console, options, data, plan)
     begin = time.perf_counter()
     with _table_of_epochs(console, options, data) as epochs:
         how: Any = {"checkpoint": checkpoint, "distributed": distributed}
@@ -110,6 +115,7 @@ def run_training(
             epochs.show(result.history.rows()[-1])
     end_followers()
     if result.status is training.FitStatus.DIVERGED and result.best_epoch == 0:
+        _prove(console, options, data, plan)
         raise ValueError(
             f"training {_divergence(result)}, before an epoch ended, and nothing was written. "
             f"Try --learning-rate {options.rate / 10:g} or --clip 1."
@@ -122,6 +128,10 @@ def run_training(
         options, result, plan = found.options, found.result, make_plan(found.options, data)
     model, outcome = measure_model(data, result, ensemble=found.ensemble, console=console)
     show_outcome(console, outcome, data)
+    if answer is not None:
+        answer(outcome)
+    doubts = _find_doubts(console, data)
+    _prove(console, options, data, plan)
     trees = {}
     if options.trees and isinstance(data, PreparedTable):
         fitted = fit_trees(data, options.seed)
@@ -141,14 +151,16 @@ def run_training(
             "options": asdict(options), **table, **trees, **environment(),
             **({} if found.record is None else {found.kind: found.record}),
         },
-        data.doubts if isinstance(data, PreparedTable) else (),
+        doubts,
     )  # fmt: skip
     schema = data.schema.to_dict() if isinstance(data, PreparedTable) else None
+    from jaxmlp.cli.run_output import write_run  # here, for it imports matplotlib
+
     write_run(folder, run, schema=schema, kept=(CHECKPOINTS,) if keep_checkpoints else ())
     interrupted = found.interrupted or (
         found.record is None and result.status is training.FitStatus.INTERRUPTED
     )
-    return 130 if interrupted else 0, outcome
+    return 130 if interrupted else 0
 
 
 class _TrainingPlan(NamedTuple):
@@ -255,6 +267,15 @@ def _introduce(
     )
 
 
+def _find_doubts(console: Console, data: PreparedData) -> tuple[Doubt, ...]:
+    """Look for leaks, which takes scikit-learn, and print them; return all doubts."""
+    if not isinstance(data, PreparedTable):
+        return ()
+    leaks = data.find_leaks()
+    show_doubts(console, leaks)
+    return (*leaks, *data.doubts)
+
+
 def _prove(console: Console, options: Options, data: PreparedData, plan: _TrainingPlan) -> None:
     error = gradient_error(
         plan.config, data.loss, data.train.x, data.train.y, plan.params, seed=options.seed,
@@ -267,7 +288,7 @@ def _prove(console: Console, options: Options, data: PreparedData, plan: _Traini
             "and train with --gradient autodiff meanwhile."
         )
     console.print(
-        f"gradient by hand = jax.grad, to a relative difference of {error:.1e} (float64)\n"
+        f"\ngradient by hand = jax.grad, to a relative difference of {error:.1e} (float64)"
     )
 
 
@@ -341,18 +362,3 @@ def _say_how_it_ended(console: Console, options: Options, result: training.FitRe
         text += f"; the parameters of epoch {best} are kept" if result.epoch != n_epochs else ""
     seconds = float(np.sum(result.history["seconds"]))
     console.print(f"\n{text} ({seconds:.2f} s without compilation)\n")
-
-
-def conclude(outcome: Outcome, folder: Path) -> None:
-    """Print the score and the folder, which --quiet leaves too."""
-    console = Console(highlight=False, soft_wrap=True)
-    if outcome.counts is not None:
-        hits, n = np.trace(outcome.counts), int(outcome.counts.sum())
-        console.print(f"test accuracy [bold]{format_share(hits / n, 2)}[/bold] ({hits} of {n})")
-    else:
-        rmse, r2 = outcome.scores["rmse"].value, outcome.scores.get("r2")
-        console.print(
-            f"test RMSE [bold]{format_number(rmse, 5)}[/bold]"
-            + (f", R2 {r2.value:.4f}" if r2 else "")
-        )
-    console.print(f"wrote {folder}: model, history, pictures, report, settings")

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from jaxmlp.cli.prepared_table import PreparedTable
 from jaxmlp.formatting import format_number, format_share
@@ -44,6 +43,9 @@ def fit_trees(data: PreparedTable, seed: int) -> _Trees:
         data: the table of the run.
         seed: of their own split.
     """
+    # Here, for scikit-learn takes half a second of every other start.
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
     begin, numbers = time.perf_counter(), data.train.class_names is None
     levels = [column for column, n in data.preprocessing.level_columns if n <= _MOST_LEVELS]
     kind = HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxmlp.checks import check_frozen
 from jaxmlp.config import MLPConfig
@@ -37,7 +37,7 @@ from jaxmlp.training import FitResult
 from jaxmlp.training.data import Batch, TrainData, all_positive, prepare_data
 from jaxmlp.training.options import prepare_settings
 from jaxmlp.training.stopping import EarlyStopping
-from jaxmlp.types import Absent, Key, Params, ScalarLike, State, wide_dtype
+from jaxmlp.types import Absent, Cache, Key, Params, ScalarLike, State, wide_dtype
 
 _SAMPLE_ROWS = 1024  # for gradients and covariances: enough for both, and one size to compile for
 
@@ -172,26 +172,22 @@ def examine(
     forever = EarlyStopping(patience=1)
     numbers = prepare_settings(loss, key, stopping=forever, l2=l2, loss_options=loss_options)
     options = numbers.loss_options
-    seen = _behind_front(config, trained, train)
-    sample = draw_sample(seen)
-    value, flags, flow, inputs = jax.device_get(
-        _probe_sample(mlp, loss, layers, sample, state, options, frozen)
+    seen, members = _behind_front(config, trained, train)
+    rows, of_one = sample_rows(len(seen.x)), sample_rows(len(seen.x) // members)
+    value, flags, flow, inputs, sample, alone = jax.device_get(
+        _probe_sample(
+            mlp, loss, layers, seen, rows, of_one if members > 1 else None, state, options, frozen
+        )
     )
-    weight = np.asarray(sample.weight)
-    exact = float(np.average(exact_losses(loss, np.asarray(sample.y)), weights=weight))
+    weight = sample.weight
+    exact = float(np.average(exact_losses(loss, sample.y), weights=weight))
     targets = target_matrix(sample.y, config.layer_sizes[-1])
     labels = sample.y.ndim == 1 and config.layer_sizes[-1] > 1
-    found = Examination(
-        mlp, loss, layers, np.asarray(sample.x), targets, labels, result=result, frozen=frozen
-    )
+    found = Examination(mlp, loss, layers, sample.x, targets, labels, result=result, frozen=frozen)
     bad = first_non_finite(flags) if np.isfinite(value) else _before_loss(mlp, flags)
     if bad is not None:
         return replace(found, non_finite=bad)
-    alone = sample
-    if isinstance(config, TabularConfig) and config.front.members > 1:
-        alone = draw_sample(_first_member(seen, config.front.members))
-        inputs = jax.device_get(_probe_sample(mlp, loss, layers, alone, state, options, frozen)[3])
-    told = target_matrix(alone.y, config.layer_sizes[-1]), np.asarray(alone.weight)
+    told = target_matrix(alone.y, config.layer_sizes[-1]), alone.weight
     trial = None
     if optimizer is not None and trial_steps > 0:
         trial = try_rates(
@@ -204,7 +200,7 @@ def examine(
         learnt: list[tuple[Any, State]] = [(trained, state)]
         if result is not None and result.epoch != result.best_epoch and _validated(result):
             learnt.append((result.carry.best.params, result.carry.best.state))
-        gap = _measure_gap(config, loss, learnt, draw_sample(train), validation_data, options)
+        gap = _measure_gap(config, loss, learnt, train, validation_data, options)
     return replace(
         found,
         exact=exact,
@@ -218,33 +214,30 @@ def examine(
     )
 
 
-def _behind_front(config: NetworkConfig, params: NetworkParams, train: TrainData) -> TrainData:
-    """The examples as the layers see them; of a table, those of each member."""
+def _behind_front(
+    config: NetworkConfig, params: NetworkParams, train: TrainData
+) -> tuple[TrainData, int]:
+    """The examples as the layers see them, of a table those of each member; and the members."""
     if not isinstance(config, TabularConfig):
-        return train
+        return train, 1
     x = seen_rows(config, params, train.x)
     rows = np.arange(len(train.x))[:: seen_every(config, len(train.x))]
     rows = np.tile(rows, config.front.members)
-    y, weight = (None if part is None else part[rows] for part in (train.y, train.weight))
-    return train._replace(x=x, y=y, weight=weight, n_rows=np.int32(len(x)))
+    y, weight = (
+        None if part is None else np.asarray(part)[rows] for part in (train.y, train.weight)
+    )
+    seen = train._replace(x=x, y=y, weight=weight, n_rows=np.int32(len(x)))
+    return seen, config.front.members
 
 
-def _first_member(seen: TrainData, members: int) -> TrainData:
-    """The rows of one member: the signs of several hide the directions that the targets tell."""
-    n = len(seen.x) // members
-    x, y, weight = (None if part is None else part[:n] for part in (seen.x, seen.y, seen.weight))
-    return seen._replace(x=x, y=y, weight=weight, n_rows=np.int32(n))
+def sample_rows(n_rows: int) -> Int[np.ndarray, " rows"]:
+    """Return the numbers of at most 1024 rows, evenly spaced."""
+    return np.linspace(0, n_rows - 1, min(_SAMPLE_ROWS, n_rows)).astype(np.int32)
 
 
-def draw_sample(train: TrainData) -> Batch:
-    """Take at most 1024 rows, evenly spaced."""
-    n = int(train.n_rows)
-    rows = np.linspace(0, n - 1, min(_SAMPLE_ROWS, n)).astype(np.int32)
-    return _take_rows(train.x, train.y, train.weight, rows)
-
-
-@jax.jit
-def _take_rows(x: Array, y: Array, weight: Array | None, rows: Array) -> Batch:
+def take_sample(train: TrainData, rows: Int[Array, " rows"]) -> Batch:
+    """Take rows of the data; to be called by a compiled program."""
+    x, y, weight = train.x, train.y, train.weight
     found = jnp.ones(rows.shape, wide_dtype(x.dtype)) if weight is None else weight[rows]
     return Batch(x[rows], y[rows], found)
 
@@ -279,33 +272,46 @@ def _probe_sample(
     config: MLPConfig,
     loss: Loss,
     params: Params,
-    sample: Batch,
+    seen: TrainData,
+    rows: Int[Array, " rows"],
+    of_one: Int[Array, " rows_of_one"] | None,
     state: State,
     options: dict[str, Any],
     frozen: tuple[int, ...],
-) -> tuple[Array, Any, _Flow, list[Array]]:
-    """One training pass over the sample: loss, finiteness, gradient flow, each layer's inputs."""
-    outputs, cache = forward(
-        config, params, sample.x, sample_weight=sample.weight, state=state, frozen=frozen
-    )
+) -> tuple[Array, Any, _Flow, list[Array], Batch, Batch]:
+    """One training pass over a sample: loss, finiteness, gradient flow; and each layer's inputs.
+
+    The inputs are those of the first member where there are several, whose rows are `of_one`: the
+    signs of several hide the directions that the targets tell.
+    """
+
+    def run(sample: Batch) -> tuple[Array, Cache]:
+        return forward(
+            config, params, sample.x, sample_weight=sample.weight, state=state, frozen=frozen
+        )
+
+    sample = take_sample(seen, rows)
+    outputs, cache = run(sample)
     values, d_outputs = loss.value_and_grad(outputs, sample.y, **options)
     share = sample.weight / jnp.sum(sample.weight)
     grads, _ = backward(config, params, cache, share.astype(d_outputs.dtype)[:, None] * d_outputs)
-    rows = []
+    measured = []
     for layer, grad, kept in zip(params, grads, cache, strict=True):
         W, dW, h = (a.astype(jnp.float32) for a in (layer.W, grad.W, kept.inputs))
         length = jnp.sqrt(share.astype(jnp.float32) @ jnp.sum(h * h, axis=1))
         size = _norm(dW)
-        rows.append((_ratio(size, length), size, _norm(W) / W.size**0.5, _spread(W), _spread(dW)))
-    columns: Any = [jnp.stack(column) for column in zip(*rows, strict=True)]
+        measured.append(
+            (_ratio(size, length), size, _norm(W) / W.size**0.5, _spread(W), _spread(dW))
+        )
+    columns: Any = [jnp.stack(column) for column in zip(*measured, strict=True)]
     flags = tensor_flags(params, cache, grads)
     flow = _Flow(*columns)
-    return (
-        share @ values.astype(share.dtype),
-        flags,
-        flow,
-        [kept.inputs.astype(jnp.float32) for kept in cache],
-    )
+    alone = sample
+    if of_one is not None:
+        alone = take_sample(seen, of_one)
+        _, cache = run(alone)
+    inputs = [kept.inputs.astype(jnp.float32) for kept in cache]
+    return share @ values.astype(share.dtype), flags, flow, inputs, sample, alone
 
 
 def _spread(matrix: Array) -> Array:
@@ -327,21 +333,20 @@ def _measure_gap(
     config: NetworkConfig,
     loss: Loss,
     learnt: list[tuple[Any, State]],
-    sample: Batch,
+    train: TrainData,
     validation_data: tuple[Any, Any],
     options: dict[str, Any],
 ) -> _Gap:
     """Mean losses in inference mode; `learnt` is what is judged, and perhaps the best epoch's."""
     held_out = prepare_data(config, loss, validation_data, what="validation_data")
-
-    def losses(params: Any, state: State, x: Array, y: Array) -> np.ndarray:
-        values = _losses(config, loss, params, state, x, y, options)
-        excess: np.ndarray = np.asarray(values, np.float64) - exact_losses(loss, np.asarray(y))
-        return excess
-
-    train = np.average(losses(*learnt[0], sample.x, sample.y), weights=np.asarray(sample.weight))
-    validation, *best = (losses(*trained, held_out.x, held_out.y) for trained in learnt)
-    gap = _Gap(float(train), float(validation.mean()), _standard_error(validation))
+    rows = sample_rows(len(train.x))
+    values, y, weight = jax.device_get(
+        _losses(config, loss, learnt, train, rows, held_out, options)
+    )
+    excess = np.asarray(values, np.float64) - exact_losses(loss, y)
+    mean_train = np.average(excess[0, : len(rows)], weights=weight)
+    validation, *best = excess[:, len(rows) :]
+    gap = _Gap(float(mean_train), float(validation.mean()), _standard_error(validation))
     if best:
         rise = validation - best[0]
         gap = gap._replace(rise=float(rise.mean()), rise_error=_standard_error(rise))
@@ -358,7 +363,17 @@ def _standard_error(values: Float[np.ndarray, " rows"]) -> float:
 
 @partial(jax.jit, static_argnums=1)
 def _losses(
-    config: NetworkConfig, loss: Loss, params: Any, state: State, x: Array, y: Array, options: Any
-) -> Array:
-    outputs = functions_of(config).predict(config, params, x, state=state)
-    return loss.value_and_grad(outputs, y, **options)[0]
+    config: NetworkConfig,
+    loss: Loss,
+    learnt: list[tuple[Any, State]],
+    train: TrainData,
+    rows: Int[Array, " rows"],
+    held_out: TrainData,
+    options: Any,
+) -> tuple[Float[Array, "networks all"], Array, Float[Array, " rows"]]:
+    """Losses of each network on the sample's rows and then the others; targets; weights."""
+    sample = take_sample(train, rows)
+    x, y = jnp.concatenate([sample.x, held_out.x]), jnp.concatenate([sample.y, held_out.y])
+    predict = functions_of(config).predict
+    outputs = [predict(config, params, x, state=state) for params, state in learnt]
+    return jnp.stack([loss.value_and_grad(o, y, **options)[0] for o in outputs]), y, sample.weight

@@ -1,6 +1,6 @@
 """Where an activation is flat: the one notion behind dead and saturated units."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -49,13 +49,16 @@ def slopes(activation: Activation) -> _Slopes:
     """
     grid = np.linspace(-_FAR, _FAR, 6001, dtype=np.float32)
     with jax.ensure_compile_time_eval():  # also while a program is traced
-        z = jnp.asarray(grid)
-        residual = activation.fn(z) if activation.residual == "output" else z
-        slope = np.abs(np.asarray(activation.derivative(residual)))
+        slope = np.abs(np.asarray(_slopes(activation, grid)))
     steepest = float(slope.max())
     # A slope of 1% (that of leaky ReLU) still lets a unit come back; exactly flat ones do not.
     below, above = (bool(slope[end] < 1e-3 * steepest) for end in (0, -1))
     return _Slopes(steepest, below and above, below != above)
+
+
+@partial(jax.jit, static_argnums=0)
+def _slopes(activation: Activation, z: Float[Array, " n"]) -> Float[Array, " n"]:
+    return activation.derivative(activation.fn(z) if activation.residual == "output" else z)
 
 
 def is_flat(

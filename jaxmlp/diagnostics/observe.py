@@ -1,24 +1,34 @@
 """`Diagnostics`: the health of a run, observed while it trains and kept in its result."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
 from jaxmlp.diagnostics.chance import chance_level
-from jaxmlp.diagnostics.examine import draw_sample
+from jaxmlp.diagnostics.examine import sample_rows, take_sample
 from jaxmlp.diagnostics.nonfinite import NonFinite, replay
 from jaxmlp.diagnostics.probe import LayerProbe, LayerReadings, probe_layers
 from jaxmlp.diagnostics.units import UnitActivity, layer_activity, seen_rows
 from jaxmlp.formatting import format_number
+from jaxmlp.losses import Loss
 from jaxmlp.losses.deviance import exact_losses
-from jaxmlp.networks import NetworkConfig, functions_of, layers_of, mlp_of, without_dropout
+from jaxmlp.networks import (
+    NetworkConfig,
+    NetworkParams,
+    functions_of,
+    layers_of,
+    mlp_of,
+    without_dropout,
+)
 from jaxmlp.training.chunk import copy_tree
-from jaxmlp.training.data import real_rows
+from jaxmlp.training.data import TrainData, real_rows
 from jaxmlp.training.program import Carry
 from jaxmlp.training.runner import Runner
+from jaxmlp.types import ScalarLike, State
 
 _ACTIVITY_ROWS = 4096  # shares to a standard error of 0.8%, for 1/20 of the cost of 60,000 rows
 
@@ -218,15 +228,34 @@ class _Observation:
 
 def _losses_at_start(run: Runner) -> tuple[float, float, float]:
     """Mean loss of the untrained network, of the best constant and of the truth, over a sample."""
-    program, sample = run.program, draw_sample(run.shared.train)
+    program, train, options = run.program, run.shared.train, run.members.settings.loss_options
     config = without_dropout(program.config)
-    options = run.members.settings.loss_options
-    mean_loss = jax.jit(functions_of(config).objective(config, program.loss, frozen=program.frozen))
-    value = mean_loss(
-        run.carry.params, sample.x, sample.y, sample_weight=sample.weight, state=run.carry.state,
-        loss_options=options,
+    value, y, weight = jax.device_get(
+        _first_loss(
+            config, program.loss, program.frozen, run.carry.params, run.carry.state, train,
+            sample_rows(int(train.n_rows)), options,
+        )
     )  # fmt: skip
-    weight = np.asarray(sample.weight)
-    chance = chance_level(program.loss, sample.y, config.layer_sizes[-1], options, weight)
-    exact = np.average(exact_losses(program.loss, np.asarray(sample.y)), weights=weight)
+    chance = chance_level(program.loss, y, config.layer_sizes[-1], options, weight)
+    exact = np.average(exact_losses(program.loss, y), weights=weight)
     return float(value), chance, float(exact)
+
+
+@partial(jax.jit, static_argnames=("loss", "frozen"))
+def _first_loss(
+    config: NetworkConfig,
+    loss: Loss,
+    frozen: tuple[int, ...],
+    params: NetworkParams,
+    state: State,
+    train: TrainData,
+    rows: Int[Array, " rows"],
+    options: dict[str, ScalarLike],
+) -> tuple[Array, Array, Array]:
+    """Mean loss over some rows, with their targets and weights."""
+    sample = take_sample(train, rows)
+    J = functions_of(config).objective(config, loss, frozen=frozen)
+    value = J(
+        params, sample.x, sample.y, sample_weight=sample.weight, state=state, loss_options=options
+    )
+    return value, sample.y, sample.weight

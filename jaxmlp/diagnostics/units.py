@@ -110,7 +110,11 @@ def seen_rows(config: NetworkConfig, params: NetworkParams, x: Any) -> Any:
 
     A table's network has rows for each of its members: at most about 65,000, evenly taken.
     """
-    return layers_inputs(config, params, x[:: seen_every(config, len(x))])
+    x = x[:: seen_every(config, len(x))]
+    return _layers_inputs(config, params, x) if isinstance(config, TabularConfig) else x
+
+
+_layers_inputs = jax.jit(layers_inputs)  # one program instead of one an operation
 
 
 def seen_every(config: NetworkConfig, n_rows: int) -> int:

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
-import scipy.special
 from jaxtyping import Float, Int
 
 from jaxmlp.losses import get_loss
@@ -105,6 +103,9 @@ def fit_temperature(logits: Float[np.ndarray, "rows n_out"], y: Int[np.ndarray, 
 
     Reference: Guo et al., 2017, arXiv 1706.04599, section 4.2.
     """
+    import scipy.optimize  # here, for every start would wait a quarter of a second for it
+    import scipy.special
+
     o = np.asarray(logits, np.float64)
     if o.shape[1] == 1:
         o = np.hstack([np.zeros_like(o), o])
@@ -179,6 +180,8 @@ def calibrate(
 
 def _fit_members_temperature(model: Model, x: np.ndarray, y: np.ndarray) -> float:
     """Find the temperature of every member's logits that makes their mean prediction likeliest."""
+    from scipy.optimize import minimize_scalar  # here, for it takes long to import
+
     config, loss = model.config, get_loss(model.loss)
     targets = jnp.asarray(y if config.layer_sizes[-1] > 1 else y.astype(np.float32)[:, None])
     logits = member_logits(config, model.params, jnp.asarray(x), state=model.state)
@@ -188,7 +191,7 @@ def _fit_members_temperature(model: Model, x: np.ndarray, y: np.ndarray) -> floa
         outputs = mean_logits(config, logits / jnp.exp(log_T).astype(logits.dtype))
         return jnp.mean(loss.value_and_grad(outputs, targets)[0])
 
-    found = scipy.optimize.minimize_scalar(
+    found = minimize_scalar(
         lambda log_T: float(mean_loss(jnp.float32(log_T))), bounds=(-3, 3), method="bounded"
     )
     return float(np.exp(found.x))

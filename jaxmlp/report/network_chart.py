@@ -1,16 +1,19 @@
 """A network drawn by its layers: what they hold, what they hand on, what gradient comes back."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from jaxmlp.formatting import format_number
-from jaxmlp.losses import get_loss
+from jaxmlp.losses import Loss, get_loss
 from jaxmlp.models import Model
 from jaxmlp.network import backward, forward
-from jaxmlp.networks import layers_inputs, layers_of, mlp_of
+from jaxmlp.networks import NetworkConfig, NetworkParams, layers_inputs, layers_of, mlp_of
 from jaxmlp.report.style import BLUE, INK, ORANGE
 from jaxmlp.tabular_config import TabularConfig
 
@@ -33,24 +36,35 @@ def network_chart(
         The figure: in each box the weights' shape, parameters and gradient norm; above the arrows
         the root mean square of what is handed on, below them that of the gradient coming back.
     """
-    config, loss = mlp_of(model.config).replace(dropout=False), get_loss(model.loss)
-    layers, rows = layers_of(model.params), layers_inputs(model.config, model.params, x[:_ROWS])
-    outputs, cache = forward(config, layers, rows)
-    targets = np.resize(y[:_ROWS], (len(rows), *np.shape(y)[1:]))  # again for each member
-    _, d_outputs = loss.value_and_grad(outputs, jnp.asarray(targets))
-    grads, _ = backward(config, layers, cache, d_outputs / len(rows))
+    config, layers = mlp_of(model.config), layers_of(model.params)
+    handed, norms = jax.device_get(
+        _sizes(model.config, get_loss(model.loss), model.params, x[:_ROWS], y[:_ROWS])
+    )
     sizes = config.layer_sizes
     boxes = [(_input_text(model, sizes[0]), "")]
-    for l, (layer, grad) in enumerate(zip(layers, grads, strict=True), 1):
+    for l, layer in enumerate(layers, 1):
         n_parameters = sum(leaf.size for leaf in layer if leaf is not None)
         name = config.activations[l - 1].name
-        norm = format_number(float(jnp.linalg.norm(grad.W)), 2)
+        norm = format_number(float(norms[l - 1]), 2)
         said = f"{sizes[l - 1]:,} × {sizes[l]:,} weights\n{n_parameters:,} parameters\n{name}"
         boxes.append((f"layer {l}\n{said}", f"‖dJ/dW‖ = {norm}"))
-    boxes.append((f"objective\n{loss.name.replace('_', ' ')}", ""))
+    boxes.append((f"objective\n{model.loss.replace('_', ' ')}", ""))
+    return _draw(boxes, [format_number(float(size), 2) for size in handed])
+
+
+@partial(jax.jit, static_argnames="loss")
+def _sizes(
+    config: NetworkConfig, loss: Loss, params: NetworkParams, x: Array, y: Array
+) -> tuple[list[Array], list[Array]]:
+    """Root mean squares of what is handed on, and norms of the weights' gradients."""
+    layers, rows = layers_of(params), layers_inputs(config, params, x)
+    config = mlp_of(config).replace(dropout=False)
+    outputs, cache = forward(config, layers, rows)
+    targets = jnp.resize(y, (len(rows), *y.shape[1:]))  # again for each member
+    _, d_outputs = loss.value_and_grad(outputs, targets)
+    grads, _ = backward(config, layers, cache, d_outputs / len(rows))
     handed = [*(kept.inputs for kept in cache), outputs]
-    shown = [format_number(float(jnp.sqrt(jnp.mean(h**2))), 2) for h in handed]
-    return _draw(boxes, shown)
+    return [jnp.sqrt(jnp.mean(h**2)) for h in handed], [jnp.linalg.norm(grad.W) for grad in grads]
 
 
 def _input_text(model: Model, n_inputs: int) -> str:

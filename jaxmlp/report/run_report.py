@@ -1,11 +1,12 @@
 """The page of a training run: what was measured, drawn and put into words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxmlp.data.tables.pitfalls import Doubt
 from jaxmlp.diagnostics import LayerReadings, UnitActivity, layer_activity
@@ -18,7 +19,7 @@ from jaxmlp.losses import get_loss
 from jaxmlp.losses.deviance import shown_as, to_deviance
 from jaxmlp.models import Model
 from jaxmlp.network import forward
-from jaxmlp.networks import layers_inputs, layers_of, mlp_of
+from jaxmlp.networks import NetworkConfig, NetworkParams, layers_inputs, layers_of, mlp_of
 from jaxmlp.report.charts import by_layer, curve, histograms
 from jaxmlp.report.layers import count_from_one
 from jaxmlp.report.network_chart import network_chart
@@ -32,6 +33,7 @@ from jaxmlp.report.outcome_charts import (
 )
 from jaxmlp.report.page import Chart, FindingText, report_page
 from jaxmlp.report.plots import confusion_matrix
+from jaxmlp.report.run_record import RunRecord
 from jaxmlp.report.scores import SCORE_NAMES, Score
 from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.training import FitResult
@@ -47,31 +49,6 @@ _FLOW = (
     ("activation_variance", "variance of each layer's outputs", None,
      "Falling from layer to layer: the signal dies; growing: it explodes."),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """All that a finished run has to show and to keep.
-
-    Attributes:
-        title: of the page.
-        model: what was learnt, with its metrics.
-        result: of `fit`, with or without diagnostics.
-        train: training data as the network takes them, (x, y).
-        outcome: of the test.
-        findings: of `diagnose`.
-        settings: options and versions, JSON-ready.
-        doubts: about the data.
-    """
-
-    title: str
-    model: Model
-    result: FitResult
-    train: tuple[np.ndarray, np.ndarray]
-    outcome: Outcome
-    findings: Sequence[Finding]
-    settings: Mapping[str, object]
-    doubts: Sequence[Doubt] = ()
 
 
 def run_report(run: RunRecord) -> str:
@@ -157,12 +134,8 @@ def _unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
         One or two charts.
     """
     config, layers = mlp_of(model.config).replace(dropout=False), layers_of(model.params)
-    h = layers_inputs(model.config, model.params, x[:_SAMPLE_ROWS])
-    _, cache = forward(config, layers, h)
-    samples = [
-        np.asarray(activation_outputs(phi, kept.residual, layer.alpha), np.float64).ravel()
-        for phi, kept, layer in zip(config.activations[:-1], cache[:-1], layers[:-1], strict=True)
-    ]
+    outputs = jax.device_get(_hidden_outputs(model.config, model.params, x[:_SAMPLE_ROWS]))
+    samples = [np.asarray(h, np.float64).ravel() for h in outputs]
     activity = layer_activity(config, layers, seen_rows(model.config, model.params, x))
     dead = _dead_units(activity)
     if result.diagnostics is not None:
@@ -181,6 +154,20 @@ def _unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
         figure = by_layer(result.probe_steps, flat, title, log=False)
         charts.append(Chart("flat", figure, "What is flat passes no gradient on."))
     return charts
+
+
+@jax.jit
+def _hidden_outputs(
+    config: NetworkConfig, params: NetworkParams, x: Float[Array, "rows n_in"]
+) -> list[Array]:
+    """What the hidden layers put out."""
+    layers, h = layers_of(params), layers_inputs(config, params, x)
+    config = mlp_of(config).replace(dropout=False)
+    _, cache = forward(config, layers, h)
+    return [
+        activation_outputs(phi, kept.residual, layer.alpha)
+        for phi, kept, layer in zip(config.activations[:-1], cache[:-1], layers[:-1], strict=True)
+    ]
 
 
 def _outcome_charts(outcome: Outcome, class_names: tuple[str, ...] | None) -> list[Chart]:

@@ -194,7 +194,7 @@ class Runner:
     @property
     def best_epoch(self) -> Int[np.ndarray, " size"]:
         """The epoch of each run, from 1, with the best metric; 0 if none ended."""
-        return np.reshape(self.carry.best.epoch, -1)[: self.size]
+        return np.asarray(self.carry.best.epoch).reshape(-1)[: self.size]
 
     def kept_epoch(self, keep_best: bool) -> Int[np.ndarray, " size"]:
         """The epoch of each run, from 1, that its parameters are from; 0 if from before any."""
@@ -248,7 +248,7 @@ class Runner:
 
     def _ended(self) -> int:
         """Epochs that the member which got furthest has ended."""
-        return int(np.max(self.carry.epochs))
+        return int(np.max(np.asarray(self.carry.epochs)))
 
     def _step_reached(self, status: np.ndarray, end: int) -> int:
         """The last step that any member took."""

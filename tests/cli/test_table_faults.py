@@ -168,7 +168,7 @@ def test_a_column_whose_name_holds_a_comma(capsys):
         assert {name for name, column in columns.items() if column.kind == "drop"} == dropped
     leak = frame.assign(**{"b, c": (frame["y"] == "up") * 2.5})
     leak.to_csv("a.csv", index=False)
-    doubts = load_table("a.csv", TableOptions("y", drop="x"), 0).doubts
+    doubts = load_table("a.csv", TableOptions("y", drop="x"), 0).find_leaks()
     assert any("--drop '\"b, c\"'" in doubt.remedy for doubt in doubts)
 
 

@@ -1,6 +1,8 @@
 """What makes a score too good to be true: columns that give the target away, rows seen before."""
 
 import shlex
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -32,32 +34,37 @@ _USUAL_SENTINELS = (-9, -99, -999, -9999, -99999, -200)  # where nothing else is
 _USUAL_GAP = 0.05
 
 
-def leaking_columns(
+def leak_search(
     preprocessor: TablePreprocessor,
     frame: DataFrame,
     target: Target,
     y: np.ndarray,
     *,
     seed: int = 0,
-) -> list[Doubt]:
-    """Find columns that alone, or added up, predict the target almost perfectly.
+) -> Callable[[], list[Doubt]]:
+    """Prepare the search for columns that alone, or added up, predict the target almost perfectly.
 
     A small tree on each column by itself, and one linear model on all numbers, are trained on half
     of a sample and tested on the other half.
 
     Args:
         preprocessor: fitted on these rows.
-        frame: pandas DataFrame of training rows.
+        frame: pandas DataFrame of training rows; the sample's are kept.
         target: what y is.
         y: targets of the rows, (rows,).
         seed: of the sample.
 
     Returns:
-        A doubt for each find.
+        What returns a doubt for each find; it imports scikit-learn.
     """
     rows = np.random.default_rng(seed).permutation(len(y))[:_SAMPLE_ROWS]
-    frame, y = frame.iloc[rows], y[rows]
-    half = len(rows) // 2
+    return partial(_leaks_in, preprocessor, frame.iloc[rows], target, y[rows])
+
+
+def _leaks_in(
+    preprocessor: TablePreprocessor, frame: DataFrame, target: Target, y: np.ndarray
+) -> list[Doubt]:
+    half = len(y) // 2
     if half < _MIN_HALF:
         return []
     said = []
