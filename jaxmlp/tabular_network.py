@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from jaxmlp import checks, network
 from jaxmlp.front import front_backward, front_forward, init_front
+from jaxmlp.front_config import FrontConfig
 from jaxmlp.front_types import Bins, Front, Piecewise
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.tabular_config import TabularCache, TabularConfig, TabularParams
@@ -334,15 +335,20 @@ def check_params(config: TabularConfig, params: object) -> None:
         )
     mlp = config.mlp
     checks.check_params(mlp.layer_sizes, mlp.normalized, mlp.parametric, params.layers)
-    front = config.front
-    no_bins = (np.zeros((len(front.numbers), front.bins)),) * 2
-    expected = jax.eval_shape(lambda: init_front(front, jax.random.key(0), no_bins, config.dtype))
-    shapes = [jax.tree.map(jnp.shape, part) for part in (expected, params.front)]
-    if shapes[0] != shapes[1]:
+    if _front_shapes(config.front) != jax.tree.map(jnp.shape, params.front):
         raise ValueError(
             "params.front has other arrays than the config's input side asks for. Use the config "
             "that the params were made with."
         )
+
+
+@lru_cache(maxsize=64)  # it is traced anew otherwise, wherever parameters are looked at
+def _front_shapes(front: FrontConfig) -> Front:
+    """The shapes of an input side's parameters, in their places."""
+    no_bins = (np.zeros((len(front.numbers), front.bins)),) * 2
+    expected = jax.eval_shape(lambda: init_front(front, jax.random.key(0), no_bins))
+    shapes: Front = jax.tree.map(jnp.shape, expected)
+    return shapes
 
 
 def _with_constants(front: Front) -> Front:
