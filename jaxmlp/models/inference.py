@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxmlp.blocks import BLOCK_ROWS, stream_blocks
-from jaxmlp.checks import check_features, unknown_name
+from jaxmlp.checks import check_feature_shape, check_numbers, unknown_name
 from jaxmlp.data import Preprocessing, Standardizer
 from jaxmlp.data.arrays import check_matrix
 from jaxmlp.losses import get_loss
@@ -220,7 +220,7 @@ def infer(
     Reference: lecture, chapter VIII, inference 3 (logits, probabilities, embeddings).
     """
     model = as_model(model)
-    check_features(model.config.layer_sizes, x)
+    check_feature_shape(model.config.layer_sizes, check_numbers("x", x).shape)
     parts = infer_blocks(model, [x], output=output, layer=layer, block_rows=block_rows)
     return np.concatenate(list(parts))
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.checks import check_state
@@ -226,7 +225,9 @@ def _params(config: NetworkConfig, arrays: dict[str, np.ndarray]) -> NetworkPara
 
 
 def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, jax.Array]:
-    return {name: jnp.asarray(array) for name, array in _named(arrays, prefix).items()}
+    # Not `jnp.asarray`, which compiles for each shape.
+    group: dict[str, jax.Array] = jax.device_put(_named(arrays, prefix))
+    return group
 
 
 def _named(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -56,6 +56,13 @@ def test_a_training_compiles_few_programs(table, tmp_path, data):
     assert int(out.split()[-1]) < 30
 
 
+def test_a_prediction_compiles_one_program(table, tmp_path):
+    (tmp_path / "data.csv").write_text(table.read_text())
+    started(_COUNTING, "train", "data.csv", "--target", "y", "--epochs", "1", cwd=tmp_path)
+    out = started(_COUNTING, "predict", "runs/data-1", "data.csv", "--out", "p.csv", cwd=tmp_path)
+    assert int(out.split()[-1]) == 1
+
+
 def test_what_a_start_does_not_import(tmp_path):
     heavy = ("matplotlib", "scipy", "sklearn", "pandas", "pyarrow", "duckdb", "optax", "torch")
     code = f"import sys, jaxmlp.cli.main; print([n for n in {heavy} if n in sys.modules])"
