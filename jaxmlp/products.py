@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxmlp.barriers import barrier
+
 _SKINNY = 32  # outputs up to which `rows_product` turns its product round
 
 BORDER: ContextVar[Callable[[int, Array], Array] | None] = ContextVar("border", default=None)
@@ -54,8 +56,7 @@ def written(h: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
 
 
 def _turned_back(columns: Float[Array, "n batch"]) -> Float[Array, "batch n"]:
-    held: Array = jax.lax.optimization_barrier(columns)
-    return held.T
+    return barrier(columns).T
 
 
 def affine(

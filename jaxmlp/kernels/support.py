@@ -5,11 +5,18 @@ from typing import Any
 
 import jax
 from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
 
+from jaxmlp.barriers import without_barriers
 from jaxmlp.networks import NetworkConfig
 from jaxmlp.tabular_config import TabularConfig
 
 _LARGEST_WIDTH = 128  # units: the activations of a tile and the weights share one multiprocessor
+_SMALLEST_GPU_SIZE = 16  # of a factor of a product on tensor cores
+_NO_GPU_KERNEL = {  # by dtype of the products: erfc, and the logistic function in bfloat16
+    "float32": ("gelu_exact",),
+    "bfloat16": ("gelu_exact", "gelu", "mish", "sigmoid", "silu"),
+}
 
 
 def check_served(config: NetworkConfig, frozen: tuple[int, ...] = ()) -> None:
@@ -45,6 +52,37 @@ def check_served(config: NetworkConfig, frozen: tuple[int, ...] = ()) -> None:
         raise refusal("frozen layers")
 
 
+def check_compiles(config: NetworkConfig, batch_size: int) -> None:
+    """Refuse what the compiler of kernels cannot take where JAX computes; on a CPU all are served.
+
+    Args:
+        config: the network.
+        batch_size: rows a step.
+
+    Raises:
+        ValueError: on a GPU, for sizes that are no powers of two from 16 on, for float64, and for
+            activations whose functions no kernel has; on other accelerators, for all networks.
+
+    Example:
+        >>> from jaxmlp import MLPConfig
+        >>> check_compiles(MLPConfig((64, 100, 10)), 60)  # no kernel is compiled on a CPU
+    """
+    platform = jax.default_backend()
+    if platform == "cpu":
+        return
+    if platform != "gpu":
+        raise refusal(f"the platform {platform}")
+    for size in (*config.layer_sizes, batch_size):
+        if size < _SMALLEST_GPU_SIZE or size & (size - 1):
+            raise refusal(f"layers or batches of {size} on a GPU, only powers of two from 16 on")
+    dtype = config.product_dtype
+    if dtype == "float64":
+        raise refusal("float64 on a GPU")
+    for phi in config.activations:
+        if phi.name in _NO_GPU_KERNEL[dtype]:
+            raise refusal(f"{phi.name} in {dtype} on a GPU")
+
+
 def refusal(what: str) -> ValueError:
     """Make the error for what the kernels do not serve.
 
@@ -67,10 +105,11 @@ def blocks(array: Any, rows: int) -> pl.BlockSpec:
 
 
 def run_kernel(kernel: Callable[..., None], inputs: tuple[Any, ...], **specs: Any) -> Any:
-    """Call a kernel: compiled on an accelerator, interpreted on a CPU, where there is no compiler.
+    """Call a kernel: compiled on NVIDIA's GPUs, interpreted where there is no compiler for it.
 
-    The platform is that of the program which is lowered, so that `jax.export` for an accelerator
-    contains the compiled kernel wherever it is run.
+    The platform is that of the program which is lowered, so that `jax.export` for a GPU contains
+    the kernel wherever it is run. The backend is Triton's: Mosaic's has no products of arrays but
+    on tiles laid out by hand.
 
     Args:
         kernel: writes its output refs.
@@ -81,7 +120,16 @@ def run_kernel(kernel: Callable[..., None], inputs: tuple[Any, ...], **specs: An
         The outputs, as out_shape has them.
     """
 
-    def call(interpret: bool) -> Callable[..., Any]:
-        return lambda *arrays: pl.pallas_call(kernel, interpret=interpret, **specs)(*arrays)
+    def body(*refs: Any) -> None:
+        with without_barriers():
+            kernel(*refs)
 
-    return jax.lax.platform_dependent(*inputs, cpu=call(True), default=call(False))
+    def call(**options: Any) -> Callable[..., Any]:
+        return lambda *arrays: pl.pallas_call(body, **options, **specs)(*arrays)
+
+    return jax.lax.platform_dependent(
+        *inputs,
+        cpu=call(interpret=True),
+        cuda=call(compiler_params=triton.CompilerParams()),
+        default=call(interpret=True),
+    )

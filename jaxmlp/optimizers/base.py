@@ -18,6 +18,7 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Int
 
+from jaxmlp.barriers import barrier
 from jaxmlp.optimizers.closures import shared_function
 from jaxmlp.types import Params, PyTree, ScalarLike, Schedule, wide_dtype
 
@@ -237,7 +238,7 @@ def settle(moments: PyTree) -> PyTree:
     Otherwise the compiler computes them twice, and copies the old ones that the second
     computation reads, instead of writing in place: 53 instead of 34 us a step for 64-128-10.
     """
-    return jax.lax.optimization_barrier(moments)
+    return barrier(moments)
 
 
 def count_zero() -> Int[Array, ""]:

@@ -127,6 +127,7 @@ def _hits(loss: Loss, outputs: Float[Array, "batch n_out"], targets: Array) -> A
 
 def _is_argmax(outputs: Float[Array, "batch n_out"], labels: Array) -> Array:
     """argmax(outputs) == labels, the first of equals winning; without argmax's slow loop on CPU."""
-    column = jnp.arange(outputs.shape[1], dtype=jnp.int32)[None, :]
-    top, label = outputs == jnp.max(outputs, axis=1, keepdims=True), labels[:, None]
-    return jnp.any(top & (column == label), axis=1) & ~jnp.any(top & (column < label), axis=1)
+    n_out = outputs.shape[1]
+    column = jnp.arange(n_out, dtype=jnp.int32)[None, :]
+    top = outputs == jnp.max(outputs, axis=1, keepdims=True)
+    return jnp.min(jnp.where(top, column, jnp.int32(n_out)), axis=1) == labels

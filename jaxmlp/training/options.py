@@ -142,6 +142,10 @@ class TrainingSpec:
         n_steps = {-(-n // size) for n in counts}
         if size == max(counts):
             size = capacity  # one batch of all rows, padding included, serves any number of them
+        if self.kernel == "fused":
+            from jaxmlp.kernels.support import check_compiles  # here, as below
+
+            check_compiles(self.config, size)
         program = Program(
             self.config, self.loss, size, self.gradient, self.frozen,
             empty_batches=self.zero_weights or len(n_steps) > 1,
