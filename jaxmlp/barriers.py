@@ -7,8 +7,6 @@ from typing import TypeVar
 
 import jax
 
-__all__ = ["barrier", "without_barriers"]
-
 _Tree = TypeVar("_Tree")
 _OFF: ContextVar[bool] = ContextVar("off", default=False)
 

@@ -7,8 +7,6 @@ from jaxtyping import Array
 
 from jaxmlp.types import Layer, Params, ScalarLike
 
-__all__ = ["add_penalty_gradient", "penalty"]
-
 
 def penalty(params: Params, l2: ScalarLike, dtype: Any) -> Array:
     """s = (l2 / 2) sum_l ||W^(l)||^2, of the weights only.
