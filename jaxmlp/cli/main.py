@@ -14,6 +14,7 @@ import jaxmlp
 from jaxmlp.cli.diagnose import diagnose
 from jaxmlp.cli.export import export
 from jaxmlp.cli.finetune import finetune
+from jaxmlp.cli.play import play
 from jaxmlp.cli.predict import predict
 from jaxmlp.cli.program_cache import NO_CACHE, cache, keep_programs
 from jaxmlp.cli.runs import runs
@@ -41,6 +42,7 @@ _app.command()(diagnose)
 _app.command()(verify)
 _app.command()(export)
 _app.command()(serve)
+_app.command()(play)
 _app.command()(shuffle)
 _app.command()(cache)
 

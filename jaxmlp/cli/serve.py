@@ -1,15 +1,14 @@
 """`jaxmlp serve`."""
 
 import logging
-import signal
-import socket
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import typer
 
+from jaxmlp.cli.listening import end_well, listen, when_ready
 from jaxmlp.models import load
 from jaxmlp.optional import import_optional
 
@@ -69,7 +68,7 @@ def serve(
     app = create_app(
         model, name=run.stem, limits=limits, hosts=_LOCAL if local else (), notify=_note
     )
-    listener = _listen(host, port)
+    listener = listen(host, port)
     name, found = listener.getsockname()[:2]
     config = uvicorn.Config(
         app, log_level="warning", timeout_graceful_shutdown=10, timeout_keep_alive=15,
@@ -81,43 +80,12 @@ def serve(
     if not local:
         _note("everybody who reaches this machine can ask the model")
     shown = f"[{name}]" if ":" in name else name
-    _say_when_ready(server, f"serving {run} at http://{shown}:{found}, until Ctrl-C")
-    _end_well(server)
+    said = f"serving {run} at http://{shown}:{found}, until Ctrl-C"
+    when_ready(server, lambda: print(said, flush=True))
+    end_well(server)
     with listener:
         server.run(sockets=[listener])
 
 
 def _note(sentence: str) -> None:
     print(f"note: {sentence}", file=sys.stderr, flush=True)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), backlog=512)
-    except (OSError, OverflowError) as error:
-        raise ValueError(
-            f"nothing can listen at {host}:{port}: {error}; give another --port, or 0 for a free "
-            "one."
-        ) from error
-
-
-def _say_when_ready(server: Any, text: str) -> None:
-    """Print once the programs are compiled and requests are answered."""
-    startup = server.startup
-
-    async def say(sockets: Any = None) -> None:
-        await startup(sockets=sockets)
-        if server.started:
-            print(text, flush=True)
-
-    server.startup = say
-
-
-def _end_well(server: Any) -> None:
-    """Have SIGTERM and Ctrl-C end the service with exit code 0, requests in hand answered."""
-
-    def handle(signum: int, frame: Any) -> None:
-        server.should_exit = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,16 +17,9 @@ from jaxmlp.serving.inputs import Inputs, RowInputs, Sent
 from jaxmlp.serving.limits import Limits, Room
 from jaxmlp.serving.media import MediaInputs
 from jaxmlp.serving.reading import UnreadableError
+from jaxmlp.serving.web import SecurityHeaders, as_json, check_origin, read_body, refusal
 
 _HERE = Path(__file__).parent
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob:; media-src blob:; frame-ancestors 'none'; "
-        "base-uri 'none'; form-action 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class _Service:
@@ -51,53 +44,38 @@ class _Service:
         from starlette.requests import ClientDisconnect
 
         try:
-            _check_origin(request)
+            check_origin(request)
             async with asyncio.timeout(self.limits.seconds):
                 return await self._answered(request)
         except UnreadableError as error:
-            return _refusal(str(error), error.status)
+            return refusal(str(error), error.status)
         except (ValueError, TypeError) as error:
-            return _refusal(str(error), 422)
+            return refusal(str(error), 422)
         except BusyError:
-            return _refusal("too much waits already; come again.", 503, {"Retry-After": "1"})
+            return refusal("too much waits already; come again.", 503, {"Retry-After": "1"})
         except ClientDisconnect:
-            return _refusal("the body ends early.", 400)
+            return refusal("the body ends early.", 400)
         except TimeoutError:
-            return _refusal(f"this took more than {self.limits.seconds:g} seconds.", 504)
+            return refusal(f"this took more than {self.limits.seconds:g} seconds.", 504)
 
     async def _answered(self, request: Any) -> Any:
         with self.room.guest() as guest:
             sent = Sent(
                 request.headers.get("content-type", ""),
                 request.query_params,
-                await self._body(request, guest.take),
+                await read_body(request, self.limits.bytes, guest.take),
             )
             asked = await self._read(sent)
             answer = await self.batcher.submit(asked)
         self.n_requests += 1
         self.n_items += self.inputs.count(asked)
-        return _as_json(*_content(answer))
+        return as_json(*_content(answer))
 
     async def _read(self, sent: Sent) -> Any:
         if sent.is_quick:
             return self.inputs.read(sent)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(None, self.inputs.read, sent)
-
-    async def _body(self, request: Any, take: Callable[[int], None]) -> bytes:
-        declared = request.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self.limits.bytes:
-            raise self._too_large()
-        body = bytearray()
-        async for part in request.stream():
-            if len(body) + len(part) > self.limits.bytes:
-                raise self._too_large()
-            take(len(part))
-            body += part
-        return bytes(body)
-
-    def _too_large(self) -> UnreadableError:
-        return UnreadableError(f"the body is larger than {self.limits.bytes / 2**20:.3g} MiB.", 413)
 
     def health(self) -> dict[str, Any]:
         """GET /health."""
@@ -123,19 +101,8 @@ def _content(answer: Answer) -> tuple[dict[str, Any], int]:
 _EXTRA = "jaxmlp[serve]"
 
 
-def _check_origin(request: Any) -> None:
-    """Refuse what another page in a browser sends."""
-    origin = request.headers.get("origin")
-    if origin and origin.partition("://")[2] != request.headers.get("host"):
-        raise UnreadableError("requests from other pages are not answered.", 403)
-
-
-def _refusal(sentence: str, status: int, headers: dict[str, str] | None = None) -> Any:
-    return _as_json({"error": sentence}, status, headers)
-
-
 def _no_such(request: Any, error: Any) -> Any:
-    return _refusal(
+    return refusal(
         f"{request.method} {request.url.path!r:.60} is not answered: {error.detail.lower()}.",
         error.status_code,
         error.headers,
@@ -143,13 +110,7 @@ def _no_such(request: Any, error: Any) -> Any:
 
 
 def _fault(request: Any, error: Exception) -> Any:
-    return _refusal(f"the service has a fault ({type(error).__name__}); its log tells more.", 500)
-
-
-def _as_json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Any:
-    from starlette.responses import JSONResponse
-
-    return JSONResponse(content, status, headers)
+    return refusal(f"the service has a fault ({type(error).__name__}); its log tells more.", 500)
 
 
 def create_app(
@@ -216,11 +177,11 @@ def create_app(
         routing.Route("/page.js", file("page.js", "text/javascript")),
         routing.Route("/media.js", file("media.js", "text/javascript")),
         routing.Route("/page.css", file("page.css", "text/css")),
-        routing.Route("/health", lambda request: _as_json(service.health())),
-        routing.Route("/schema", lambda request: _as_json(service.inputs.schema())),
+        routing.Route("/health", lambda request: as_json(service.health())),
+        routing.Route("/schema", lambda request: as_json(service.inputs.schema())),
         routing.Route("/predict", service.predict, methods=["POST"]),
     ]
-    layers = [middleware.Middleware(_Headers)]
+    layers = [middleware.Middleware(SecurityHeaders)]
     if hosts:
         layers.append(
             middleware.Middleware(trusted.TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -231,19 +192,3 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={exceptions.HTTPException: _no_such, Exception: _fault},
     )
-
-
-class _Headers:
-    """Adds the headers of `_HEADERS` to every answer."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                added = [(k.lower().encode(), v.encode()) for k, v in _HEADERS.items()]
-                message = {**message, "headers": [*message["headers"], *added]}
-            await send(message)
-
-        await self.app(scope, receive, with_headers)

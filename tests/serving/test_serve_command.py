@@ -69,7 +69,7 @@ def test_no_model_and_no_limits_are_named(tmp_path, model_file, capsys):
 def test_another_backbone_is_said_before_the_service_begins(tmp_path, capsys, monkeypatch):
     save(tmp_path / "pets.safetensors", model_of("image", name="small 2"))
     monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)
-    monkeypatch.setattr("jaxmlp.cli.serve._end_well", lambda server: None)
+    monkeypatch.setattr("jaxmlp.cli.serve.end_well", lambda server: None)
     assert run(["serve", str(tmp_path / "pets.safetensors"), "--port", "0"]) == 0
     said = capsys.readouterr().err
     assert said == "note: the backbone was small 2 in training, and is small images here\n"

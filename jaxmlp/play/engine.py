@@ -1,0 +1,360 @@
+"""The engine behind the page: one thread that trains, answers messages, and makes pictures."""
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxmlp.play.describing import describe_choices, describe_data, describe_network
+from jaxmlp.play.examples import Examples, make_examples
+from jaxmlp.play.learner import Learner, suitable_loss
+from jaxmlp.play.looking import Look
+from jaxmlp.play.messages import Message
+from jaxmlp.play.packing import pack_picture
+from jaxmlp.play.settings import DataSettings, Settings
+
+_CHUNK_SECONDS = 0.012  # of training between two looks at what the page wants
+_KEEP_EVERY = 0.25  # seconds from one snapshot to the next while it plays
+_IDLE_SECONDS = 0.5
+_MOST_CURVE = 400  # points of the curves
+_MOST_WAITING = 16  # messages or pictures
+
+
+@dataclass
+class _Wish:
+    """A picture that somebody waits for: one that is newer than what was seen."""
+
+    after: int
+    future: "Future[bytes]"
+
+
+class Engine:
+    """Trains what the page shows, in a thread of its own; nothing else touches the networks.
+
+    Args:
+        settings: to begin with.
+        folder: where run folders are written.
+    """
+
+    def __init__(self, settings: Settings | None = None, folder: Path | None = None) -> None:
+        """Begin the thread."""
+        self._folder = folder or Path("runs")
+        self._wanted = settings or Settings()
+        self.settings = self._wanted
+        self.learners: list[Learner] = []
+        self._examples: Examples | None = None
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wishes: list[_Wish] = []
+        self._version, self._status = 1, "ready"
+        self._playing, self._rate, self._due = False, 0.0, 0.0
+        self._clock, self._chunk = 0.0, 1
+        self._compiled: set[Any] = set()
+        self._curve: list[tuple[float, ...]] = []
+        self._kept_at, self._speed = 0.0, 0.0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="play", daemon=True)
+        self._thread.start()
+
+    def ask(self, message: Message) -> "Future[dict[str, Any]]":
+        """Have a message answered.
+
+        Returns:
+            What is to be answered; its error is a ValueError with a sentence for the page.
+        """
+        future: Future[dict[str, Any]] = Future()
+        self._tasks.put(lambda: self._answer(message, future))
+        return future
+
+    def call(self, function: Callable[[], Any]) -> "Future[Any]":
+        """Have a function called in the thread of the engine."""
+        future: Future[Any] = Future()
+        self._tasks.put(lambda: _settle(future, function))
+        return future
+
+    def picture(self, after: int) -> "Future[bytes]":
+        """Wait for a picture newer than one that was seen, until the future is cancelled.
+
+        Args:
+            after: version of that one; 0 for any.
+        """
+        future: Future[bytes] = Future()
+        self._tasks.put(lambda: self._wishes.append(_Wish(after, future)))
+        return future
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._tasks.put(lambda: None)
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        self._guarded(lambda: self._set(self._wanted))
+        while not self._closed:
+            self._take_tasks()
+            if self._playing:
+                self._guarded(self._train)
+            self._guarded(self._fulfil)
+        for wish in self._wishes:
+            wish.future.cancel()
+
+    def _guarded(self, work: Callable[[], Any]) -> None:
+        """Do something; the page is told of what fails, and goes on."""
+        try:
+            work()
+        except Exception as error:
+            self._playing = False
+            self._say(f"failed: {str(error) or type(error).__name__}")
+
+    def _take_tasks(self) -> None:
+        """Do what waits; without anything to do, wait for something."""
+        timeout = self._pause()
+        try:
+            task = self._tasks.get(timeout=timeout) if timeout else self._tasks.get_nowait()
+            while True:
+                task()
+                task = self._tasks.get_nowait()
+        except queue.Empty:
+            return
+
+    def _pause(self) -> float:
+        """Seconds to wait for a task."""
+        if not self._playing:
+            return _IDLE_SECONDS
+        if not self._rate:
+            return 0.0
+        return min(max((1 - self._due) / self._rate, 0.0), 0.1)
+
+    def _answer(self, message: Message, future: "Future[dict[str, Any]]") -> None:
+        _settle(future, lambda: self._handle(message))
+
+    def _handle(self, message: Message) -> dict[str, Any]:
+        kind = message.kind
+        if kind in ("walk", "diagnose", "script", "save"):
+            return self._handle_network(message)
+        if kind == "set":
+            assert message.settings is not None
+            self._set(message.settings)
+        elif kind == "play":
+            self._playing = message.on and not self._is_over()
+            self._rate, self._due, self._clock = message.rate, 0.0, time.monotonic()
+        elif kind == "step":
+            self._playing = False
+            self._take(message.steps)
+        elif kind == "restart":
+            self._restart()
+        elif kind == "rewind":
+            self._rewind(message.steps)
+        self._version += 1
+        return self.describe()
+
+    def _handle_network(self, message: Message) -> dict[str, Any]:
+        raise ValueError(f"{message.kind} is not known.")
+
+    def describe(self) -> dict[str, Any]:
+        """Say all that the page needs besides pictures, JSON-ready."""
+        return {
+            "settings": self.settings.to_dict(),
+            "choices": describe_choices(),
+            "data": describe_data(self._data()),
+            "networks": [describe_network(learner) for learner in self.learners],
+            "playing": self._playing,
+            "version": self._version,
+        }
+
+    def _data(self) -> Examples:
+        assert self._examples is not None
+        return self._examples
+
+    def _set(self, wanted: Settings) -> None:
+        """Take other settings; what cannot be done leaves everything as it was."""
+        examples = self._examples
+        if examples is None or wanted.data != self.settings.data:
+            examples = self.make_examples(wanted.data)
+        wanted = replace(
+            wanted,
+            networks=tuple(
+                replace(network, loss=suitable_loss(network.loss, examples))
+                for network in wanted.networks
+            ),
+        )
+        if examples is not self._examples:
+            self.learners = [Learner(network, examples) for network in wanted.networks]
+            self._examples, anew = examples, True
+        else:
+            anew = self._change_networks(wanted, examples)
+        self.settings = wanted
+        if anew:
+            self._restart()
+
+    def make_examples(self, data: DataSettings) -> Examples:
+        """Make what is learnt."""
+        return make_examples(data)
+
+    def _change_networks(self, wanted: Settings, examples: Examples) -> bool:
+        """Bring each network to its settings; whether all have to begin anew."""
+        anew = len(wanted.networks) != len(self.learners)
+        del self.learners[len(wanted.networks) :]
+        for learner, network in zip(self.learners, wanted.networks, strict=False):
+            anew |= learner.change(network)
+        for network in wanted.networks[len(self.learners) :]:
+            self.learners.append(Learner(network, examples))
+        return anew
+
+    def _restart(self) -> None:
+        for learner in self.learners:
+            learner.restart()
+        self._curve, self._version = [], self._version + 1
+        self._look()
+
+    def _rewind(self, step: int) -> None:
+        self._playing = False
+        for learner in self.learners:
+            learner.rewind(step)
+        reached = self.learners[0].step
+        self._curve = [point for point in self._curve if point[0] <= reached]
+
+    def _is_over(self) -> bool:
+        return any(learner.diverged for learner in self.learners)
+
+    def _train(self) -> None:
+        """Take the steps that are due: for a while, or so many as the chosen rate has."""
+        now = time.monotonic()
+        elapsed, self._clock = now - self._clock, now
+        if not self._rate:
+            n_steps = self._chunk
+            self._take(n_steps)
+            spent = time.monotonic() - now
+            self._chunk = int(min(max(self._chunk * _CHUNK_SECONDS / spent, 1), 2 * self._chunk))
+            self._speed = _smooth(self._speed, n_steps / max(spent, elapsed, 1e-6))
+            return
+        self._due += min(elapsed, 0.2) * self._rate
+        n_steps = int(self._due)
+        if n_steps:
+            self._due -= n_steps
+            self._take(n_steps)
+        self._speed = self._rate
+
+    def _take(self, n_steps: int) -> None:
+        """Take steps with all networks together, up to where one of them is over."""
+        left = n_steps
+        while left and not self._is_over():
+            n = min(left, *(learner.most_steps for learner in self.learners))
+            for learner in self.learners:
+                self._tell_of_compiling(learner)
+                learner.take(n)
+            left -= n
+        self._playing = self._playing and not self._is_over()
+        self._version += 1
+        if not self._playing or time.monotonic() > self._kept_at + _KEEP_EVERY:
+            self._kept_at = time.monotonic()
+            for learner in self.learners:
+                learner.keep()
+
+    def _tell_of_compiling(self, learner: Learner) -> None:
+        if learner.shape not in self._compiled:
+            self._say("compiling")
+            self._compiled.add(learner.shape)
+            self._status = "ready"
+
+    def _say(self, status: str) -> None:
+        """Tell everybody who waits how it stands, without a picture."""
+        self._status, self._version = status, self._version + 1
+        self._send(pack_picture(self._head(), {}), self._wishes)
+        self._wishes = []
+
+    def _fulfil(self) -> None:
+        """Give a picture to whoever has not seen this one."""
+        self._wishes = [wish for wish in self._wishes if not wish.future.done()]
+        for wish in self._wishes[: -_MOST_WAITING or None]:
+            wish.future.cancel()
+        waiting = [wish for wish in self._wishes if wish.after < self._version]
+        if waiting and self.learners:
+            self._wishes = [wish for wish in self._wishes if wish.after >= self._version]
+            self._send(self._picture(), waiting)
+
+    def _send(self, content: bytes, wishes: list[_Wish]) -> None:
+        for wish in wishes:
+            if wish.future.set_running_or_notify_cancel():
+                wish.future.set_result(content)
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "version": self._version, "status": self._status, "playing": self._playing,
+            "speed": round(self._speed), "networks": [],
+        }  # fmt: skip
+
+    def _look(self) -> list[Look]:
+        """Look at all networks, and note a point of their curves."""
+        looks = [learner.look() for learner in self.learners]
+        step = self.learners[0].step
+        if not self._curve or self._curve[-1][0] < step:
+            numbers = np.concatenate([found.scores.ravel() for found in looks])
+            self._curve.append((float(step), *numbers.tolist()))
+        if len(self._curve) > _MOST_CURVE:
+            self._curve = [*self._curve[:-1:2], self._curve[-1]]
+        return looks
+
+    def _picture(self) -> bytes:
+        for learner in self.learners:
+            self._tell_of_compiling_look(learner)
+        looks, head = self._look(), self._head()
+        arrays = {"curve": np.asarray(self._curve, np.float32)}
+        for k, (learner, found) in enumerate(zip(self.learners, looks, strict=True)):
+            head["networks"].append(
+                {
+                    "step": learner.step,
+                    "epoch": learner.step // learner.steps_per_epoch,
+                    "diverged": learner.diverged,
+                    "scores": [_finite(value) for value in found.scores.ravel()],
+                    "signal": [_finite(value) for value in found.signal],
+                    "kept": learner.kept_steps,
+                }
+            )
+            arrays |= {f"{name}{k}": array for name, array in _arrays(learner, found).items()}
+        return pack_picture(head, arrays)
+
+    def _tell_of_compiling_look(self, learner: Learner) -> None:
+        self._compiled.add(("look", learner.shape))
+
+
+def _arrays(learner: Learner, found: Look) -> dict[str, np.ndarray]:
+    """The arrays of a picture; parameters and gradients layer by layer, W and then b or beta."""
+
+    def flat(layers: Any) -> np.ndarray:
+        parts = [part for layer in layers for part in (layer.W, _bias(layer))]
+        return np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
+
+    return {
+        "surface": np.asarray(found.surface), "units": np.asarray(found.units),
+        "flat": np.asarray(found.flat),
+        "params": flat(learner.params), "gradients": flat(found.gradients),
+    }  # fmt: skip
+
+
+def _bias(layer: Any) -> Any:
+    return layer.beta if layer.b is None else layer.b
+
+
+def _finite(value: Any) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _smooth(old: float, new: float) -> float:
+    return new if not old else 0.9 * old + 0.1 * new
+
+
+def _settle(future: "Future[Any]", function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except Exception as error:
+        future.set_exception(error)

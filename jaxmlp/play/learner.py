@@ -1,0 +1,259 @@
+"""One network of the page: how it is trained, looked at, and taken back in time."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxmlp.config import MLPConfig
+from jaxmlp.data import Dataset
+from jaxmlp.losses import Loss, get_loss
+from jaxmlp.models import Model
+from jaxmlp.network import init
+from jaxmlp.normalization import init_state
+from jaxmlp.optimizers import Optimizer, get_optimizer_factory
+from jaxmlp.play.examples import Examples
+from jaxmlp.play.looking import Look, look
+from jaxmlp.play.settings import LOSSES, NetworkSettings
+from jaxmlp.training.chunk import MemberInputs, SharedInputs, first_carry, run_chunk
+from jaxmlp.training.data import TrainData, pad_data, prepare_data
+from jaxmlp.training.options import prepare_settings
+from jaxmlp.training.program import Carry, Program
+from jaxmlp.training.stopping import EarlyStopping, FitStatus
+
+_MOST_EPOCHS = 256  # that one call may end
+_MOST_SNAPSHOTS = 96
+_MOST_SEGMENTS = 1000
+_FOREVER = EarlyStopping(patience=2**31 - 1)
+
+
+class Segment(NamedTuple):
+    """From which step on a network was trained with which settings."""
+
+    step: int
+    settings: NetworkSettings
+
+
+class _Snapshot(NamedTuple):
+    """Where a run stood, on the host."""
+
+    step: int
+    settings: NetworkSettings
+    carry: Carry
+
+
+def make_config(settings: NetworkSettings, examples: Examples) -> MLPConfig:
+    """Describe the network: as many inputs and outputs as the examples and the loss need.
+
+    >>> from jaxmlp.play.examples import make_examples
+    >>> from jaxmlp.play.settings import DataSettings
+    >>> make_config(NetworkSettings(), make_examples(DataSettings())).layer_sizes
+    (2, 4, 1)
+    """
+    many = settings.loss == "softmax_cross_entropy"
+    hidden = tuple(layer.units for layer in settings.layers)
+    return MLPConfig(
+        (examples.train.x.shape[1], *hidden, examples.n_classes if many else 1),
+        activation=tuple(layer.activation for layer in settings.layers),
+        weight_init=settings.initializer,
+        batch_norm=settings.batch_norm,
+        dropout=settings.dropout > 0,
+    )
+
+
+def make_rule(settings: NetworkSettings) -> Optimizer:
+    """Make the update rule; its numbers are arguments of the program."""
+    numbers: dict[str, Any] = dict(settings.numbers)
+    if "weight_decay" in numbers:  # as an array, 0 is the same program as any other decay
+        numbers["weight_decay"] = jax.device_put(np.float32(numbers["weight_decay"]))
+    return get_optimizer_factory(settings.rule)(**numbers)
+
+
+def suitable_loss(loss: str, examples: Examples) -> str:
+    """Return a loss that suits the task: the one that is given, if it does."""
+    known: tuple[str, ...] = LOSSES[examples.task]
+    if examples.n_classes > 2:
+        known = ("softmax_cross_entropy",)
+    return loss if loss in known else known[0]
+
+
+class Learner:
+    """A network on its way, at any step of which it can be looked at.
+
+    Args:
+        settings: of the network.
+        examples: what it learns.
+    """
+
+    def __init__(self, settings: NetworkSettings, examples: Examples) -> None:
+        """Draw the weights."""
+        self.settings, self.examples = settings, examples
+        self._prepare()
+        self.restart()
+
+    def _prepare(self) -> None:
+        settings, examples = self.settings, self.examples
+        self.config = make_config(settings, examples)
+        self.loss: Loss = get_loss(settings.loss)
+        self._train, self._test = (self._rows(part) for part in (examples.train, examples.test))
+        n_rows = len(examples.train.x)
+        size = min(settings.batch_size or n_rows, n_rows)
+        self.steps_per_epoch = -(-n_rows // size)
+        self.program = Program(self.config, self.loss, size, history_rows=_MOST_EPOCHS)
+        self._grid = jax.device_put(examples.grid)
+        self._bind()
+
+    def _rows(self, part: Dataset) -> TrainData:
+        return pad_data(prepare_data(self.config, self.loss, (part.x, part.y)))
+
+    def _bind(self) -> None:
+        """Bring the numbers of the settings into the form that programs take."""
+        settings = self.settings
+        self.optimizer = make_rule(settings)
+        self._numbers = prepare_settings(
+            self.loss, jax.random.key(settings.seed), stopping=_FOREVER, l2=settings.l2,
+            dropout_rate=settings.dropout,
+        )  # fmt: skip
+
+    @property
+    def shape(self) -> Any:
+        """What a training program is compiled for; of the same shape, nothing compiles."""
+        return (
+            self.program, jax.tree.structure(self.optimizer),
+            self._train.x.shape, self._test.x.shape, self.examples.grid_shape,
+        )  # fmt: skip
+
+    @property
+    def most_steps(self) -> int:
+        """How many steps one call can take."""
+        return _MOST_EPOCHS * self.steps_per_epoch
+
+    def restart(self) -> None:
+        """Go back to step 0, with the weights of the seed."""
+        self.step, self.diverged = 0, False
+        self.segments = [Segment(0, self.settings)]
+        self._snapshots: list[_Snapshot] = []
+        params = init(self.config, jax.random.key(self.settings.seed))
+        self._carry = self._begin(params, init_state(self.config))
+        self.keep()
+
+    def _begin(self, params: Any, state: Any) -> Carry:
+        return first_carry(self.program, None, self.optimizer, params, state)
+
+    def change(self, settings: NetworkSettings) -> bool:
+        """Take other settings; whether the network had to begin anew for them.
+
+        Numbers go on where they are; another rule, batch size or dropout keeps the parameters and
+        begins with fresh moments; all else begins anew.
+        """
+        old, self.settings = self.settings, settings
+        if _what_is_drawn(old) != _what_is_drawn(settings):
+            self._prepare()
+            self.restart()
+            return True
+        if _what_is_compiled(old) != _what_is_compiled(settings):
+            params, state = self._carry.params, self._carry.state
+            self._prepare()
+            self._carry = self._begin(params, state)
+        elif old != settings:
+            self._bind()
+        self._note_segment()
+        return False
+
+    def _note_segment(self) -> None:
+        last = self.segments[-1]
+        if last.settings == self.settings:
+            return
+        if last.step == self.step:
+            self.segments.pop()
+        if len(self.segments) < _MOST_SEGMENTS:
+            self.segments.append(Segment(self.step, self.settings))
+
+    def take(self, n_steps: int) -> None:
+        """Take steps, as `fit` does; at most `most_steps`. None where the loss is not finite."""
+        if self.diverged:
+            return
+        numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, self.step, n_steps))
+        self._carry, _ = run_chunk(
+            self.program, None, self._carry, MemberInputs(self.optimizer, self._numbers),
+            SharedInputs(self._train), numbers,
+        )  # fmt: skip
+        self.diverged = int(self._carry.status) == FitStatus.DIVERGED
+        self.step = int(self._carry.stopped_at) if self.diverged else self.step + n_steps
+
+    def look(self) -> Look:
+        """Compute what a picture shows, on the host."""
+        seen: Look = jax.device_get(
+            look(
+                self.config, self.loss, self._carry.params, self._carry.state, self._train,
+                self._test, self._grid, self._numbers.l2, self.examples.grid_shape,
+            )
+        )  # fmt: skip
+        return seen
+
+    def show_grid(self, examples: Examples) -> None:
+        """Show another plane through the same examples."""
+        self.examples, self._grid = examples, jax.device_put(examples.grid)
+
+    @property
+    def params(self) -> Any:
+        """The parameters, on the host."""
+        return jax.device_get(self._carry.params)
+
+    @property
+    def state(self) -> Any:
+        """The running statistics, on the host."""
+        return jax.device_get(self._carry.state)
+
+    def optimizer_state(self) -> Any:
+        """The moments, on the host."""
+        return jax.device_get(self._carry.optimizer_state)
+
+    def keep(self) -> None:
+        """Remember where the run stands; of too many snapshots every second goes, not the first."""
+        if self.diverged or (self._snapshots and self._snapshots[-1].step >= self.step):
+            return
+        carry = jax.tree.map(np.array, jax.device_get(self._carry))
+        self._snapshots.append(_Snapshot(self.step, self.settings, carry))
+        if len(self._snapshots) > _MOST_SNAPSHOTS:
+            self._snapshots = [*self._snapshots[:-1:2], self._snapshots[-1]]
+
+    @property
+    def kept_steps(self) -> list[int]:
+        """Steps that one can go back to."""
+        return [snapshot.step for snapshot in self._snapshots]
+
+    def rewind(self, step: int) -> None:
+        """Go back to the last snapshot at or before a step; later ones are forgotten."""
+        while len(self._snapshots) > 1 and self._snapshots[-1].step > step:
+            self._snapshots.pop()
+        found = self._snapshots[-1]
+        self.step, self.diverged = found.step, False
+        same = _what_is_compiled(found.settings) == _what_is_compiled(self.settings)
+        carry = jax.device_put(found.carry)
+        self._carry = carry if same else self._begin(carry.params, carry.state)
+        self.segments = [part for part in self.segments if part.step < found.step] or [
+            Segment(0, self.settings)
+        ]
+        self._note_segment()
+
+    def model(self, scores: dict[str, float]) -> Model:
+        """Return the network as a model that a file keeps."""
+        examples = self.examples
+        named = self.loss.task == "classification"
+        return Model(
+            self.config, self.params, self.state, self.settings.loss, examples.preprocessing,
+            examples.feature_names, examples.class_names if named else None, scores,
+            examples.target_transform,
+        )  # fmt: skip
+
+
+def _what_is_drawn(settings: NetworkSettings) -> NetworkSettings:
+    """The settings without those that leave the parameters as they are."""
+    return replace(settings, rule="", numbers={}, batch_size=0, dropout=0.0, l2=0.0)
+
+
+def _what_is_compiled(settings: NetworkSettings) -> NetworkSettings:
+    """The settings without those that are arguments of the program."""
+    return replace(settings, numbers={}, l2=0.0, dropout=float(settings.dropout > 0))

@@ -1,0 +1,132 @@
+// The page: what it knows, what it wants, and the pictures that come.
+
+import { onScheme } from "./colours.js";
+import { make, refill } from "./elements.js";
+import { NetworkView } from "./network.js";
+import { nextPicture, say } from "./server.js";
+import { dataFields } from "./settings.js";
+import { chooseLanguage, currentLanguage, format, loadText, t, translate, whole } from "./text.js";
+
+const find = (id) => document.getElementById(id);
+const RATES = [1, 5, 25, 100, 0];
+const copy = (value) => JSON.parse(JSON.stringify(value));
+
+class Page {
+  constructor() {
+    [this.views, this.example, this.sending, this.version, this.rate] = [[], null, false, 0, 0];
+  }
+
+  async begin() {
+    await loadText();
+    this.adopt(await say("hello"));
+    find("play").onclick = () => this.tell("play", { on: !this.world.playing, rate: this.rate });
+    find("step").onclick = () => this.tell("step", { n: 1 });
+    find("restart").onclick = () => this.tell("restart");
+    find("rate").onchange = () => {
+      this.rate = Number(find("rate").value);
+      if (this.world.playing) this.tell("play", { on: true, rate: this.rate });
+    };
+    find("language").onchange = () => { chooseLanguage(find("language").value); this.build(); };
+    onScheme(() => this.build());
+    this.watch();
+  }
+
+  /** Take what the engine answers as what there is. */
+  adopt(world) {
+    this.world = { ...this.world, ...world };
+    this.wanted = copy(this.world.settings);
+    while (this.views.length < this.world.networks.length) this.views.push(new NetworkView(this.views.length, this));
+    this.views.length = this.world.networks.length;
+    find("networks").replaceChildren(...this.views.map((view) => view.root));
+    this.build();
+  }
+
+  build() {
+    translate();
+    find("language").value = currentLanguage();
+    refill(find("rate"), ...RATES.map((rate) => make("option", { value: rate, selected: rate === this.rate, textContent: rate ? t("steps_a_second", { n: rate }) : t("full_speed") })));
+    refill(find("data_fields"), ...dataFields(this.wanted.data, this.world, (edit) => this.change(edit)));
+    this.views.forEach((view) => view.build());
+    this.showRun();
+  }
+
+  showRun() {
+    find("play").textContent = t(this.world.playing ? "pause" : "play");
+  }
+
+  /** Change the settings; what is changed while an answer is on its way goes after it. */
+  async change(edit) {
+    edit(this.wanted);
+    if (this.sending) { this.again = true; return; }
+    this.sending = true;
+    try {
+      do {
+        this.again = false;
+        this.note("");
+        const world = await say("set", { settings: this.wanted });
+        if (!this.again) this.adopt(world);
+      } while (this.again);
+    } catch (error) {
+      this.wanted = copy(this.world.settings);
+      this.build();
+      this.note(error.message, true);
+    } finally {
+      this.sending = false;
+    }
+  }
+
+  async tell(kind, fields) {
+    try {
+      this.note("");
+      this.adopt(await say(kind, fields));
+    } catch (error) {
+      this.note(error.message, true);
+    }
+  }
+
+  note(words, bad = false) {
+    find("said").textContent = words;
+    find("said").classList.toggle("bad", bad);
+  }
+
+  /** Show picture after picture, each as soon as the one before is drawn. */
+  async watch() {
+    for (;;) {
+      try {
+        const picture = await nextPicture(this.version);
+        if (picture) this.show(picture);
+        await new Promise((next) => (document.hidden ? setTimeout(next, 500) : requestAnimationFrame(next)));
+      } catch (error) {
+        this.note(t("no_answer", { error: error.message }), true);
+        await new Promise((next) => setTimeout(next, 1000));
+      }
+    }
+  }
+
+  show(picture) {
+    this.version = picture.version;
+    if (picture.status !== "ready") {
+      const failed = picture.status.startsWith("failed");
+      this.note(failed ? picture.status : t(picture.status), failed);
+      return;
+    }
+    if (find("said").textContent === t("compiling")) this.note("");
+    if (this.world.playing !== picture.playing) {
+      this.world.playing = picture.playing;
+      this.showRun();
+    }
+    const [{ step, epoch, diverged }] = picture.networks;
+    const speed = picture.playing ? t("speed_now", { n: whole(picture.speed) }) : "";
+    find("count").textContent = `${t("step_and_epoch", { step: whole(step), epoch: whole(epoch) })} ${speed}`;
+    if (picture.networks.some((one) => one.diverged)) this.note(t("diverged", { step: whole(step) }), true);
+    this.views.forEach((view) => view.draw(picture));
+  }
+
+  /** An example was pointed at. */
+  point() {}
+}
+
+new Page().begin().catch((error) => {
+  find("said").textContent = error.message;
+  find("said").classList.add("bad");
+});

@@ -1,0 +1,223 @@
+"""The page's engine: its numbers are the library's, and it goes on after whatever is said."""
+
+import jax
+import numpy as np
+import pytest
+from played import unpack_picture
+
+import jaxmlp
+from jaxmlp.play.engine import Engine
+from jaxmlp.play.examples import make_examples
+from jaxmlp.play.learner import Learner, make_rule, suitable_loss
+from jaxmlp.play.messages import read_message
+from jaxmlp.play.settings import (
+    DATA_SETS,
+    LOSSES,
+    RULES,
+    DataSettings,
+    Layer,
+    NetworkSettings,
+    read_settings,
+)
+from jaxmlp.testing import assert_compiles
+
+SMALL = DataSettings("xor", size=60)
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = Engine(folder=tmp_path)
+    yield engine
+    engine.close()
+
+
+def tell(engine, text):
+    return engine.ask(read_message(text.encode())).result(120)
+
+
+def learner_of(**settings):
+    return Learner(NetworkSettings(**settings), make_examples(SMALL))
+
+
+def test_steps_are_those_of_fit():
+    learner = learner_of(layers=(Layer(3, "tanh"), Layer(2, "relu")), l2=0.01, dropout=0.2)
+    learner.take(2 * learner.steps_per_epoch + 1)
+    learner.take(learner.steps_per_epoch - 1)
+    data = learner.examples.train
+    fitted = jaxmlp.fit(
+        learner.config, jaxmlp.init(learner.config, jax.random.key(0)), (data.x, data.y),
+        loss="sigmoid_binary_cross_entropy", optimizer=jaxmlp.adam(0.03), epochs=3, batch_size=16,
+        key=jax.random.key(0), l2=0.01, dropout_rate=0.2,
+    )  # fmt: skip
+    for mine, theirs in zip(
+        jax.tree.leaves(learner.params), jax.tree.leaves(fitted.params), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_look_is_what_the_library_computes(batch_norm):
+    learner = learner_of(l2=0.05, batch_norm=batch_norm)
+    learner.take(10)
+    seen, config, params = learner.look(), learner.config, learner.params
+    train, test = learner.examples.train, learner.examples.test
+    _, grads = jaxmlp.value_and_grad(config, learner.loss)(params, train.x, train.y, l2=0.05)
+    for mine, theirs in zip(jax.tree.leaves(seen.gradients), jax.tree.leaves(grads), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+    for part, scores in zip((train, test), seen.scores, strict=True):
+        known = jaxmlp.evaluate(config, params, (part.x, part.y), learner.loss, state=learner.state)
+        np.testing.assert_allclose(scores, list(known.values()), rtol=1e-5)
+    logits = jaxmlp.predict(config, params, learner.examples.grid, state=learner.state)
+    np.testing.assert_allclose(
+        seen.surface.ravel(), learner.loss.link(logits)[:, 0], rtol=1e-5, atol=1e-6
+    )
+    assert seen.units.shape == (4, 24, 24)
+    assert np.abs(seen.units).max(axis=(1, 2)).min() >= 120  # each of its own largest
+
+
+def test_the_units_are_marked_as_the_doctor_sees_them():
+    learner = learner_of(layers=(Layer(6, "relu"),))
+    dead = [layer._replace(b=layer.b - 50) for layer in learner.params[:1]]
+    learner._carry = learner._carry._replace(params=(*dead, *learner.params[1:]))
+    activity = jaxmlp.diagnostics.units.layer_activity(
+        learner.config, learner.params, learner.examples.train.x
+    )
+    np.testing.assert_allclose(learner.look().flat, activity[0].flat, atol=1e-6)
+    assert activity[0].dead.all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_number_never_recompiles(rule):
+    numbers = {number.name: number.default for number in RULES[rule]}
+    learner = learner_of(rule=rule, numbers=numbers, layers=(Layer(2, "tanh"),))
+    learner.take(3)
+    learner.look()
+    changed = {
+        name: (0.0 if name == "weight_decay" else value / 2) for name, value in numbers.items()
+    }
+    with assert_compiles(0):
+        for l2 in (0.0, 0.1):
+            learner.change(
+                NetworkSettings(layers=(Layer(2, "tanh"),), rule=rule, numbers=changed, l2=l2)
+            )
+            learner.take(3)
+            learner.look()
+    assert learner.step == 9
+
+
+def test_another_rule_keeps_the_parameters_and_another_shape_does_not():
+    learner = learner_of()
+    learner.take(5)
+    before = learner.params
+    sgd = NetworkSettings(rule="sgd", numbers={"learning_rate": 0.1})
+    assert not learner.change(sgd)
+    np.testing.assert_array_equal(learner.params[0].W, before[0].W)
+    assert [part.step for part in learner.segments] == [0, 5]
+    learner.take(1)
+    assert learner.change(NetworkSettings(layers=(Layer(5, "tanh"),)))
+    assert learner.step == 0
+
+
+def test_rewinding_goes_on_to_the_same_bits():
+    learner = learner_of(dropout=0.1)
+    learner.take(7)
+    learner.keep()
+    learner.take(30)
+    there = learner.params
+    learner.rewind(20)
+    assert learner.step == 7
+    learner.take(30)
+    for mine, theirs in zip(jax.tree.leaves(learner.params), jax.tree.leaves(there), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_snapshots_are_bounded_and_keep_the_first():
+    learner = learner_of(layers=())
+    for _ in range(400):
+        learner.take(1)
+        learner.keep()
+    steps = learner.kept_steps
+    assert steps[0] == 0
+    assert steps[-1] == 400
+    assert len(steps) <= 97
+
+
+def test_divergence_stops_and_can_be_undone():
+    learner = learner_of(
+        rule="sgd", numbers={"learning_rate": 100.0}, layers=(Layer(8, "relu"), Layer(8, "relu")),
+        loss="squared_error",
+    )  # fmt: skip
+    learner.take(500)
+    assert learner.diverged
+    learner.take(5)
+    learner.rewind(0)
+    assert not learner.diverged
+    assert learner.step == 0
+
+
+@pytest.mark.parametrize("name", [name for name in DATA_SETS if name not in ("drawn", "table")])
+def test_every_data_set_is_learnt(name):
+    examples = make_examples(DataSettings(name, size=200, noise=0.05))
+    loss = suitable_loss("sigmoid_binary_cross_entropy", examples)
+    learner = Learner(NetworkSettings(layers=(Layer(8, "tanh"),), loss=loss), examples)
+    before = learner.look().scores[0, 0]
+    learner.take(learner.most_steps // 2)
+    after = learner.look()
+    assert after.scores[0, 0] < before
+    assert after.surface.shape == examples.grid_shape
+
+
+@pytest.mark.parametrize("loss", LOSSES["classification"])
+def test_every_loss_of_two_classes_shows_a_probability(loss):
+    learner = learner_of(loss=loss)
+    learner.take(200)
+    assert learner.look().scores.shape == (2, 2)
+
+
+def test_every_kind_of_message_is_answered(engine):
+    fields = {
+        "set": '"settings": {"data": {"name": "circle", "size": 60}}', "play": '"on": false',
+        "step": '"n": 3', "rewind": '"to": 1',
+    }  # fmt: skip
+    for kind in ("hello", "set", "play", "step", "rewind", "restart"):
+        answer = tell(
+            engine, f'{{"kind": "{kind}"{", " * (kind in fields)}{fields.get(kind, "")}}}'
+        )
+        assert answer["settings"]["networks"]
+    assert read_settings(answer["settings"]).data.name == "circle"
+
+
+def test_a_picture_holds_what_the_learners_have(engine):
+    tell(engine, '{"kind": "step", "n": 25}')
+    head, arrays = unpack_picture(engine.picture(0).result(60))
+    learner = engine.learners[0]
+    assert head["networks"][0]["step"] == learner.step == 25
+    W, b = learner.params[0].W, learner.params[0].b
+    np.testing.assert_array_equal(arrays["params0"][: W.size], W.ravel())
+    np.testing.assert_array_equal(arrays["params0"][W.size : W.size + b.size], b)
+    np.testing.assert_array_equal(arrays["surface0"], learner.look().surface)
+
+
+def test_it_plays_until_it_is_told_to_stop(engine):
+    tell(engine, '{"kind": "play"}')
+    version = 0
+    for _ in range(10):
+        head, _ = unpack_picture(engine.picture(version).result(60))
+        assert head["version"] > version
+        version = head["version"]
+    assert not tell(engine, '{"kind": "play", "on": false}')["playing"]
+    step = engine.learners[0].step
+    assert step > 10
+    assert tell(engine, '{"kind": "hello"}')["networks"][0]["step"] == step
+
+
+def test_what_cannot_be_done_leaves_everything_as_it_was(engine):
+    before = tell(engine, '{"kind": "hello"}')
+    with pytest.raises(ValueError, match="draw at least 4"):
+        tell(engine, '{"kind": "set", "settings": {"data": {"name": "drawn"}}}')
+    assert tell(engine, '{"kind": "hello"}')["settings"] == before["settings"]
+
+
+def test_a_number_of_a_rule_is_in_the_program():
+    rule = make_rule(NetworkSettings())
+    assert len(jax.tree.leaves(rule)) > 3
