@@ -10,6 +10,7 @@ from typing import Any
 from jaxmlp.optional import import_optional
 from jaxmlp.play.engine import Engine
 from jaxmlp.play.messages import MOST_BYTES, read_message
+from jaxmlp.play.tables import MOST_TABLE_BYTES, read_dropped_table
 from jaxmlp.serving.reading import UnreadableError
 from jaxmlp.serving.web import SecurityHeaders, as_json, check_origin, read_body, refusal
 
@@ -44,6 +45,10 @@ class _Page:
         """POST /message."""
         return await self._answer(request, self._message)
 
+    async def table(self, request: Any) -> Any:
+        """POST /table?name=NAME, the file as the body."""
+        return await self._answer(request, self._table)
+
     async def picture(self, request: Any) -> Any:
         """GET /picture?after=VERSION: the next picture, or 204 if there is none for a while."""
         return await self._answer(request, self._picture)
@@ -68,6 +73,13 @@ class _Page:
         future = asyncio.wrap_future(self.engine.ask(message))
         return as_json(await asyncio.wait_for(future, _ANSWER_SECONDS))
 
+    async def _table(self, request: Any) -> Any:
+        name = Path(request.query_params.get("name", "")[:100]).name
+        content = await read_body(request, MOST_TABLE_BYTES)
+        table = await asyncio.to_thread(read_dropped_table, name, content)
+        future = asyncio.wrap_future(self.engine.take_table(table))
+        return as_json(await asyncio.wait_for(future, _ANSWER_SECONDS))
+
     async def _picture(self, request: Any) -> Any:
         from starlette.responses import Response
 
@@ -88,7 +100,8 @@ class _Page:
 def create_page(engine: Engine, token: str) -> Any:
     """Make the ASGI application of the page.
 
-    GET / is the page; POST /message takes what it says; GET /picture gives what it shows. All but
+    GET / is the page; POST /message takes what it says, POST /table a
+    file that is dropped on it; GET /picture gives what it shows. All but
     the page's own scripts need the token, and only a browser on this machine is answered.
 
     Args:
@@ -106,7 +119,7 @@ def create_page(engine: Engine, token: str) -> Any:
         >>> engine = Engine()
         >>> app = create_page(engine, "secret")
         >>> [route.path for route in app.routes if "page" not in route.path]
-        ['/', '/message', '/picture']
+        ['/', '/message', '/picture', '/table']
         >>> engine.close()
     """
     applications = import_optional("starlette.applications", "the page needs starlette", _EXTRA)
@@ -131,6 +144,7 @@ def create_page(engine: Engine, token: str) -> Any:
         routing.Route("/", page.home),
         routing.Route("/message", page.message, methods=["POST"]),
         routing.Route("/picture", page.picture),
+        routing.Route("/table", page.table, methods=["POST"]),
         *(
             routing.Route(f"/page/{path.name}", file(path))
             for path in sorted(_PAGE.iterdir())

@@ -1,6 +1,5 @@
 """The engine behind the page: one thread that trains, answers messages, and makes pictures."""
 
-import math
 import queue
 import threading
 import time
@@ -12,13 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from jaxmlp.play.cures import examine_learner
 from jaxmlp.play.describing import describe_choices, describe_data, describe_network
 from jaxmlp.play.examples import Examples, make_examples
 from jaxmlp.play.learner import Learner, suitable_loss
 from jaxmlp.play.looking import Look
 from jaxmlp.play.messages import Message
 from jaxmlp.play.packing import pack_picture
+from jaxmlp.play.pictures import arrays_of_network, head_of_network
+from jaxmlp.play.scripts import make_script, write_run_folder
 from jaxmlp.play.settings import DataSettings, Settings
+from jaxmlp.play.tables import Table, table_examples
+from jaxmlp.play.walking import walk
 
 _CHUNK_SECONDS = 0.012  # of training between two looks at what the page wants
 _KEEP_EVERY = 0.25  # seconds from one snapshot to the next while it plays
@@ -41,10 +45,17 @@ class Engine:
     Args:
         settings: to begin with.
         folder: where run folders are written.
+        table: to choose as data, if there is one.
     """
 
-    def __init__(self, settings: Settings | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        folder: Path | None = None,
+        table: Table | None = None,
+    ) -> None:
         """Begin the thread."""
+        self._table = table
         self._folder = folder or Path("runs")
         self._wanted = settings or Settings()
         self.settings = self._wanted
@@ -72,11 +83,23 @@ class Engine:
         self._tasks.put(lambda: self._answer(message, future))
         return future
 
-    def call(self, function: Callable[[], Any]) -> "Future[Any]":
-        """Have a function called in the thread of the engine."""
-        future: Future[Any] = Future()
-        self._tasks.put(lambda: _settle(future, function))
+    def take_table(self, table: Table) -> "Future[dict[str, Any]]":
+        """Have a table learnt from now on; what is answered is as for a message."""
+        future: Future[dict[str, Any]] = Future()
+        self._tasks.put(lambda: _settle(future, lambda: self._take_table(table)))
         return future
+
+    def _take_table(self, table: Table) -> dict[str, Any]:
+        old, self._table = self._table, table
+        try:
+            self._set(
+                replace(self.settings, data=DataSettings("table", test=self.settings.data.test))
+            )
+        except ValueError:
+            self._table = old
+            raise
+        self._version += 1
+        return self.describe()
 
     def picture(self, after: int) -> "Future[bytes]":
         """Wait for a picture newer than one that was seen, until the future is cancelled.
@@ -155,7 +178,23 @@ class Engine:
         return self.describe()
 
     def _handle_network(self, message: Message) -> dict[str, Any]:
-        raise ValueError(f"{message.kind} is not known.")
+        """Answer what is asked about one network, which stays as it is."""
+        if message.network >= len(self.learners):
+            raise ValueError(f"there is no network {message.network}; there is one alone.")
+        learner, data = self.learners[message.network], self.settings.data
+        if message.kind == "walk":
+            return walk(learner, message.example)
+        if message.kind == "diagnose":
+            return {"findings": examine_learner(learner, data)}
+        script = make_script(learner, data, self._table.name if self._table else "")
+        if message.kind == "script":
+            return {"script": script}
+        if learner.diverged:
+            raise ValueError("the network has diverged; go back in time before you save it.")
+        scores = learner.scores()
+        settings = self.settings.to_dict()
+        folder = write_run_folder(self._folder, learner, scores, script, settings)
+        return {"folder": str(folder), "command": f"jaxmlp predict {folder} {folder}/data.csv"}
 
     def describe(self) -> dict[str, Any]:
         """Say all that the page needs besides pictures, JSON-ready."""
@@ -164,6 +203,7 @@ class Engine:
             "choices": describe_choices(),
             "data": describe_data(self._data()),
             "networks": [describe_network(learner) for learner in self.learners],
+            "table": self._table.to_dict() if self._table else None,
             "playing": self._playing,
             "version": self._version,
         }
@@ -176,7 +216,7 @@ class Engine:
         """Take other settings; what cannot be done leaves everything as it was."""
         examples = self._examples
         if examples is None or wanted.data != self.settings.data:
-            examples = self.make_examples(wanted.data)
+            examples = self._make_examples(wanted.data)
         wanted = replace(
             wanted,
             networks=tuple(
@@ -184,7 +224,11 @@ class Engine:
                 for network in wanted.networks
             ),
         )
-        if examples is not self._examples:
+        if examples is not self._examples and _same_rows(wanted.data, self.settings.data):
+            for learner in self.learners:
+                learner.show_grid(examples)
+            self._examples, anew = examples, self._change_networks(wanted, examples)
+        elif examples is not self._examples:
             self.learners = [Learner(network, examples) for network in wanted.networks]
             self._examples, anew = examples, True
         else:
@@ -193,9 +237,12 @@ class Engine:
         if anew:
             self._restart()
 
-    def make_examples(self, data: DataSettings) -> Examples:
-        """Make what is learnt."""
-        return make_examples(data)
+    def _make_examples(self, data: DataSettings) -> Examples:
+        if data.name != "table":
+            return make_examples(data)
+        if self._table is None:
+            raise ValueError("there is no table yet; drop a .csv file on the page.")
+        return table_examples(self._table, data)
 
     def _change_networks(self, wanted: Settings, examples: Examples) -> bool:
         """Bring each network to its settings; whether all have to begin anew."""
@@ -302,49 +349,18 @@ class Engine:
         return looks
 
     def _picture(self) -> bytes:
-        for learner in self.learners:
-            self._tell_of_compiling_look(learner)
         looks, head = self._look(), self._head()
         arrays = {"curve": np.asarray(self._curve, np.float32)}
         for k, (learner, found) in enumerate(zip(self.learners, looks, strict=True)):
-            head["networks"].append(
-                {
-                    "step": learner.step,
-                    "epoch": learner.step // learner.steps_per_epoch,
-                    "diverged": learner.diverged,
-                    "scores": [_finite(value) for value in found.scores.ravel()],
-                    "signal": [_finite(value) for value in found.signal],
-                    "kept": learner.kept_steps,
-                }
-            )
-            arrays |= {f"{name}{k}": array for name, array in _arrays(learner, found).items()}
+            head["networks"].append(head_of_network(learner, found))
+            arrays |= arrays_of_network(k, learner, found)
         return pack_picture(head, arrays)
 
-    def _tell_of_compiling_look(self, learner: Learner) -> None:
-        self._compiled.add(("look", learner.shape))
 
-
-def _arrays(learner: Learner, found: Look) -> dict[str, np.ndarray]:
-    """The arrays of a picture; parameters and gradients layer by layer, W and then b or beta."""
-
-    def flat(layers: Any) -> np.ndarray:
-        parts = [part for layer in layers for part in (layer.W, _bias(layer))]
-        return np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
-
-    return {
-        "surface": np.asarray(found.surface), "units": np.asarray(found.units),
-        "flat": np.asarray(found.flat),
-        "params": flat(learner.params), "gradients": flat(found.gradients),
-    }  # fmt: skip
-
-
-def _bias(layer: Any) -> Any:
-    return layer.beta if layer.b is None else layer.b
-
-
-def _finite(value: Any) -> float | None:
-    """A number for JSON, which has no NaN."""
-    return float(value) if math.isfinite(value) else None
+def _same_rows(one: DataSettings, other: DataSettings) -> bool:
+    """Whether only the plane through the examples differs."""
+    blank: dict[str, Any] = {"plane": (), "held": {}}
+    return one.name == "table" and replace(one, **blank) == replace(other, **blank)
 
 
 def _smooth(old: float, new: float) -> float:

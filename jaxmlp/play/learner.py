@@ -29,10 +29,11 @@ _FOREVER = EarlyStopping(patience=2**31 - 1)
 
 
 class Segment(NamedTuple):
-    """From which step on a network was trained with which settings."""
+    """From which step on a network had which settings, and whether its moments began anew."""
 
     step: int
     settings: NetworkSettings
+    fresh: bool = True
 
 
 class _Snapshot(NamedTuple):
@@ -156,19 +157,17 @@ class Learner:
             params, state = self._carry.params, self._carry.state
             self._prepare()
             self._carry = self._begin(params, state)
+            self._note_segment(fresh=True)
         elif old != settings:
             self._bind()
-        self._note_segment()
+            self._note_segment(fresh=False)
         return False
 
-    def _note_segment(self) -> None:
-        last = self.segments[-1]
-        if last.settings == self.settings:
-            return
-        if last.step == self.step:
-            self.segments.pop()
+    def _note_segment(self, *, fresh: bool) -> None:
+        if self.segments and self.segments[-1].step == self.step:
+            fresh |= self.segments.pop().fresh
         if len(self.segments) < _MOST_SEGMENTS:
-            self.segments.append(Segment(self.step, self.settings))
+            self.segments.append(Segment(self.step, self.settings, fresh))
 
     def take(self, n_steps: int) -> None:
         """Take steps, as `fit` does; at most `most_steps`. None where the loss is not finite."""
@@ -233,10 +232,14 @@ class Learner:
         same = _what_is_compiled(found.settings) == _what_is_compiled(self.settings)
         carry = jax.device_put(found.carry)
         self._carry = carry if same else self._begin(carry.params, carry.state)
-        self.segments = [part for part in self.segments if part.step < found.step] or [
-            Segment(0, self.settings)
-        ]
-        self._note_segment()
+        self.segments = [part for part in self.segments if part.step < found.step]
+        self._note_segment(fresh=not (same and self.segments))
+
+    def scores(self) -> dict[str, float]:
+        """Return loss and accuracy, or RMSE, of both parts, by name."""
+        second = "rmse" if self.loss.task == "regression" else "accuracy"
+        names = [f"{part}_{name}" for part in ("train", "test") for name in ("loss", second)]
+        return dict(zip(names, map(float, self.look().scores.ravel()), strict=True))
 
     def model(self, scores: dict[str, float]) -> Model:
         """Return the network as a model that a file keeps."""

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 
-def unpack_picture(packed: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack_picture(packed: bytes):
     """Read what `pack_picture` packed."""
     (length,) = struct.unpack_from("<I", packed)
     head = json.loads(packed[4 : 4 + length])

@@ -1,0 +1,197 @@
+"""The Python for what is on the page: a script that trains the same network to the same numbers."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from jaxmlp.models import save
+from jaxmlp.models.model_file import MODEL_FILE
+from jaxmlp.play.learner import Learner, Segment
+from jaxmlp.play.settings import DataSettings, NetworkSettings
+
+_MOST_FOLDERS = 10_000
+
+
+def make_script(learner: Learner, data: DataSettings, table: str = "") -> str:
+    """Write the script.
+
+    Args:
+        learner: the network.
+        data: the settings of its data.
+        table: name of the table's file, where it learns one.
+
+    Returns:
+        Python that ends with the same parameters, `params`.
+
+    Example:
+        >>> from jaxmlp.play.examples import make_examples
+        >>> learner = Learner(NetworkSettings(), make_examples(DataSettings()))
+        >>> print(make_script(learner, DataSettings()).splitlines()[0])
+        \"""The network of the page after 0 steps.\"""
+    """
+    segments = [part for part in learner.segments if part.step < learner.step]
+    whole = learner.step % learner.steps_per_epoch == 0
+    simple = len(segments) == 1 and whole
+    parts = [_head(learner, simple), _data(data, table), _network(learner)]
+    if simple:
+        parts.append(_fit(learner, segments[0]))
+    elif segments:
+        parts.append(_steps(learner, segments))
+    return "\n".join([*parts, _END])
+
+
+def _head(learner: Learner, simple: bool) -> str:
+    more = (
+        ""
+        if simple or not learner.step
+        else (
+            "from jaxmlp.training import Program, Settings, fit_steps, initial_carry\n"
+            "from jaxmlp.training.data import pad_data, prepare_data\n"
+        )
+    )
+    return (
+        f'"""The network of the page after {learner.step:,} steps."""\n\n'
+        f"import jax\n\nimport jaxmlp\n{more}from jaxmlp.play.settings import DataSettings\n"
+    )
+
+
+def _data(data: DataSettings, table: str) -> str:
+    known = DataSettings()
+    changed = [
+        f"{f.name}={getattr(data, f.name)!r}"
+        for f in fields(data)
+        if getattr(data, f.name) != getattr(known, f.name)
+    ]
+    settings = f"DataSettings({', '.join(changed)})"
+    if data.name == "table":
+        return (
+            "from pathlib import Path\n\n"
+            "from jaxmlp.play.tables import read_dropped_table, table_examples\n\n"
+            f"path = Path({table!r})\n"
+            "table = read_dropped_table(path.name, path.read_bytes())\n"
+            f"examples = table_examples(table, {settings})\n"
+        )
+    return (
+        f"from jaxmlp.play.examples import make_examples\n\nexamples = make_examples({settings})\n"
+    )
+
+
+def _network(learner: Learner) -> str:
+    config = learner.config
+    arguments = [f"{config.layer_sizes}"]
+    if learner.settings.layers:
+        arguments.append(f"activation={config.activation}")
+    arguments += [
+        f"{name}={getattr(config, name)!r}"
+        for name in ("weight_init", "batch_norm", "dropout")
+        if getattr(config, name) not in ("auto", False)
+    ]
+    return (
+        "x, y = examples.train.x, examples.train.y\n"
+        f"config = jaxmlp.MLPConfig({', '.join(arguments)})\n"
+        f"loss = jaxmlp.losses.get_loss({learner.loss.name!r})\n"
+        f"params = jaxmlp.init(config, jax.random.key({learner.settings.seed}))\n"
+        "state = jaxmlp.init_state(config)\n"
+    )
+
+
+def _rule(settings: NetworkSettings) -> str:
+    numbers = ", ".join(f"{name}={value!r}" for name, value in settings.numbers.items())
+    return f"jaxmlp.optimizers.{settings.rule}({numbers})"
+
+
+def _fit(learner: Learner, segment: Segment) -> str:
+    own = segment.settings
+    size = own.batch_size and min(own.batch_size, len(learner.examples.train.x))
+    return (
+        "result = jaxmlp.fit(\n"
+        f"    config, params, (x, y), loss=loss, optimizer={_rule(own)},\n"
+        f"    epochs={learner.step // learner.steps_per_epoch}, batch_size={size or None}, "
+        f"l2={own.l2!r}, dropout_rate={own.dropout!r}, key=jax.random.key({own.seed}),\n"
+        ")\n"
+        "params, state = result.params, result.state\n"
+    )
+
+
+def _steps(learner: Learner, segments: list[Segment]) -> str:
+    ends = [*(part.step for part in segments[1:]), learner.step]
+    n_rows = len(learner.examples.train.x)
+    rows = []
+    for part, end in zip(segments, ends, strict=True):
+        own = part.settings
+        size = min(own.batch_size or n_rows, n_rows)
+        numbers = f"{part.step}, {end}, {part.fresh}, {size}, {own.l2!r}, {own.dropout!r}"
+        rows.append(f"    ({numbers}, {_rule(own)}),")
+    listed = "\n".join(rows)
+    return f"""train = pad_data(prepare_data(config, loss, (x, y)))
+key, n_rows, carry = jax.random.key({learner.settings.seed}), len(x), None
+segments = [  # first step, last step, fresh moments, rows a step, l2, dropout, rule
+{listed}
+]
+run = jax.jit(fit_steps)
+for first, end, fresh, size, l2, dropout, rule in segments:
+    steps_per_epoch = -(-n_rows // size)
+    config = config.replace(dropout=dropout > 0)
+    program = Program(config, loss, size, history_rows=2 + (end - first) // steps_per_epoch)
+    if fresh:
+        carry = initial_carry(program, rule, params, state)
+    numbers = Settings(key, l2, dropout, dict(loss.options), 2**31 - 1, 0.0)
+    carry, _ = run(program, rule, carry, train, None, numbers, steps_per_epoch, first, end - first)
+    params, state = carry.params, carry.state
+"""
+
+
+_END = """for name, part in (("training", examples.train), ("test", examples.test)):
+    print(name, jaxmlp.evaluate(config, params, (part.x, part.y), loss, state=state))
+"""
+
+
+def write_run_folder(
+    folder: Path, learner: Learner, scores: dict[str, float], script: str, settings: dict[str, Any]
+) -> Path:
+    """Write a run that `jaxmlp predict` takes: the model, its data, the script, the settings.
+
+    Args:
+        folder: in which a new one, play-1, play-2, ..., is made.
+        learner: the network.
+        scores: of it.
+        script: of `make_script`.
+        settings: of the page.
+
+    Returns:
+        The folder of the run; it is whole or absent.
+
+    Raises:
+        OSError: if nothing can be written there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".play.", dir=folder))
+    try:
+        temporary.chmod(0o755)
+        save(temporary / MODEL_FILE, learner.model(scores))
+        (temporary / "data.csv").write_text(_as_csv(learner.examples.raw), encoding="utf-8")
+        (temporary / "train.py").write_text(script, encoding="utf-8")
+        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+        (temporary / "settings.json").write_text(text, encoding="utf-8")
+        for number in range(1, _MOST_FOLDERS):
+            target = folder / f"play-{number}"
+            if not target.exists():
+                os.rename(temporary, target)
+                return target
+        raise OSError(f"{folder} is full of runs; delete some.")
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _as_csv(columns: dict[str, Any]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()
