@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,13 @@ from jaxmlp.play.pictures import arrays_of_network, head_of_network
 from jaxmlp.play.scripts import make_script, write_run_folder
 from jaxmlp.play.settings import DataSettings, Settings
 from jaxmlp.play.tables import Table, table_examples
+from jaxmlp.play.waiting import Waiting
 from jaxmlp.play.walking import walk
 
-_CHUNK_SECONDS = 0.012  # of training between two looks at what the page wants
+_CHUNK_SECONDS = 0.008  # of training between two looks at what the page wants
 _KEEP_EVERY = 0.25  # seconds from one snapshot to the next while it plays
 _IDLE_SECONDS = 0.5
 _MOST_CURVE = 400  # points of the curves
-_MOST_WAITING = 16  # messages or pictures
-
-
-@dataclass
-class _Wish:
-    """A picture that somebody waits for: one that is newer than what was seen."""
-
-    after: int
-    future: "Future[bytes]"
 
 
 class Engine:
@@ -62,14 +55,14 @@ class Engine:
         self.learners: list[Learner] = []
         self._examples: Examples | None = None
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._wishes: list[_Wish] = []
+        self._waiting = Waiting()
         self._version, self._status = 1, "ready"
         self._playing, self._rate, self._due = False, 0.0, 0.0
         self._clock, self._chunk = 0.0, 1
         self._compiled: set[Any] = set()
         self._curve: list[tuple[float, ...]] = []
         self._kept_at, self._speed = 0.0, 0.0
-        self._closed = False
+        self._closed, self._doctor_is_busy = False, threading.Lock()
         self._thread = threading.Thread(target=self._run, name="play", daemon=True)
         self._thread.start()
 
@@ -108,7 +101,7 @@ class Engine:
             after: version of that one; 0 for any.
         """
         future: Future[bytes] = Future()
-        self._tasks.put(lambda: self._wishes.append(_Wish(after, future)))
+        self._tasks.put(lambda: self._waiting.add(after, future))
         return future
 
     def close(self) -> None:
@@ -119,13 +112,14 @@ class Engine:
 
     def _run(self) -> None:
         self._guarded(lambda: self._set(self._wanted))
+        if not self.learners:
+            self._set(Settings())
         while not self._closed:
             self._take_tasks()
             if self._playing:
                 self._guarded(self._train)
             self._guarded(self._fulfil)
-        for wish in self._wishes:
-            wish.future.cancel()
+        self._waiting.cancel()
 
     def _guarded(self, work: Callable[[], Any]) -> None:
         """Do something; the page is told of what fails, and goes on."""
@@ -155,11 +149,32 @@ class Engine:
         return min(max((1 - self._due) / self._rate, 0.0), 0.1)
 
     def _answer(self, message: Message, future: "Future[dict[str, Any]]") -> None:
-        _settle(future, lambda: self._handle(message))
+        if message.kind == "diagnose":
+            self._ask_doctor(message, future)
+        else:
+            _settle(future, lambda: self._handle(message))
+
+    def _ask_doctor(self, message: Message, future: "Future[dict[str, Any]]") -> None:
+        """Have a copy examined beside: its trials compile for seconds, and the page goes on."""
+
+        def examine() -> None:
+            _settle(future, lambda: {"findings": examine_learner(patient, data)})
+            self._doctor_is_busy.release()
+
+        if not self._doctor_is_busy.acquire(blocking=False):
+            _settle(future, lambda: _refuse("the doctor is busy already; wait for the answer."))
+            return
+        try:
+            patient, data = self._learner(message).still(), self.settings.data
+        except ValueError as error:
+            self._doctor_is_busy.release()
+            _settle(future, partial(_refuse, str(error)))
+            return
+        threading.Thread(target=examine, name="doctor", daemon=True).start()
 
     def _handle(self, message: Message) -> dict[str, Any]:
         kind = message.kind
-        if kind in ("walk", "diagnose", "script", "save"):
+        if kind in ("walk", "script", "save"):
             return self._handle_network(message)
         if kind == "set":
             assert message.settings is not None
@@ -179,13 +194,9 @@ class Engine:
 
     def _handle_network(self, message: Message) -> dict[str, Any]:
         """Answer what is asked about one network, which stays as it is."""
-        if message.network >= len(self.learners):
-            raise ValueError(f"there is no network {message.network}; there is one alone.")
-        learner, data = self.learners[message.network], self.settings.data
+        learner, data = self._learner(message), self.settings.data
         if message.kind == "walk":
             return walk(learner, message.example)
-        if message.kind == "diagnose":
-            return {"findings": examine_learner(learner, data)}
         script = make_script(learner, data, self._table.name if self._table else "")
         if message.kind == "script":
             return {"script": script}
@@ -195,6 +206,11 @@ class Engine:
         settings = self.settings.to_dict()
         folder = write_run_folder(self._folder, learner, scores, script, settings)
         return {"folder": str(folder), "command": f"jaxmlp predict {folder} {folder}/data.csv"}
+
+    def _learner(self, message: Message) -> Learner:
+        if message.network >= len(self.learners):
+            raise ValueError(f"there is no network {message.network}; there is one alone.")
+        return self.learners[message.network]
 
     def describe(self) -> dict[str, Any]:
         """Say all that the page needs besides pictures, JSON-ready."""
@@ -313,23 +329,12 @@ class Engine:
     def _say(self, status: str) -> None:
         """Tell everybody who waits how it stands, without a picture."""
         self._status, self._version = status, self._version + 1
-        self._send(pack_picture(self._head(), {}), self._wishes)
-        self._wishes = []
+        self._waiting.send(pack_picture(self._head(), {}), self._version)
 
     def _fulfil(self) -> None:
         """Give a picture to whoever has not seen this one."""
-        self._wishes = [wish for wish in self._wishes if not wish.future.done()]
-        for wish in self._wishes[: -_MOST_WAITING or None]:
-            wish.future.cancel()
-        waiting = [wish for wish in self._wishes if wish.after < self._version]
-        if waiting and self.learners:
-            self._wishes = [wish for wish in self._wishes if wish.after >= self._version]
-            self._send(self._picture(), waiting)
-
-    def _send(self, content: bytes, wishes: list[_Wish]) -> None:
-        for wish in wishes:
-            if wish.future.set_running_or_notify_cancel():
-                wish.future.set_result(content)
+        if self.learners and self._waiting.is_anybody(self._version):
+            self._waiting.send(self._picture(), self._version)
 
     def _head(self) -> dict[str, Any]:
         return {
@@ -365,6 +370,10 @@ def _same_rows(one: DataSettings, other: DataSettings) -> bool:
 
 def _smooth(old: float, new: float) -> float:
     return new if not old else 0.9 * old + 0.1 * new
+
+
+def _refuse(sentence: str) -> Any:
+    raise ValueError(sentence)
 
 
 def _settle(future: "Future[Any]", function: Callable[[], Any]) -> None:

@@ -1,5 +1,6 @@
 """One network of the page: how it is trained, looked at, and taken back in time."""
 
+from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from jaxmlp.optimizers import Optimizer, get_optimizer_factory
 from jaxmlp.play.examples import Examples
 from jaxmlp.play.looking import Look, look
 from jaxmlp.play.settings import LOSSES, NetworkSettings
-from jaxmlp.training.chunk import MemberInputs, SharedInputs, first_carry, run_chunk
+from jaxmlp.training.chunk import MemberInputs, SharedInputs, copy_tree, first_carry, run_chunk
 from jaxmlp.training.data import TrainData, pad_data, prepare_data
 from jaxmlp.training.options import prepare_settings
 from jaxmlp.training.program import Carry, Program
@@ -44,12 +45,12 @@ class _Snapshot(NamedTuple):
     carry: Carry
 
 
-def make_config(settings: NetworkSettings, examples: Examples) -> MLPConfig:
+def _make_config(settings: NetworkSettings, examples: Examples) -> MLPConfig:
     """Describe the network: as many inputs and outputs as the examples and the loss need.
 
     >>> from jaxmlp.play.examples import make_examples
     >>> from jaxmlp.play.settings import DataSettings
-    >>> make_config(NetworkSettings(), make_examples(DataSettings())).layer_sizes
+    >>> _make_config(NetworkSettings(), make_examples(DataSettings())).layer_sizes
     (2, 4, 1)
     """
     many = settings.loss == "softmax_cross_entropy"
@@ -63,7 +64,7 @@ def make_config(settings: NetworkSettings, examples: Examples) -> MLPConfig:
     )
 
 
-def make_rule(settings: NetworkSettings) -> Optimizer:
+def _make_rule(settings: NetworkSettings) -> Optimizer:
     """Make the update rule; its numbers are arguments of the program."""
     numbers: dict[str, Any] = dict(settings.numbers)
     if "weight_decay" in numbers:  # as an array, 0 is the same program as any other decay
@@ -95,7 +96,7 @@ class Learner:
 
     def _prepare(self) -> None:
         settings, examples = self.settings, self.examples
-        self.config = make_config(settings, examples)
+        self.config = _make_config(settings, examples)
         self.loss: Loss = get_loss(settings.loss)
         self._train, self._test = (self._rows(part) for part in (examples.train, examples.test))
         n_rows = len(examples.train.x)
@@ -111,7 +112,7 @@ class Learner:
     def _bind(self) -> None:
         """Bring the numbers of the settings into the form that programs take."""
         settings = self.settings
-        self.optimizer = make_rule(settings)
+        self.optimizer = _make_rule(settings)
         self._numbers = prepare_settings(
             self.loss, jax.random.key(settings.seed), stopping=_FOREVER, l2=settings.l2,
             dropout_rate=settings.dropout,
@@ -208,6 +209,12 @@ class Learner:
     def optimizer_state(self) -> Any:
         """The moments, on the host."""
         return jax.device_get(self._carry.optimizer_state)
+
+    def still(self) -> "Learner":
+        """Return a copy that stays where it is while this one goes on."""
+        copied = copy(self)
+        copied._carry = copy_tree(self._carry)
+        return copied
 
     def keep(self) -> None:
         """Remember where the run stands; of too many snapshots every second goes, not the first."""

@@ -1,5 +1,7 @@
 """All that can be set on the page, as frozen values, and the checks of what the page sends."""
 
+import base64
+import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -177,6 +179,24 @@ def read_settings(fields: object) -> Settings:
     return Settings(
         _read_data(read.fields.get("data", {})), tuple(_read_network(item) for item in networks)
     )
+
+
+def read_link(link: str) -> Settings:
+    """Read settings from a link of the page, or from what stands behind its #.
+
+    Raises:
+        ValueError: if they are none.
+
+    Example:
+        >>> read_link("http://127.0.0.1:8000/#eyJkYXRhIjp7Im5hbWUiOiJjaXJjbGUifX0").data.name
+        'circle'
+    """
+    text = link.rpartition("#")[2]
+    try:
+        fields = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the link holds no settings; copy it whole from the page.") from error
+    return read_settings(fields)
 
 
 class Fields:

@@ -8,7 +8,7 @@ from played import unpack_picture
 import jaxmlp
 from jaxmlp.play.engine import Engine
 from jaxmlp.play.examples import make_examples
-from jaxmlp.play.learner import Learner, make_rule, suitable_loss
+from jaxmlp.play.learner import Learner, suitable_loss
 from jaxmlp.play.messages import read_message
 from jaxmlp.play.settings import (
     DATA_SETS,
@@ -216,8 +216,3 @@ def test_what_cannot_be_done_leaves_everything_as_it_was(engine):
     with pytest.raises(ValueError, match="draw at least 4"):
         tell(engine, '{"kind": "set", "settings": {"data": {"name": "drawn"}}}')
     assert tell(engine, '{"kind": "hello"}')["settings"] == before["settings"]
-
-
-def test_a_number_of_a_rule_is_in_the_program():
-    rule = make_rule(NetworkSettings())
-    assert len(jax.tree.leaves(rule)) > 3

@@ -122,7 +122,7 @@ export function drawCurves(canvas, curve, network) {
   const all = lines.flatMap(([values]) => values).filter((value) => value > 0 && Number.isFinite(value));
   if (!all.length) return;
   const [low, high] = [Math.log(Math.min(...all)), Math.log(Math.max(...all) * 1.05)];
-  const [x0, last] = [38, Math.max(steps[n - 1], 1)];
+  const [x0, last] = [56, Math.max(steps[n - 1], 1)];
   const y = (value) => 6 + (height - 24) * (1 - (Math.log(value) - low) / Math.max(high - low, 1e-9));
   context.font = "11px system-ui, sans-serif";
   context.fillStyle = ink();

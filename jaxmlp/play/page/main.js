@@ -2,10 +2,13 @@
 
 import { onScheme } from "./colours.js";
 import { make, refill } from "./elements.js";
+import { decodeSettings, encodeSettings } from "./link.js";
 import { NetworkView } from "./network.js";
 import { nextPicture, say } from "./server.js";
 import { dataFields } from "./settings.js";
+import { addPoint, buildOwnData, takeDrops } from "./table.js";
 import { chooseLanguage, currentLanguage, format, loadText, t, translate, whole } from "./text.js";
+import { Walk } from "./walk.js";
 
 const find = (id) => document.getElementById(id);
 const RATES = [1, 5, 25, 100, 0];
@@ -13,12 +16,23 @@ const copy = (value) => JSON.parse(JSON.stringify(value));
 
 class Page {
   constructor() {
-    [this.views, this.example, this.sending, this.version, this.rate] = [[], null, false, 0, 0];
+    [this.views, this.example, this.sending, this.version, this.rate, this.kept] = [[], null, false, 0, 0, []];
+    this.walk = new Walk(this, find("walk_body"));
   }
 
   async begin() {
     await loadText();
     this.adopt(await say("hello"));
+    const linked = decodeSettings(location.hash.slice(1));
+    if (linked) await this.change((settings) => Object.assign(settings, linked));
+    takeDrops(this);
+    find("compare").onclick = () => this.change((settings) => {
+      if (settings.networks.length > 1) settings.networks.pop();
+      else settings.networks.push(copy(settings.networks[0]));
+    });
+    find("link").onclick = () => this.copyLink();
+    find("rewind").oninput = () => this.showRewind();
+    find("rewind").onchange = () => this.tell("rewind", { to: this.kept[find("rewind").value] ?? 0 });
     find("play").onclick = () => this.tell("play", { on: !this.world.playing, rate: this.rate });
     find("step").onclick = () => this.tell("step", { n: 1 });
     find("restart").onclick = () => this.tell("restart");
@@ -33,11 +47,14 @@ class Page {
 
   /** Take what the engine answers as what there is. */
   adopt(world) {
+    const same = (part) => JSON.stringify(this.world?.[part]) === JSON.stringify(world[part]);
+    if (this.world && !same("data")) [this.walk.found, this.example] = [null, null];
     this.world = { ...this.world, ...world };
     this.wanted = copy(this.world.settings);
     while (this.views.length < this.world.networks.length) this.views.push(new NetworkView(this.views.length, this));
     this.views.length = this.world.networks.length;
     find("networks").replaceChildren(...this.views.map((view) => view.root));
+    history.replaceState(null, "", `#${encodeSettings(this.world.settings)}`);
     this.build();
   }
 
@@ -46,8 +63,27 @@ class Page {
     find("language").value = currentLanguage();
     refill(find("rate"), ...RATES.map((rate) => make("option", { value: rate, selected: rate === this.rate, textContent: rate ? t("steps_a_second", { n: rate }) : t("full_speed") })));
     refill(find("data_fields"), ...dataFields(this.wanted.data, this.world, (edit) => this.change(edit)));
+    buildOwnData(this, find("data_more"));
     this.views.forEach((view) => view.build());
+    this.walk.build();
+    find("compare").setAttribute("aria-pressed", String(this.wanted.networks.length > 1));
     this.showRun();
+  }
+
+  redraw() { this.views.forEach((view) => view.picture && view.draw(view.picture)); }
+
+  async copyLink() {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.note(t("link_copied"));
+    } catch {
+      this.note(t("link_is_the_address"));
+    }
+  }
+
+  showRewind() {
+    const slider = find("rewind");
+    find("rewind_to").textContent = t("step_n", { step: whole(this.kept[slider.value] ?? 0) });
   }
 
   showRun() {
@@ -91,14 +127,18 @@ class Page {
 
   /** Show picture after picture, each as soon as the one before is drawn. */
   async watch() {
+    let coming = nextPicture(this.version);
     for (;;) {
       try {
-        const picture = await nextPicture(this.version);
+        const picture = await coming;
+        coming = nextPicture(picture?.version ?? this.version); // is made while this one is drawn
+        coming.catch(() => {});
         if (picture) this.show(picture);
         await new Promise((next) => (document.hidden ? setTimeout(next, 500) : requestAnimationFrame(next)));
       } catch (error) {
         this.note(t("no_answer", { error: error.message }), true);
         await new Promise((next) => setTimeout(next, 1000));
+        coming = nextPicture(this.version);
       }
     }
   }
@@ -119,11 +159,28 @@ class Page {
     const speed = picture.playing ? t("speed_now", { n: whole(picture.speed) }) : "";
     find("count").textContent = `${t("step_and_epoch", { step: whole(step), epoch: whole(epoch) })} ${speed}`;
     if (picture.networks.some((one) => one.diverged)) this.note(t("diverged", { step: whole(step) }), true);
+    this.kept = picture.networks[0].kept;
+    const slider = find("rewind");
+    if (document.activeElement !== slider || picture.playing) {
+      slider.max = String(this.kept.length - 1);
+      slider.value = slider.max;
+      slider.disabled = this.kept.length < 2;
+      this.showRewind();
+    }
     this.views.forEach((view) => view.draw(picture));
   }
 
-  /** An example was pointed at. */
-  point() {}
+  /** The plane was pointed at: draw a point there, or choose the nearest example. */
+  point(view, event) {
+    const box = view.output.getBoundingClientRect();
+    const [left, right, bottom, top] = this.world.data.extent;
+    const x = left + ((event.clientX - box.left) / box.width) * (right - left);
+    const y = top - ((event.clientY - box.top) / box.height) * (top - bottom);
+    if (this.wanted.data.name === "drawn" && !event.altKey) return addPoint(this, [x, y]);
+    const away = this.world.data.train.map((row) => ((row[0] - x) / (right - left)) ** 2 + ((row[1] - y) / (top - bottom)) ** 2);
+    this.walk.network = view.index;
+    return this.walk.begin(away.indexOf(Math.min(...away)));
+  }
 }
 
 new Page().begin().catch((error) => {

@@ -3,6 +3,7 @@
 import { faint, line, NEGATIVE, POSITIVE } from "./colours.js";
 import { drawCurves, drawOutput, drawUnit } from "./drawing.js";
 import { button, make, refill } from "./elements.js";
+import { More } from "./more.js";
 import { activationField, settingsFields } from "./settings.js";
 import { format, t, whole } from "./text.js";
 
@@ -24,6 +25,7 @@ export class NetworkView {
     this.unit = make("p", { className: "detail", role: "status" });
     this.fields = make("div", { className: "fields" });
     this.more = make("div", { className: "more" });
+    this.extras = new More(page, index, this.more);
     this.root = make("section", { className: "network", "aria-labelledby": this.title.id },
       make("div", { className: "inside" }, this.title, (this.buttons = make("div", { className: "row" })), this.graph, this.unit),
       make("div", { className: "outside" }, this.shown, this.output, this.scores, this.curves),
@@ -54,6 +56,7 @@ export class NetworkView {
     this.signals = [];
     refill(this.columns, ...sizes.map((size, layer) => this.column(size, layer)));
     refill(this.fields, ...settingsFields(this.settings, this.page.world, (edit) => this.change(edit)));
+    this.extras.build();
     this.connect();
     if (this.picture) this.draw(this.picture);
   }
