@@ -22,8 +22,8 @@ class Page {
 
   async begin() {
     await loadText();
+    const linked = decodeSettings(location.hash.slice(1)); // before it is written anew
     this.adopt(await say("hello"));
-    const linked = decodeSettings(location.hash.slice(1));
     if (linked) await this.change((settings) => Object.assign(settings, linked));
     takeDrops(this);
     find("compare").onclick = () => this.change((settings) => {
@@ -52,7 +52,7 @@ class Page {
     this.world = { ...this.world, ...world };
     this.wanted = copy(this.world.settings);
     while (this.views.length < this.world.networks.length) this.views.push(new NetworkView(this.views.length, this));
-    this.views.length = this.world.networks.length;
+    for (const gone of this.views.splice(this.world.networks.length)) gone.close();
     find("networks").replaceChildren(...this.views.map((view) => view.root));
     history.replaceState(null, "", `#${encodeSettings(this.world.settings)}`);
     this.build();

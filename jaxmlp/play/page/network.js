@@ -30,9 +30,13 @@ export class NetworkView {
       make("div", { className: "inside" }, this.title, (this.buttons = make("div", { className: "row" })), this.graph, this.unit),
       make("div", { className: "outside" }, this.shown, this.output, this.scores, this.curves),
       make("details", { className: "settings", open: true }, (this.summary = make("summary")), this.fields), this.more);
-    new ResizeObserver(() => this.connect()).observe(this.columns);
+    this.sizes = new ResizeObserver(() => this.connect());
+    this.sizes.observe(this.columns);
     this.output.onclick = (event) => page.point(this, event);
   }
+
+  /** Of a network that is no longer there, nothing is drawn any more. */
+  close() { this.sizes.disconnect(); }
 
   get about() { return this.page.world.networks[this.index]; }
   get settings() { return this.page.wanted.networks[this.index]; }
