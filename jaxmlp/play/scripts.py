@@ -38,7 +38,7 @@ def make_script(learner: Learner, data: DataSettings, table: str = "") -> str:
     segments = [part for part in learner.segments if part.step < learner.step]
     whole = learner.step % learner.steps_per_epoch == 0
     simple = len(segments) == 1 and whole
-    parts = [_head(learner, simple), _data(data, table), _network(learner)]
+    parts = [_head(learner, data, simple), _data(data, table), _network(learner)]
     if simple:
         parts.append(_fit(learner, segments[0]))
     elif segments:
@@ -46,19 +46,20 @@ def make_script(learner: Learner, data: DataSettings, table: str = "") -> str:
     return "\n".join([*parts, _END])
 
 
-def _head(learner: Learner, simple: bool) -> str:
-    more = (
-        ""
-        if simple or not learner.step
-        else (
-            "from jaxmlp.training import Program, Settings, fit_steps, initial_carry\n"
-            "from jaxmlp.training.data import pad_data, prepare_data\n"
-        )
-    )
-    return (
-        f'"""The network of the page after {learner.step:,} steps."""\n\n'
-        f"import jax\n\nimport jaxmlp\n{more}from jaxmlp.play.settings import DataSettings\n"
-    )
+def _head(learner: Learner, data: DataSettings, simple: bool) -> str:
+    lines = [f'"""The network of the page after {learner.step:,} steps."""', ""]
+    is_table = data.name == "table"
+    lines += ["from pathlib import Path", ""] * is_table + ["import jax", "", "import jaxmlp"]
+    lines += [] if is_table else ["from jaxmlp.play.examples import make_examples"]
+    lines.append("from jaxmlp.play.settings import DataSettings")
+    if is_table:
+        lines.append("from jaxmlp.play.tables import read_dropped_table, table_examples")
+    if learner.step and not simple:
+        lines += [
+            "from jaxmlp.training import Program, Settings, fit_steps, initial_carry",
+            "from jaxmlp.training.data import pad_data, prepare_data",
+        ]
+    return "\n".join([*lines, ""])
 
 
 def _data(data: DataSettings, table: str) -> str:
@@ -69,16 +70,12 @@ def _data(data: DataSettings, table: str) -> str:
         if getattr(data, f.name) != getattr(known, f.name)
     ]
     settings = f"DataSettings({', '.join(changed)})"
-    if data.name == "table":
-        return (
-            "from pathlib import Path\n\n"
-            "from jaxmlp.play.tables import read_dropped_table, table_examples\n\n"
-            f"path = Path({table!r})\n"
-            "table = read_dropped_table(path.name, path.read_bytes())\n"
-            f"examples = table_examples(table, {settings})\n"
-        )
+    if data.name != "table":
+        return f"examples = make_examples({settings})"
     return (
-        f"from jaxmlp.play.examples import make_examples\n\nexamples = make_examples({settings})\n"
+        f"path = Path({table!r})\n"
+        "table = read_dropped_table(path.name, path.read_bytes())\n"
+        f"examples = table_examples(table, {settings})"
     )
 
 

@@ -92,7 +92,7 @@ def test_xor_needs_a_hidden_layer(page):
     """The learner's path of the guide."""
     change(page, "put('Data set', 'xor')", lambda data, net: data["name"] == "xor")
     change(page, "named('One hidden layer less').click()", lambda data, net: not net["layers"])
-    page.run("named('Play').click()")
+    page.run("put('Speed', '0'); named('Play').click()")
     page.wait("step() > 2000", 60)
     page.run("named('Pause').click()")
     accuracy = "Number(document.querySelectorAll('.scores td')[2].textContent.split(' ')[0])"

@@ -11,12 +11,12 @@ import { chooseLanguage, currentLanguage, format, loadText, t, translate, whole 
 import { Walk } from "./walk.js";
 
 const find = (id) => document.getElementById(id);
-const RATES = [1, 5, 25, 100, 0];
+const RATES = [1, 5, 25, 100, 2000, 0]; // steps a second; 0 is as many as there can be
 const copy = (value) => JSON.parse(JSON.stringify(value));
 
 class Page {
   constructor() {
-    [this.views, this.example, this.sending, this.version, this.rate, this.kept] = [[], null, false, 0, 0, []];
+    [this.views, this.example, this.sending, this.version, this.rate, this.kept] = [[], null, false, 0, 100, []];
     this.walk = new Walk(this, find("walk_body"));
   }
 
@@ -61,7 +61,7 @@ class Page {
   build() {
     translate();
     find("language").value = currentLanguage();
-    refill(find("rate"), ...RATES.map((rate) => make("option", { value: rate, selected: rate === this.rate, textContent: rate ? t("steps_a_second", { n: rate }) : t("full_speed") })));
+    refill(find("rate"), ...RATES.map((rate) => make("option", { value: rate, selected: rate === this.rate, textContent: rate ? t("steps_a_second", { n: whole(rate) }) : t("full_speed") })));
     refill(find("data_fields"), ...dataFields(this.wanted.data, this.world, (edit) => this.change(edit)));
     buildOwnData(this, find("data_more"));
     this.views.forEach((view) => view.build());
@@ -159,6 +159,7 @@ class Page {
     const speed = picture.playing ? t("speed_now", { n: whole(picture.speed) }) : "";
     find("count").textContent = `${t("step_and_epoch", { step: whole(step), epoch: whole(epoch) })} ${speed}`;
     if (picture.networks.some((one) => one.diverged)) this.note(t("diverged", { step: whole(step) }), true);
+    this.latest = picture;
     this.kept = picture.networks[0].kept;
     const slider = find("rewind");
     if (document.activeElement !== slider || picture.playing) {

@@ -62,7 +62,7 @@ export class NetworkView {
     refill(this.fields, ...settingsFields(this.settings, this.page.world, (edit) => this.change(edit)));
     this.extras.build();
     this.connect();
-    if (this.picture) this.draw(this.picture);
+    if (this.page.latest) this.draw(this.page.latest); // it may have come before the answer
   }
 
   change(edit) { this.page.change((settings) => edit(settings.networks[this.index])); }

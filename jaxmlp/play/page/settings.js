@@ -47,7 +47,7 @@ export function dataFields(data, world, change) {
     nodes.push(field("noise", slider(data.noise, set("noise")), `${t("noise")}: ${format(data.noise)}`));
   }
   if (data.name !== "drawn" && data.name !== "table") {
-    nodes.push(field("size", slider(data.size, set("size"), { min: 20, max: 1000, step: 20 }), `${t("size")}: ${data.size}`));
+    nodes.push(field("size", slider(data.size, set("size"), { min: data.name === "digits" ? 200 : 20, max: 1000, step: 20 }), `${t("size")}: ${data.size}`));
   }
   nodes.push(field("test_share", slider(data.test, set("test"), { min: 0.1, max: 0.9, step: 0.1 }), `${t("test_share")}: ${format(100 * data.test)} %`));
   if (plane.includes(data.name) || data.name === "function") nodes.push(inputFields(data, world, set("inputs")));

@@ -50,7 +50,22 @@ export class Walk {
         button("walk_back", () => this.go(this.place - 1), { disabled: this.place === 0 }),
         button("walk_next", () => this.go(this.place + 1), { disabled: this.place === stages.length - 1, className: "main" }),
         make("span", { className: "faint" }, `${this.place + 1} / ${stages.length}`)),
-      path, describe(stage));
+      path, ...this.image(), describe(stage));
+  }
+
+  /** The example's picture, where it is one. */
+  image() {
+    const pixels = this.page.world.data.images[this.found.example];
+    if (!pixels) return [];
+    const side = Math.sqrt(pixels.length);
+    const canvas = make("canvas", { width: side, height: side, className: "pixels", role: "img", "aria-label": t("walk_image", { y: this.target() }) });
+    const context = canvas.getContext("2d");
+    const most = Math.max(...pixels);
+    pixels.forEach((value, k) => {
+      context.fillStyle = `rgb(${Array(3).fill(Math.round(255 * (1 - value / most))).join(",")})`;
+      context.fillRect(k % side, Math.floor(k / side), 1, 1);
+    });
+    return [canvas];
   }
 
   target() {
