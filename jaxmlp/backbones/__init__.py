@@ -2,3 +2,4 @@
 
 from jaxmlp.backbones.backbone import Backbone as Backbone
 from jaxmlp.backbones.backbone import backbone_of as backbone_of
+from jaxmlp.backbones.backbone import differentiable as differentiable
