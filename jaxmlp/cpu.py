@@ -12,7 +12,7 @@ __all__ = ["runs_as_one_kernel", "tune_cpu"]
 
 _OPTION = "xla_cpu_small_while_loop_byte_threshold"
 _BYTES = 100_000  # that a loop may work on to become one kernel
-_SMALL_STEP = 100_000  # operations of a step, above which products by plain loops are the slower
+_SMALL_STEP = 50_000  # operations of a step, above which products by plain loops are the slower
 
 ONE_KERNEL: dict[str, str | bool | int | float] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 """Compiler options of a program whose loop becomes one kernel: products by no library."""
@@ -23,7 +23,7 @@ def tune_cpu() -> None:
 
     A step of 2-16-2 is some forty kernels, and starting them takes longer than what they compute.
     XLA can make one kernel of a loop that works on few bytes; by default these are about 1,000,
-    here 100,000. Nothing but the order of sums changes. Steps of more than 100,000 operations are
+    here 100,000. Nothing but the order of sums changes. Steps of more than 50,000 operations are
     left alone. It is a setting of the whole process: a small loop of other code that consists of
     products of matrices may become slower.
 

@@ -79,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments.remove(NO_CACHE)
     elif arguments[:1] != ["cache"]:
         keep_programs()
+    if arguments[:1] == ["train"]:
+        jaxmlp.tune_cpu()
     code = run(arguments)
     leave(code)
     sys.exit(code)
