@@ -1,4 +1,4 @@
-"""The kernels are lowered for NVIDIA's GPUs, on a machine that has none; nothing of it runs."""
+"""The kernels are lowered for NVIDIA's GPUs, on any machine; where there is one, they also run."""
 
 import jax
 import jax.numpy as jnp
@@ -113,3 +113,27 @@ def test_what_no_compiler_takes_is_refused(monkeypatch, platform, config, batch_
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     with pytest.raises(ValueError, match=f"does not serve {what}"):
         check_compiles(config, batch_size)
+
+
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="there is no GPU")
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_a_compiled_kernel_finds_the_gradient(activation):
+    config = MLPConfig((16, 64, 64, 16), activation, bias_init=0.1)
+    params, _, y = gradient_arguments(config, "softmax_cross_entropy", 1000)
+    x = jnp.asarray(RNG.normal(size=(1000, 16)), jnp.float32)
+    makers = value_and_grad_fused, jaxmlp.value_and_grad
+    found, wanted = (jax.jit(m(config, "softmax_cross_entropy"))(params, x, y) for m in makers)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-2 * float(jnp.abs(b).max()))  # TF32
+
+
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="there is no GPU")
+def test_compiled_members_learn_the_same():
+    def learnt(kernel):
+        result = sweep(
+            MLPConfig(SIZES), (X, Y), loss="softmax_cross_entropy", epochs=2, batch_size=32,
+            key=jax.random.key(0), grid={"learning_rate": [1e-3, 1e-2]}, kernel=kernel,
+        )  # fmt: skip
+        return result.metrics
+
+    np.testing.assert_allclose(learnt("fused"), learnt("xla"), atol=1e-2)

@@ -11,6 +11,9 @@ import jaxmlp
 from jaxmlp import ACTIVATIONS, LOSSES, FrontConfig, MLPConfig, TabularConfig
 from jaxmlp.kernels import value_and_grad_fused
 
+pytestmark = pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="of interpreted kernels; a GPU has test_compiled_kernels"
+)
 CASES = [  # every activation and loss, widths 16-128, 1-6 layers; a tile has 128 rows at most
     ("identity", "softmax_cross_entropy", (16, 3), 300),
     ("relu", "softmax_cross_entropy", (64, 128, 10), 700),

@@ -14,6 +14,9 @@ from jaxmlp.kernels.resident import resident_loop
 from jaxmlp.sweeps import cross_validate, sweep
 from jaxmlp.training.options import DEFAULTS, check_options
 
+pytestmark = pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="of interpreted kernels; a GPU has test_compiled_kernels"
+)
 CONFIG = MLPConfig((4, 16, 3), "tanh")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(75, 4))
