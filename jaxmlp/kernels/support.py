@@ -118,6 +118,9 @@ def run_kernel(kernel: Callable[..., None], inputs: tuple[Any, ...], **specs: An
 
     Returns:
         The outputs, as out_shape has them.
+
+    Raises:
+        ValueError: where a function that the kernel calls holds arrays, which it cannot.
     """
 
     def body(*refs: Any) -> None:
@@ -127,9 +130,15 @@ def run_kernel(kernel: Callable[..., None], inputs: tuple[Any, ...], **specs: An
     def call(**options: Any) -> Callable[..., Any]:
         return lambda *arrays: pl.pallas_call(body, **options, **specs)(*arrays)
 
-    return jax.lax.platform_dependent(
-        *inputs,
-        cpu=call(interpret=True),
-        cuda=call(compiler_params=triton.CompilerParams()),
-        default=call(interpret=True),
-    )
+    try:
+        return jax.lax.platform_dependent(
+            *inputs,
+            cpu=call(interpret=True),
+            cuda=call(compiler_params=triton.CompilerParams()),
+            default=call(interpret=True),
+        )
+    except ValueError as error:
+        if "captures constants" not in str(error):
+            raise
+        what = "an activation, a loss or an update rule that holds arrays of its own"
+        raise refusal(what) from error

@@ -148,6 +148,22 @@ def test_a_sweep_over_widths_is_refused_before_it_trains():
         )  # fmt: skip
 
 
+FACTOR = jnp.arange(1.0, 2.0)
+
+
+def stretched(z):
+    return FACTOR[0].astype(z.dtype) * z
+
+
+@pytest.mark.parametrize("train", [jaxmlp.fit, sweep])
+def test_an_activation_with_an_array_of_its_own_is_refused(train):
+    config = CONFIG.replace(activation=jaxmlp.Activation.from_function("stretched", stretched))
+    own = {"grid": {"learning_rate": [0.1]}} if train is sweep else {"optimizer": jaxmlp.sgd(0.1)}
+    params = () if train is sweep else (jaxmlp.init(config, jax.random.key(0)),)
+    with pytest.raises(ValueError, match="does not serve an activation, a loss or an update rule"):
+        train(config, *params, (X, Y), key=jax.random.key(0), kernel="fused", **COMMON, **own)
+
+
 def test_an_unknown_kernel_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown kernel 'fusd'\. Did you mean 'fused'\?"):
         check_options(CONFIG, (X, Y), COMMON["loss"], {**DEFAULTS, "kernel": "fusd"})
