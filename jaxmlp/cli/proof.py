@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmlp.networks import NetworkConfig, NetworkParams, functions_of, mlp_of
+from jaxmlp.once import jit_once
 from jaxmlp.tabular_config import TabularConfig
 
 _ROWS = 16
@@ -49,7 +50,7 @@ def gradient_error(
         x, y = np.asarray(x[:_ROWS], np.float64), np.asarray(y[:_ROWS])
         J = network.objective(config, loss)
 
-        @jax.jit
+        @jit_once
         def errors() -> jax.Array:
             _, ours = network.value_and_grad(config, loss)(params, x, y, key=key, **options)
             theirs = jax.grad(J)(params, x, y, key=key, **options)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from jaxmlp.losses import Loss
+from jaxmlp.once import jit_once
 from jaxmlp.types import ScalarLike
 
 
@@ -67,7 +67,7 @@ def chance_level(
     return float(means[np.isfinite(means)].min())
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jit_once, static_argnums=0)
 def _losses(
     loss: Loss, constants: Array, targets: Array, options: dict[str, ScalarLike]
 ) -> Float[Array, "constants rows"]:

@@ -31,6 +31,7 @@ from jaxmlp.networks import (
     mlp_of,
     without_dropout,
 )
+from jaxmlp.once import jit_once
 from jaxmlp.optimizers import as_optimizer
 from jaxmlp.tabular_config import TabularConfig
 from jaxmlp.training import FitResult
@@ -267,7 +268,7 @@ def _before_loss(config: MLPConfig, flags: Any) -> tuple[int, str]:
     return first_non_finite(flags) or (config.n_layers - 1, "loss")
 
 
-@partial(jax.jit, static_argnames=("loss", "frozen"))
+@partial(jit_once, static_argnames=("loss", "frozen"))
 def _probe_sample(
     config: MLPConfig,
     loss: Loss,

@@ -24,6 +24,7 @@ from jaxmlp.networks import (
     mlp_of,
     without_dropout,
 )
+from jaxmlp.once import jit_once
 from jaxmlp.training.chunk import copy_tree
 from jaxmlp.training.data import TrainData, real_rows
 from jaxmlp.training.program import Carry
@@ -241,7 +242,7 @@ def _losses_at_start(run: Runner) -> tuple[float, float, float]:
     return float(value), chance, float(exact)
 
 
-@partial(jax.jit, static_argnames=("loss", "frozen"))
+@partial(jit_once, static_argnames=("loss", "frozen"))
 def _first_loss(
     config: NetworkConfig,
     loss: Loss,

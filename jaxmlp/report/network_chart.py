@@ -14,6 +14,7 @@ from jaxmlp.losses import Loss, get_loss
 from jaxmlp.models import Model
 from jaxmlp.network import backward, forward
 from jaxmlp.networks import NetworkConfig, NetworkParams, layers_inputs, layers_of, mlp_of
+from jaxmlp.once import jit_once
 from jaxmlp.report.style import BLUE, INK, ORANGE
 from jaxmlp.tabular_config import TabularConfig
 
@@ -52,7 +53,7 @@ def network_chart(
     return _draw(boxes, [format_number(float(size), 2) for size in handed])
 
 
-@partial(jax.jit, static_argnames="loss")
+@partial(jit_once, static_argnames="loss")
 def _sizes(
     config: NetworkConfig, loss: Loss, params: NetworkParams, x: Array, y: Array
 ) -> tuple[list[Array], list[Array]]:

@@ -20,6 +20,7 @@ from jaxmlp.losses.deviance import shown_as, to_deviance
 from jaxmlp.models import Model
 from jaxmlp.network import forward
 from jaxmlp.networks import NetworkConfig, NetworkParams, layers_inputs, layers_of, mlp_of
+from jaxmlp.once import jit_once
 from jaxmlp.report.charts import by_layer, curve, histograms
 from jaxmlp.report.layers import count_from_one
 from jaxmlp.report.network_chart import network_chart
@@ -156,7 +157,7 @@ def _unit_charts(model: Model, result: FitResult, x: np.ndarray) -> list[Chart]:
     return charts
 
 
-@jax.jit
+@jit_once
 def _hidden_outputs(
     config: NetworkConfig, params: NetworkParams, x: Float[Array, "rows n_in"]
 ) -> list[Array]:
