@@ -15,7 +15,7 @@ import numpy as np
 from jaxmlp.play.cures import examine_learner
 from jaxmlp.play.describing import describe_choices, describe_data, describe_network
 from jaxmlp.play.examples import Examples, make_examples
-from jaxmlp.play.learner import Learner, suitable_loss
+from jaxmlp.play.learner import Learner, forget_shapes, suitable_loss
 from jaxmlp.play.looking import Look
 from jaxmlp.play.messages import Message
 from jaxmlp.play.packing import pack_picture
@@ -29,6 +29,7 @@ from jaxmlp.play.walking import walk
 _CHUNK_SECONDS = 0.008  # of training between two looks at what the page wants
 _KEEP_EVERY = 0.25  # seconds from one snapshot to the next while it plays
 _IDLE_SECONDS = 0.5
+_MOST_COMPILED = 64  # shapes; each takes megabytes
 _MOST_CURVE = 400  # points of the curves
 
 
@@ -56,7 +57,7 @@ class Engine:
         self._examples: Examples | None = None
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._waiting = Waiting()
-        self._version, self._status = 1, "ready"
+        self._version = 1
         self._playing, self._rate, self._due = False, 0.0, 0.0
         self._clock, self._chunk = 0.0, 1
         self._compiled: set[Any] = set()
@@ -162,14 +163,13 @@ class Engine:
             self._doctor_is_busy.release()
 
         if not self._doctor_is_busy.acquire(blocking=False):
-            _settle(future, lambda: _refuse("the doctor is busy already; wait for the answer."))
-            return
+            sentence = "the doctor is busy already; wait for the answer."
+            return _settle(future, partial(_refuse, sentence))
         try:
             patient, data = self._learner(message).still(), self.settings.data
         except ValueError as error:
             self._doctor_is_busy.release()
-            _settle(future, partial(_refuse, str(error)))
-            return
+            return _settle(future, partial(_refuse, str(error)))
         threading.Thread(target=examine, name="doctor", daemon=True).start()
 
     def _handle(self, message: Message) -> dict[str, Any]:
@@ -179,7 +179,10 @@ class Engine:
         if kind == "set":
             assert message.settings is not None
             self._set(message.settings)
-        elif kind == "play":
+        if kind in ("set", "hello"):
+            self._version += 1
+            return self.describe()
+        if kind == "play":
             self._playing = message.on and not self._is_over()
             self._rate, self._due, self._clock = message.rate, 0.0, time.monotonic()
         elif kind == "step":
@@ -190,7 +193,7 @@ class Engine:
         elif kind == "rewind":
             self._rewind(message.steps)
         self._version += 1
-        return self.describe()
+        return self._describe_run()
 
     def _handle_network(self, message: Message) -> dict[str, Any]:
         """Answer what is asked about one network, which stays as it is."""
@@ -215,11 +218,17 @@ class Engine:
     def describe(self) -> dict[str, Any]:
         """Say all that the page needs besides pictures, JSON-ready."""
         return {
-            "settings": self.settings.to_dict(),
+            **self._describe_run(),
             "choices": describe_choices(),
             "data": describe_data(self._data()),
-            "networks": [describe_network(learner) for learner in self.learners],
             "table": self._table.to_dict() if self._table else None,
+        }
+
+    def _describe_run(self) -> dict[str, Any]:
+        """Say what may be another after a step."""
+        return {
+            "settings": self.settings.to_dict(),
+            "networks": [describe_network(learner) for learner in self.learners],
             "playing": self._playing,
             "version": self._version,
         }
@@ -310,7 +319,7 @@ class Engine:
         while left and not self._is_over():
             n = min(left, *(learner.most_steps for learner in self.learners))
             for learner in self.learners:
-                self._tell_of_compiling(learner)
+                self._tell_of_compiling(learner.shape)
                 learner.take(n)
             left -= n
         self._playing = self._playing and not self._is_over()
@@ -320,30 +329,36 @@ class Engine:
             for learner in self.learners:
                 learner.keep()
 
-    def _tell_of_compiling(self, learner: Learner) -> None:
-        if learner.shape not in self._compiled:
-            self._say("compiling")
-            self._compiled.add(learner.shape)
-            self._status = "ready"
+    def _tell_of_compiling(self, shape: Any) -> None:
+        """Say so before a program is compiled; of very many the old ones are forgotten."""
+        if shape in self._compiled:
+            return
+        if len(self._compiled) >= _MOST_COMPILED:
+            forget_shapes()
+            self._compiled.clear()
+        self._compiled.add(shape)
+        self._say("compiling")
 
     def _say(self, status: str) -> None:
         """Tell everybody who waits how it stands, without a picture."""
-        self._status, self._version = status, self._version + 1
-        self._waiting.send(pack_picture(self._head(), {}), self._version)
+        self._version += 1
+        self._waiting.send(pack_picture(self._head(status), {}), self._version)
 
     def _fulfil(self) -> None:
         """Give a picture to whoever has not seen this one."""
         if self.learners and self._waiting.is_anybody(self._version):
             self._waiting.send(self._picture(), self._version)
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self, status: str = "ready") -> dict[str, Any]:
         return {
-            "version": self._version, "status": self._status, "playing": self._playing,
+            "version": self._version, "status": status, "playing": self._playing,
             "speed": round(self._speed), "networks": [],
         }  # fmt: skip
 
     def _look(self) -> list[Look]:
         """Look at all networks, and note a point of their curves."""
+        for learner in self.learners:
+            self._tell_of_compiling(learner.look_shape)
         looks = [learner.look() for learner in self.learners]
         step = self.learners[0].step
         if not self._curve or self._curve[-1][0] < step:

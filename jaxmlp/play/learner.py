@@ -122,8 +122,15 @@ class Learner:
     def shape(self) -> Any:
         """What a training program is compiled for; of the same shape, nothing compiles."""
         return (
-            self.program, jax.tree.structure(self.optimizer),
-            self._train.x.shape, self._test.x.shape, self.examples.grid_shape,
+            self.program, jax.tree.structure(self.optimizer), self._train.x.shape,
+        )  # fmt: skip
+
+    @property
+    def look_shape(self) -> Any:
+        """What a look is compiled for."""
+        return (
+            self.config.replace(dropout=False), self.loss, self._train.x.shape,
+            self._test.x.shape, self.examples.grid_shape,
         )  # fmt: skip
 
     @property
@@ -257,6 +264,12 @@ class Learner:
             examples.feature_names, examples.class_names if named else None, scores,
             examples.target_transform,
         )  # fmt: skip
+
+
+def forget_shapes() -> None:
+    """Drop the compiled programs of training and of looks."""
+    run_chunk.clear_cache()  # type: ignore[attr-defined]
+    look.clear_cache()  # type: ignore[attr-defined]
 
 
 def _what_is_drawn(settings: NetworkSettings) -> NetworkSettings:

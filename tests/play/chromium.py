@@ -6,10 +6,18 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# A function between fork and exec could meet a thread's lock: another process gives the pipes.
+GIVE_PIPES = """
+import os, sys
+for number, pipe in enumerate(sys.argv[1:3], 3):
+    os.dup2(int(pipe), number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 FOUND = next((path for path in map(shutil.which, NAMES) if path), None)
 
 
@@ -20,15 +28,14 @@ class Chromium:
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
 
-        def give_pipes():
-            os.dup2(to_browser, 3)
-            os.dup2(from_browser, 4)
-
+        options = [
+            "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
+            f"--user-data-dir={folder}", "--disable-dev-shm-usage", "--disable-extensions",
+            "--disable-background-networking", "--no-first-run", "about:blank",
+        ]  # fmt: skip
         self._process = subprocess.Popen(
-            [FOUND, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
-             f"--user-data-dir={folder}", "--disable-dev-shm-usage", "--disable-extensions",
-             "--disable-background-networking", "--no-first-run", "about:blank"],
-            preexec_fn=give_pipes, close_fds=False,
+            [sys.executable, "-c", GIVE_PIPES, str(to_browser), str(from_browser), FOUND, *options],
+            pass_fds=(to_browser, from_browser),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(to_browser)

@@ -48,7 +48,7 @@ class Page {
   /** Take what the engine answers as what there is. */
   adopt(world) {
     const same = (part) => JSON.stringify(this.world?.[part]) === JSON.stringify(world[part]);
-    if (this.world && !same("data")) [this.walk.found, this.example] = [null, null];
+    if (this.world && world.data && !same("data")) [this.walk.found, this.example] = [null, null];
     this.world = { ...this.world, ...world };
     this.wanted = copy(this.world.settings);
     while (this.views.length < this.world.networks.length) this.views.push(new NetworkView(this.views.length, this));

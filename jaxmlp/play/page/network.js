@@ -18,7 +18,7 @@ export class NetworkView {
     this.lines.setAttribute("aria-hidden", "true");
     this.columns = make("div", { className: "columns" });
     this.graph = make("div", { className: "graph" }, this.lines, this.columns);
-    this.output = make("canvas", { className: "output", tabIndex: 0, role: "img" });
+    this.output = make("canvas", { className: "output", role: "img" });
     this.shown = make("h3", {});
     this.scores = make("table", { className: "scores" });
     this.curves = make("canvas", { className: "curves", role: "img" });

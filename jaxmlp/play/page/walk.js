@@ -8,7 +8,10 @@ const MOST = 8; // rows and columns that are written out
 
 export class Walk {
   constructor(page, body) {
-    [this.page, this.body, this.network, this.found, this.place] = [page, body, 0, null, 0];
+    [this.page, this.network, this.found, this.place] = [page, 0, null, 0];
+    this.body = make("div");
+    this.stage = make("div", { "aria-live": "polite" }); // stays, so that what comes into it is read out
+    body.append(this.body, this.stage);
   }
 
   async begin(example) {
@@ -39,18 +42,20 @@ export class Walk {
       field("walk_example", number(example, (value) => this.begin(Math.min(value, n - 1)), { max: n - 1, whole: true })),
       ...(networks > 1 ? [field("walk_network", select(["0", "1"], String(this.network), (value) => { this.network = Number(value); this.begin(example); }, (value) => "AB"[value]))] : []),
       button("walk_begin", () => this.begin(example)));
+    this.stage.replaceChildren();
     if (!this.found) return refill(this.body, make("p", {}, t("walk_intro")), controls);
     const { stages, step } = this.found;
     const stage = stages[this.place];
     const path = make("ol", { className: "path" }, ...stages.map((one, k) => make("li", {},
       make("button", { type: "button", textContent: short(one), title: one.symbols, "aria-current": k === this.place ? "step" : "false", onclick: () => this.go(k) }))));
-    refill(this.body, controls,
+    this.stage.replaceChildren(...this.image(), describe(stage));
+    return refill(this.body, controls,
       make("p", { className: "faint" }, t("walk_at", { example: this.found.example, step: whole(step), y: this.target() })),
       make("div", { className: "row" },
         button("walk_back", () => this.go(this.place - 1), { disabled: this.place === 0 }),
         button("walk_next", () => this.go(this.place + 1), { disabled: this.place === stages.length - 1, className: "main" }),
         make("span", { className: "faint" }, `${this.place + 1} / ${stages.length}`)),
-      path, ...this.image(), describe(stage));
+      path);
   }
 
   /** The example's picture, where it is one. */
@@ -89,7 +94,7 @@ function describe(stage) {
       ...(stage.oracle === null ? [] : [figure("jax.grad", stage.oracle)]),
       ...(stage.change ? [figure(t("change"), stage.change)] : []))];
   if (stage.oracle !== null) parts.push(make("p", { className: "faint" }, t("difference", { n: format(difference(stage.values, stage.oracle)) })));
-  return make("div", { className: "stage", role: "group", "aria-live": "polite" }, ...parts);
+  return make("div", { className: "stage", role: "group" }, ...parts);
 }
 
 const flat = (values) => [values].flat(3);
