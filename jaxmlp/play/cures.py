@@ -34,7 +34,7 @@ def examine_learner(learner: Learner, data: DataSettings) -> list[dict[str, Any]
     findings = diagnose(
         learner.config, learner.params, (train.x, train.y), loss=learner.loss,
         optimizer=learner.optimizer, state=learner.state, validation_data=(test.x, test.y),
-        batch_size=learner.program.batch_size, l2=learner.settings.l2, trial_steps=_TRIAL_STEPS,
+        batch_size=learner.batch_size, l2=learner.settings.l2, trial_steps=_TRIAL_STEPS,
     )  # fmt: skip
     return [
         {

@@ -70,7 +70,7 @@ def describe_network(learner: Learner) -> dict[str, Any]:
         "saturates": [slopes(phi).saturates for phi in config.activations[:-1]],
         "parameters": config.n_parameters,
         "loss": learner.loss.name,
-        "batch_size": learner.program.batch_size,
+        "batch_size": learner.batch_size,
         "steps_per_epoch": learner.steps_per_epoch,
         "step": learner.step,
     }

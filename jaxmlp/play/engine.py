@@ -23,7 +23,7 @@ from jaxmlp.play.pictures import arrays_of_network, head_of_network
 from jaxmlp.play.scripts import make_script, write_run_folder
 from jaxmlp.play.settings import DataSettings, Settings
 from jaxmlp.play.tables import Table, table_examples
-from jaxmlp.play.waiting import Waiting
+from jaxmlp.play.waiting import Waiting, refuse, settle
 from jaxmlp.play.walking import walk
 
 _CHUNK_SECONDS = 0.008  # of training between two looks at what the page wants
@@ -80,7 +80,7 @@ class Engine:
     def take_table(self, table: Table) -> "Future[dict[str, Any]]":
         """Have a table learnt from now on; what is answered is as for a message."""
         future: Future[dict[str, Any]] = Future()
-        self._tasks.put(lambda: _settle(future, lambda: self._take_table(table)))
+        self._tasks.put(lambda: settle(future, lambda: self._take_table(table)))
         return future
 
     def _take_table(self, table: Table) -> dict[str, Any]:
@@ -153,23 +153,23 @@ class Engine:
         if message.kind == "diagnose":
             self._ask_doctor(message, future)
         else:
-            _settle(future, lambda: self._handle(message))
+            settle(future, lambda: self._handle(message))
 
     def _ask_doctor(self, message: Message, future: "Future[dict[str, Any]]") -> None:
         """Have a copy examined beside: its trials compile for seconds, and the page goes on."""
 
         def examine() -> None:
-            _settle(future, lambda: {"findings": examine_learner(patient, data)})
+            settle(future, lambda: {"findings": examine_learner(patient, data)})
             self._doctor_is_busy.release()
 
         if not self._doctor_is_busy.acquire(blocking=False):
             sentence = "the doctor is busy already; wait for the answer."
-            return _settle(future, partial(_refuse, sentence))
+            return settle(future, partial(refuse, sentence))
         try:
             patient, data = self._learner(message).still(), self.settings.data
         except ValueError as error:
             self._doctor_is_busy.release()
-            return _settle(future, partial(_refuse, str(error)))
+            return settle(future, partial(refuse, str(error)))
         threading.Thread(target=examine, name="doctor", daemon=True).start()
 
     def _handle(self, message: Message) -> dict[str, Any]:
@@ -272,9 +272,14 @@ class Engine:
     def _change_networks(self, wanted: Settings, examples: Examples) -> bool:
         """Bring each network to its settings; whether all have to begin anew."""
         anew = len(wanted.networks) != len(self.learners)
+        try:
+            for learner, network in zip(self.learners, wanted.networks, strict=False):
+                anew |= learner.change(network)
+        except ValueError:
+            for learner, network in zip(self.learners, self.settings.networks, strict=True):
+                learner.change(network)
+            raise
         del self.learners[len(wanted.networks) :]
-        for learner, network in zip(self.learners, wanted.networks, strict=False):
-            anew |= learner.change(network)
         for network in wanted.networks[len(self.learners) :]:
             self.learners.append(Learner(network, examples))
         return anew
@@ -385,16 +390,3 @@ def _same_rows(one: DataSettings, other: DataSettings) -> bool:
 
 def _smooth(old: float, new: float) -> float:
     return new if not old else 0.9 * old + 0.1 * new
-
-
-def _refuse(sentence: str) -> Any:
-    raise ValueError(sentence)
-
-
-def _settle(future: "Future[Any]", function: Callable[[], Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(function())
-    except Exception as error:
-        future.set_exception(error)

@@ -19,14 +19,13 @@ from jaxmlp.play.looking import Look, look
 from jaxmlp.play.settings import LOSSES, NetworkSettings
 from jaxmlp.training.chunk import MemberInputs, SharedInputs, copy_tree, first_carry, run_chunk
 from jaxmlp.training.data import TrainData, pad_data, prepare_data
-from jaxmlp.training.options import prepare_settings
-from jaxmlp.training.program import Carry, Program
-from jaxmlp.training.stopping import EarlyStopping, FitStatus
+from jaxmlp.training.options import DEFAULTS, check_options
+from jaxmlp.training.program import Carry
+from jaxmlp.training.stopping import FitStatus
 
 _MOST_EPOCHS = 256  # that one call may end
 _MOST_SNAPSHOTS = 96
 _MOST_SEGMENTS = 1000
-_FOREVER = EarlyStopping(patience=2**31 - 1)
 
 
 class Segment(NamedTuple):
@@ -98,11 +97,16 @@ class Learner:
         settings, examples = self.settings, self.examples
         self.config = _make_config(settings, examples)
         self.loss: Loss = get_loss(settings.loss)
-        self._train, self._test = (self._rows(part) for part in (examples.train, examples.test))
+        self._test = self._rows(examples.test)
         n_rows = len(examples.train.x)
-        size = min(settings.batch_size or n_rows, n_rows)
-        self.steps_per_epoch = -(-n_rows // size)
-        self.program = Program(self.config, self.loss, size, history_rows=_MOST_EPOCHS)
+        self.batch_size = min(settings.batch_size or n_rows, n_rows)
+        self.steps_per_epoch = -(-n_rows // self.batch_size)
+        data = examples.train.x, examples.train.y
+        options = {**DEFAULTS, "batch_size": self.batch_size}
+        self._spec = check_options(self.config, data, self.loss, options)  # as `fit` has it
+        program = self._spec.program_of_one(n_rows)
+        self.program = replace(program, history_rows=_MOST_EPOCHS)
+        self._train = self._spec.train
         self._grid = jax.device_put(examples.grid)
         self._bind()
 
@@ -113,10 +117,9 @@ class Learner:
         """Bring the numbers of the settings into the form that programs take."""
         settings = self.settings
         self.optimizer = _make_rule(settings)
-        self._numbers = prepare_settings(
-            self.loss, jax.random.key(settings.seed), stopping=_FOREVER, l2=settings.l2,
-            dropout_rate=settings.dropout,
-        )  # fmt: skip
+        self._numbers = self._spec.settings(
+            jax.random.key(settings.seed), l2=settings.l2, dropout_rate=settings.dropout
+        )
 
     @property
     def shape(self) -> Any:
@@ -155,21 +158,29 @@ class Learner:
 
         Numbers go on where they are; another rule, batch size or dropout keeps the parameters and
         begins with fresh moments; all else begins anew.
+
+        Raises:
+            ValueError: for settings that do not go together; all is then as it was.
         """
         old, self.settings = self.settings, settings
-        if _what_is_drawn(old) != _what_is_drawn(settings):
+        anew = _what_is_drawn(old) != _what_is_drawn(settings)
+        fresh = _what_is_compiled(old) != _what_is_compiled(settings)
+        try:
+            if fresh:
+                self._prepare()
+        except ValueError:
+            self.settings = old
             self._prepare()
+            raise
+        if anew:
             self.restart()
-            return True
-        if _what_is_compiled(old) != _what_is_compiled(settings):
-            params, state = self._carry.params, self._carry.state
-            self._prepare()
-            self._carry = self._begin(params, state)
+        elif fresh:
+            self._carry = self._begin(self._carry.params, self._carry.state)
             self._note_segment(fresh=True)
         elif old != settings:
             self._bind()
             self._note_segment(fresh=False)
-        return False
+        return anew
 
     def _note_segment(self, *, fresh: bool) -> None:
         if self.segments and self.segments[-1].step == self.step:

@@ -48,16 +48,18 @@ def make_script(learner: Learner, data: DataSettings, table: str = "") -> str:
 
 def _head(learner: Learner, data: DataSettings, simple: bool) -> str:
     lines = [f'"""The network of the page after {learner.step:,} steps."""', ""]
-    is_table = data.name == "table"
-    lines += ["from pathlib import Path", ""] * is_table + ["import jax", "", "import jaxmlp"]
+    is_table, by_steps = data.name == "table", learner.step and not simple
+    lines += ["from dataclasses import replace"] if by_steps else []
+    lines += ["from pathlib import Path"] if is_table else []
+    lines += ([""] if by_steps or is_table else []) + ["import jax", "", "import jaxmlp"]
     lines += [] if is_table else ["from jaxmlp.play.examples import make_examples"]
     lines.append("from jaxmlp.play.settings import DataSettings")
     if is_table:
         lines.append("from jaxmlp.play.tables import read_dropped_table, table_examples")
-    if learner.step and not simple:
+    if by_steps:
         lines += [
-            "from jaxmlp.training import Program, Settings, fit_steps, initial_carry",
-            "from jaxmlp.training.data import pad_data, prepare_data",
+            "from jaxmlp.training import fit_steps, initial_carry",
+            "from jaxmlp.training.options import DEFAULTS, check_options",
         ]
     return "\n".join([*lines, ""])
 
@@ -126,20 +128,22 @@ def _steps(learner: Learner, segments: list[Segment]) -> str:
         numbers = f"{part.step}, {end}, {part.fresh}, {size}, {own.l2!r}, {own.dropout!r}"
         rows.append(f"    ({numbers}, {_rule(own)}),")
     listed = "\n".join(rows)
-    return f"""train = pad_data(prepare_data(config, loss, (x, y)))
-key, n_rows, carry = jax.random.key({learner.settings.seed}), len(x), None
+    return f"""data, key, carry = (x, y), jax.random.key({learner.settings.seed}), None
 segments = [  # first step, last step, fresh moments, rows a step, l2, dropout, rule
 {listed}
 ]
 run = jax.jit(fit_steps)
 for first, end, fresh, size, l2, dropout, rule in segments:
-    steps_per_epoch = -(-n_rows // size)
     config = config.replace(dropout=dropout > 0)
-    program = Program(config, loss, size, history_rows=2 + (end - first) // steps_per_epoch)
+    options = DEFAULTS | {{"batch_size": size, "l2": l2, "dropout_rate": dropout}}
+    spec = check_options(config, data, loss, options)
+    steps_per_epoch = -(-len(x) // size)
+    n_epochs = 2 + (end - first) // steps_per_epoch
+    program = replace(spec.program_of_one(len(x)), history_rows=n_epochs)
     if fresh:
         carry = initial_carry(program, rule, params, state)
-    numbers = Settings(key, l2, dropout, dict(loss.options), 2**31 - 1, 0.0)
-    carry, _ = run(program, rule, carry, train, None, numbers, steps_per_epoch, first, end - first)
+    numbers = steps_per_epoch, first, end - first
+    carry, _ = run(program, rule, carry, spec.train, None, spec.settings(key), *numbers)
     params, state = carry.params, carry.state
 """
 

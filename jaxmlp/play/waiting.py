@@ -1,6 +1,8 @@
-"""Who waits for the next picture: pages, each of which has seen the ones up to a version."""
+"""Who waits for the next picture, or for an answer."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 _MOST_WAITING = 16  # pages; of more, those that came first are told to ask again
 
@@ -34,3 +36,18 @@ class Waiting:
         """Let nobody wait any more."""
         for _, future in self._wishes:
             future.cancel()
+
+
+def refuse(sentence: str) -> Any:
+    """Raise a sentence."""
+    raise ValueError(sentence)
+
+
+def settle(future: "Future[Any]", function: Callable[[], Any]) -> None:
+    """Put what a function returns or raises into a future, unless nobody waits any more."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except Exception as error:
+        future.set_exception(error)

@@ -216,3 +216,10 @@ def test_what_cannot_be_done_leaves_everything_as_it_was(engine):
     with pytest.raises(ValueError, match="draw at least 4"):
         tell(engine, '{"kind": "set", "settings": {"data": {"name": "drawn"}}}')
     assert tell(engine, '{"kind": "hello"}')["settings"] == before["settings"]
+    tell(engine, '{"kind": "step", "n": 3}')
+    ill = '{"kind": "set", "settings": {"networks": [{"batch_norm": true, "batch_size": 1}]}}'
+    with pytest.raises(ValueError, match="batch"):
+        tell(engine, ill)
+    answer = tell(engine, '{"kind": "step", "n": 2}')
+    assert answer["networks"][0]["step"] == 5
+    assert answer["settings"] == before["settings"]
