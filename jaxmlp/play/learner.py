@@ -206,6 +206,7 @@ class Learner:
             look(
                 self.config, self.loss, self._carry.params, self._carry.state, self._train,
                 self._test, self._grid, self._numbers.l2, self.examples.grid_shape,
+                self.examples.n_classes > 0,
             )
         )  # fmt: skip
         return seen
@@ -262,7 +263,7 @@ class Learner:
 
     def scores(self) -> dict[str, float]:
         """Return loss and accuracy, or RMSE, of both parts, by name."""
-        second = "rmse" if self.loss.task == "regression" else "accuracy"
+        second = "accuracy" if self.examples.n_classes else "rmse"
         names = [f"{part}_{name}" for part in ("train", "test") for name in ("loss", second)]
         return dict(zip(names, map(float, self.look().scores.ravel()), strict=True))
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int8
 from jaxmlp.config import MLPConfig
 from jaxmlp.diagnostics.flatness import is_flat
 from jaxmlp.losses import Loss
-from jaxmlp.network import forward, layer_deltas, layer_gradient
+from jaxmlp.network import forward, layer_deltas, layer_gradient, predict
 from jaxmlp.training.data import TrainData
 from jaxmlp.types import Params, ScalarLike, State
 
@@ -39,7 +39,7 @@ class Look(NamedTuple):
     scores: Float[Array, "2 2"]
 
 
-@partial(jax.jit, static_argnames=("loss", "shape"))
+@partial(jax.jit, static_argnames=("loss", "shape", "classes"))
 def look(
     config: MLPConfig,
     loss: Loss,
@@ -50,6 +50,7 @@ def look(
     grid: Float[Array, "points n_in"],
     l2: ScalarLike,
     shape: tuple[int, int],
+    classes: bool,
 ) -> Look:
     """Compute everything that a picture shows.
 
@@ -63,6 +64,7 @@ def look(
         grid: inputs at the points of the picture.
         l2: weight of the penalty.
         shape: rows and columns of the grid.
+        classes: whether classes are predicted, whatever the loss.
 
     Returns:
         The look.
@@ -72,7 +74,7 @@ def look(
     outputs, cache = forward(config, params, grid, state=state, frozen=everywhere)
     gradients, signal, flat = _backward(config, loss, params, train, l2)
     scores = jnp.stack(
-        [_scores(config, loss, params, state, part, everywhere) for part in (train, test)]
+        [_scores(config, loss, params, state, part, classes) for part in (train, test)]
     )
     units = [_coarse(kept.inputs, shape) for kept in cache[1:]]
     none = jnp.zeros((0, *_coarse(grid[:, :1], shape).shape[1:]), jnp.int8)
@@ -136,15 +138,16 @@ def _scores(
     params: Params,
     state: State,
     data: TrainData,
-    frozen: tuple[int, ...],
+    classes: bool,
 ) -> Array:
-    """Loss, and accuracy of whole numbers or RMSE of others."""
-    outputs, _ = forward(config, params, data.x, state=state, frozen=frozen)
+    """Loss, and accuracy of classes or RMSE of numbers."""
+    outputs = predict(config, params, data.x, state=state)
     weight = _weight(data)
     share = weight / jnp.sum(weight)
     value = share @ loss.value_and_grad(outputs, data.y)[0]
-    if loss.task == "regression":
+    if not classes:
         error = loss.link(outputs)[:, 0] - data.y
         return jnp.stack([value, jnp.sqrt(share @ error**2)])
-    label = jnp.argmax(outputs, axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+    border = 0.0 if loss.task == "classification" else 0.5  # numbers 0 and 1 stand for classes
+    label = jnp.argmax(outputs, axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > border
     return jnp.stack([value, share @ (label.astype(data.y.dtype) == data.y).astype(share.dtype)])

@@ -25,6 +25,7 @@ export function mix(from, to, share) {
 
 /** From orange at -1 through the paper at 0 to blue at 1. */
 export function diverging(value) {
+  if (!Number.isFinite(value)) return paper();
   const most = Math.min(Math.abs(value), 1);
   return mix(paper(), value < 0 ? NEGATIVE : POSITIVE, 0.75 * most);
 }

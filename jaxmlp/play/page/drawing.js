@@ -32,12 +32,14 @@ function paint(context, [rows, columns], width, height, colourOf) {
 
 /** The colour of a prediction, by task. */
 function colouring(data, values) {
+  if (data.task === "unit") return (k) => diverging(values[k]);
   if (data.task === "regression") {
     const most = Math.max(1e-9, ...data.train.map((row) => Math.abs(row[2])));
     return (k) => diverging(values[k] / most);
   }
   if (data.classes.length === 2) return (k) => diverging(2 * Math.min(Math.max(values[k], 0), 1) - 1);
   return (k) => {
+    if (!Number.isFinite(values[k])) return paper();
     const label = Math.floor(values[k]);
     const share = (values[k] - label) / 0.999;
     return mix(paper(), classColour(label), 0.15 + 0.55 * Math.max(0, share - 1 / data.classes.length));
