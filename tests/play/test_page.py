@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import jaxmlp.play
+from jaxmlp.diagnostics.finding import FindingKind, Severity
 from jaxmlp.play.engine import Engine
-from jaxmlp.play.settings import INITIALIZER_NAMES, LOSSES, PLANE_INPUTS, RULES
+from jaxmlp.play.settings import DATA_SETS, INITIALIZER_NAMES, LOSSES, PLANE_INPUTS, RULES
 
 testclient = pytest.importorskip("starlette.testclient", reason="needs starlette and httpx")
 
@@ -93,4 +94,10 @@ def test_every_word_of_the_page_is_in_the_catalogue():
     choices |= {number.name for rule in RULES.values() for number in rule}
     assert choices - known.keys() == set()
     assert INITIALIZER_NAMES[0] in known
+    choices = {*DATA_SETS, *(f"finding_{kind}" for kind in FindingKind)}
+    choices |= {f"severity_{severity.name.lower()}" for severity in Severity}
+    source = "\n".join(path.read_text() for path in PAGE.parent.glob("*.py"))
+    choices |= set(re.findall(r'"((?:cure|walk)_\w+)"', source))
+    choices |= {f"walk_{number}" for number in range(1, 8)}
+    assert choices - known.keys() == set()
     assert not set(PLANE_INPUTS) & known.keys()
