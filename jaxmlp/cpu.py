@@ -8,8 +8,6 @@ import jax
 from jaxmlp.config import MLPConfig
 from jaxmlp.networks import NetworkConfig
 
-__all__ = ["runs_as_one_kernel", "tune_cpu"]
-
 _OPTION = "xla_cpu_small_while_loop_byte_threshold"
 _BYTES = 100_000  # that a loop may work on to become one kernel
 _SMALL_STEP = 50_000  # operations of a step, above which products by plain loops are the slower

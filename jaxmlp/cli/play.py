@@ -69,6 +69,6 @@ def play(
 
 
 def _open(address: str, browser: bool) -> None:
-    print(f"playing at {address}, until Ctrl-C", flush=True)
+    print(f"playing at {address} until Ctrl-C", flush=True)
     if browser:
         webbrowser.open(address)

@@ -40,7 +40,7 @@ class Page {
       this.rate = Number(find("rate").value);
       if (this.world.playing) this.tell("play", { on: true, rate: this.rate });
     };
-    find("language").onchange = () => { chooseLanguage(find("language").value); this.build(); };
+    find("language").onchange = () => { chooseLanguage(find("language").value); this.build(); if (this.latest) this.show(this.latest); };
     onScheme(() => this.build());
     this.watch();
   }
