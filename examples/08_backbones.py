@@ -8,8 +8,9 @@ installed, and needs no network then:
     python examples/08_backbones.py [--labelled 20] [--seeds 3] [--cache FOLDER]
 
 Sentences go through their backbone in the lecture's three ways: fixed features, fine-tuning, and
-transfer, whose gradient goes on where the head's backward pass ends. With JAXMLP_DATA_DIR set, the images are clothes (Fashion-MNIST) and voices are told apart, too
-(resemblyzer); without it the images are the embedded digits.
+transfer, whose gradient goes on where the head's backward pass ends. With JAXMLP_DATA_DIR set, the
+images are clothes (Fashion-MNIST) and voices are told apart, too (resemblyzer); without it the
+images are the embedded digits.
 """
 
 import argparse
@@ -82,8 +83,7 @@ def sentences(options, cache):
     print(f"\nsentences: {len(train)} to learn from, of {len(each)} packages\n   {backbone.name}")
     for mode, says in MODES.items():
         tuned = finetune_backbone(
-            backbone, data, key=jax.random.key(0), mode=mode, epochs=8, head_epochs=100,
-            optimizer=jaxmlp.adam(3e-3), backbone_optimizer=jaxmlp.adam(1e-4),
+            backbone, data, key=jax.random.key(0), mode=mode, epochs=10, head_epochs=100
         )  # fmt: skip
         found = tuned.predict([texts[row] for row in test]).argmax(axis=1)
         print(f"   {mode:8} accuracy {np.mean(found == y[test]):.1%} ({says})")

@@ -103,7 +103,8 @@ def load_media(
     rest, test = train_test_split(whole, TEST_SHARE, seed=seed)
     train, validation = train_test_split(rest, VALIDATION_SHARE, seed=seed)
     rows = [part.x[:, 0].astype(int) for part in (train, validation, test)]
-    standardizer = Standardizer.fit(extracted.x[rows[0]])
+    # One scale for all: a feature that hardly varies would else be magnified as soon as it moves.
+    standardizer = Standardizer.fit(extracted.x[rows[0]], per_feature=False)
     parts = [
         part._replace(x=standardizer.transform(extracted.x[own]))
         for part, own in zip((train, validation, test), rows, strict=True)

@@ -87,7 +87,7 @@ def train(
     backbone_weights: arguments.BackboneWeights = "pretrained",
     tune_epochs: arguments.TuneEpochs = 0,
     freeze: arguments.FrozenBlocks = None,
-    backbone_rate: arguments.BackboneRate = 1e-4,
+    backbone_rate: arguments.BackboneRate = 2e-5,
     data_dir: arguments.DataDir = None,
     recipe: arguments.Recipe = None,
     layers: arguments.Layers = "128",

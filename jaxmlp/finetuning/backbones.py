@@ -62,7 +62,7 @@ class BackboneOptions(TypedDict, total=False):
         head_epochs: passes over the features, of a head that trains alone, 50 by default.
         batch_size: items a step, 16 by default.
         optimizer: the head's rule, `adam(1e-3)` by default.
-        backbone_optimizer: the backbone's rule, `adam(1e-4)` by default.
+        backbone_optimizer: the backbone's rule, `adam(2e-5)` by default.
         frozen: what does not train: blocks ("layer1", "encoder.layer.3", whatever begins the names
             of `backbone.model.parameters` up to a dot), or a rule name -> bool. By default the
             lower half of a module of PyTorch, and nothing of a JAX function, whose parameters
@@ -209,7 +209,8 @@ def _head(
     """Return the head to go on with, or draw one for the features and targets."""
     if chosen["head"] is not None:
         return _given_head(chosen["head"], features.shape[1])
-    standardizer = Standardizer.fit(features)
+    # One scale for all: a feature that hardly varies would else be magnified as soon as it moves.
+    standardizer = Standardizer.fit(features, per_feature=False)
     loss = chosen["loss"] or ("softmax_cross_entropy" if y.dtype.kind in "iub" else "squared_error")
     loss = get_loss(loss).name
     n_out = chosen["n_out"] or outputs_for(loss, y)

@@ -23,7 +23,7 @@ from jaxmlp.training.stopping import best_metric, higher_is_better
 from jaxmlp.types import Key, PyTree
 
 HEAD_RATE = 1e-3  # Adam's usual one, for a head that starts at random
-_BACKBONE_RATE = 1e-4  # for what was learnt already
+_BACKBONE_RATE = 2e-5  # as BERT is tuned with; what was learnt already is easily lost
 
 
 class Items(NamedTuple):

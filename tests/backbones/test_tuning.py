@@ -205,6 +205,22 @@ def test_every_mode_learns_and_transfer_begins_with_the_head():
     )
 
 
+def test_a_feature_that_hardly_varies_is_not_magnified():
+    """Its own scale, 1e-13, would make any step of the backbone explode."""
+    _, params = jax_backbone()
+
+    def features(params, x):
+        found = convolutions(params, x)
+        return jnp.concatenate([found[:, :5], found[:, 5:] * jnp.tanh(params["none"]["w"])], axis=1)
+
+    backbone = Backbone.wrap(features, params | {"none": {"w": jnp.full((1, 1), 1e-12)}})
+    tuned = finetune_backbone(
+        backbone, (list(IMAGES), Y), key=jax.random.key(0), epochs=3, head_epochs=100,
+        backbone_optimizer=jaxmlp.adam(1e-3),
+    )  # fmt: skip
+    assert tuned.history["train_loss"].max() < 1
+
+
 def test_a_trained_head_goes_on_with_its_dropout():
     backbone, _ = jax_backbone()
     call = {"key": jax.random.key(3), "mode": "finetune", "epochs": 1}
