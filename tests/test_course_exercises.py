@@ -68,3 +68,19 @@ def test_both_pages_have_the_same_checks():
     )
     assert exercises == solutions
     assert len(exercises) == len(CHAPTERS)
+
+
+def test_the_map_of_the_slides_runs_and_its_links_meet_headings():
+    page = (COURSE / "slides.md").read_text()
+    names: dict[str, Any] = {}
+    for cell in CELL.findall(page):
+        exec(cell, names)
+    links = re.findall(r"\]\(((?:en|vi)/\w+\.md)?#([^)]+)\)", page)
+    assert len(links) > 80
+    for target, anchor in links:
+        text = (COURSE / target).read_text() if target else page
+        headings = re.findall(
+            r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M
+        )
+        slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in slugs, f"{target}#{anchor}"
