@@ -54,7 +54,7 @@ def test_a_file_of_json_lines(trained, capsys, tmp_path):
 
 def test_json_has_no_nan(capsys):
     logits = np.array([np.nan, 1.5], np.float32)
-    write_to_terminal(iter([Predictions(7, [("logit", logits)])]), as_json=True)
+    write_to_terminal(iter([Predictions(np.array([7, 8]), [("logit", logits)])]), as_json=True)
     assert capsys.readouterr().out == '{"row": 7, "logit": null}\n{"row": 8, "logit": 1.5}\n'
 
 
