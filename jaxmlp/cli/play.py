@@ -57,7 +57,7 @@ def play(
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"
     engine = Engine(settings, out, table)
     config = uvicorn.Config(
-        create_page(engine, token), log_level="warning", access_log=False,
+        create_page(engine, token), log_config=None, log_level="warning", access_log=False,
         timeout_graceful_shutdown=1, server_header=False, date_header=False,
     )  # fmt: skip
     server = uvicorn.Server(config)

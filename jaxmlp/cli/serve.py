@@ -71,7 +71,8 @@ def serve(
     listener = listen(host, port)
     name, found = listener.getsockname()[:2]
     config = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=10, timeout_keep_alive=15,
+        app, log_config=None, log_level="warning",  # its configuration closes others' handlers
+        timeout_graceful_shutdown=10, timeout_keep_alive=15,
         server_header=False, date_header=False, http=patient_protocol(2 * timeout), ws="none",
         limit_concurrency=_CONNECTIONS,
     )  # fmt: skip
