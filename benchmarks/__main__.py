@@ -5,6 +5,7 @@ import sys
 try:
     import typer
 
+    import jaxmlp
     from benchmarks.command import bench
     from jaxmlp.cli.main import run
 except ModuleNotFoundError as missing:
@@ -23,4 +24,5 @@ app = typer.Typer(
 app.command()(bench)
 
 if __name__ == "__main__":
+    jaxmlp.tune_cpu()  # for the peers' loops, too
     sys.exit(run(command=app))
