@@ -74,6 +74,20 @@ def test_mlflow(tmp_path, monkeypatch):
     np.testing.assert_allclose(values, result.history["train_loss"], rtol=1e-6)
 
 
+def losses_of(content, record_type):
+    """The losses in LevelDB's log, here of one block: checksum, length, type 1 (whole), data."""
+    found = []
+    while content:
+        assert content[6] == 1
+        size = int.from_bytes(content[4:6], "little")
+        record = record_type.FromString(content[7 : 7 + size])
+        items = {item.key or ".".join(item.nested_key): item for item in record.history.item}
+        if "train_loss" in items:
+            found.append(json.loads(items["train_loss"].value_json))
+        content = content[7 + size :]
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_weights_and_biases(tmp_path):
@@ -82,15 +96,12 @@ def test_weights_and_biases(tmp_path):
 
     make = snippet("Weights & Biases")["weights_and_biases"]
     result = fit(make(str(tmp_path), mode="offline", project="jaxmlp"))
-    content, found = next(tmp_path.rglob("*.wandb")).read_bytes()[7:], []
-    while content:  # LevelDB's log, here of one block: checksum, length, type 1 (whole), data
-        assert content[6] == 1
-        size = int.from_bytes(content[4:6], "little")
-        record = Record.FromString(content[7 : 7 + size])
-        items = {item.key or ".".join(item.nested_key): item for item in record.history.item}
-        if "train_loss" in items:
-            found.append(json.loads(items["train_loss"].value_json))
-        content = content[7 + size :]
+    path = next(tmp_path.rglob("*.wandb"))
+    for _ in range(100):  # another process of theirs writes the file
+        found = losses_of(path.read_bytes()[7:], Record)
+        if len(found) == len(result.history["train_loss"]):
+            break
+        time.sleep(0.1)
     np.testing.assert_allclose(found, result.history["train_loss"], rtol=1e-6)
 
 

@@ -153,7 +153,8 @@ def finetune_backbone(
         ValueError: for an unknown mode or block, and data that do not fit.
 
     Example:
-        >>> scale = Backbone.wrap(lambda p, x: x * p["scale"], {"scale": np.ones(2, np.float32)})
+        >>> ones = {"scale": np.ones((1, 2), np.float32)}
+        >>> scale = Backbone.wrap(lambda p, x: x * p["scale"], ones)
         >>> items, y = list(np.eye(2, dtype=np.float32)) * 4, np.array([0, 1] * 4)
         >>> tuned = finetune_backbone(scale, (items, y), key=jax.random.key(0), mode="finetune")
         >>> tuned.predict(items).shape, tuned.backbone.name != scale.name

@@ -9,7 +9,7 @@ import pytest
 import jaxmlp
 from jaxmlp.data import Standardizer
 from jaxmlp.finetuning import finetune, freeze, unfreeze
-from jaxmlp.finetuning.finetuning import _class_names, _outputs_for
+from jaxmlp.finetuning.finetuning import name_classes, outputs_for
 from jaxmlp.models import Model, Network, detach_head, infer, load, prepare, save
 from jaxmlp.testing import assert_compiles
 from jaxmlp.types import NormState
@@ -157,8 +157,8 @@ def test_heads_that_suit_the_targets():
         (np.zeros(40, int), "softmax_cross_entropy", 2, ("0", "1")),
         (Y, "softmax_cross_entropy", 3, ("0", "1", "2")),
     ]:
-        assert _outputs_for(loss, np.asarray(y)) == n_out
-        assert _class_names(loss, None, n_out) == names
+        assert outputs_for(loss, np.asarray(y)) == n_out
+        assert name_classes(loss, None, n_out) == names
 
 
 @pytest.mark.slow
