@@ -56,7 +56,7 @@ def test_tensorboard(tmp_path):
     deadline = time.monotonic() + 10
     while len(found) < EPOCHS and time.monotonic() < deadline:  # a thread writes
         time.sleep(0.1)
-        found = list(losses_of(path.read_bytes()))
+        found = list(losses_in_log(path.read_bytes()))
     assert [step for step, _ in found] == list(range(1, EPOCHS + 1))
     np.testing.assert_allclose([v for _, v in found], result.history["train_loss"], rtol=1e-6)
 
@@ -74,7 +74,7 @@ def test_mlflow(tmp_path, monkeypatch):
     np.testing.assert_allclose(values, result.history["train_loss"], rtol=1e-6)
 
 
-def losses_of(content, record_type):
+def losses_in_log(content, record_type):
     """The losses in LevelDB's log, here of one block: checksum, length, type 1 (whole), data."""
     found = []
     while content:
@@ -98,7 +98,7 @@ def test_weights_and_biases(tmp_path):
     result = fit(make(str(tmp_path), mode="offline", project="jaxmlp"))
     path = next(tmp_path.rglob("*.wandb"))
     for _ in range(100):  # another process of theirs writes the file
-        found = losses_of(path.read_bytes()[7:], Record)
+        found = losses_in_log(path.read_bytes()[7:], Record)
         if len(found) == len(result.history["train_loss"]):
             break
         time.sleep(0.1)
