@@ -56,7 +56,7 @@ def test_tensorboard(tmp_path):
     deadline = time.monotonic() + 10
     while len(found) < EPOCHS and time.monotonic() < deadline:  # a thread writes
         time.sleep(0.1)
-        found = list(losses_in_log(path.read_bytes()))
+        found = list(losses_of(path.read_bytes()))
     assert [step for step, _ in found] == list(range(1, EPOCHS + 1))
     np.testing.assert_allclose([v for _, v in found], result.history["train_loss"], rtol=1e-6)
 
