@@ -15,7 +15,7 @@ from jaxmlp.hashing import GOLDEN, key_words, scramble
 from jaxmlp.types import Key
 
 _ROUNDS = 16  # with 12, the order of five rows is not quite uniform (20,000 orders show it)
-_BLOCK = 256  # row numbers at once
+_BLOCK = 512  # row numbers at once
 _Coordinates = tuple[UInt32[Array, " length"], UInt32[Array, " length"]]
 
 
@@ -99,28 +99,27 @@ def shuffled_rows(
 
 
 def _mix(
-    at: _Coordinates, sizes: tuple[Array, Array], round_keys: UInt32[Array, "..."]
+    at: _Coordinates, sizes: tuple[Array, Array], round_keys: UInt32[Array, " rounds"]
 ) -> _Coordinates:
     """One pass of all rounds: left += hash(right), right += hash(left), and so on."""
-    left, right = at
     height, width = sizes
-    keys = jnp.split(round_keys, _ROUNDS)
-    for left_key, right_key in zip(keys[::2], keys[1::2], strict=True):
-        left = _add_modulo(left, _hash(right, left_key, height), height)
-        right = _add_modulo(right, _hash(left, right_key, width), width)
-    return left, right
+    keys = round_keys.reshape(-1, 2)
+
+    def two_rounds(k: Array, at: _Coordinates) -> _Coordinates:
+        left, right = at
+        left = _add_modulo(left, _hash(right, keys[k, 0], height), height)
+        right = _add_modulo(right, _hash(left, keys[k, 1], width), width)
+        return left, right
+
+    # A loop: in one piece the rounds take half as long again, and longer to compile.
+    return jax.lax.fori_loop(0, len(keys), two_rounds, at)
 
 
-# jit traces what follows once instead of once a round, which a first call feels (50 ms).
-
-
-@jax.jit
 def _hash(value: UInt32[Array, " n"], key: Array, size: Array) -> UInt32[Array, " n"]:
     """A number in 0 .. size - 1: mix the bits, then scale the upper 16 (no slow division)."""
     return ((scramble(value ^ key) >> 16) * size) >> 16
 
 
-@jax.jit
 def _add_modulo(value: Array, addend: Array, size: Array) -> Array:
     total = value + addend
     return jnp.where(total >= size, total - size, total)
