@@ -9,15 +9,16 @@ import typer
 from rich.console import Console
 
 from benchmarks.harness import Results, environment, read_results
+from benchmarks.harness.backend import prepare_backend
 from benchmarks.harness.effort import Effort
 from benchmarks.harness.plots import write_plots
+from benchmarks.harness.quiet import Watch, complaint
 from benchmarks.harness.results import Row
 from benchmarks.harness.runner import (
     ALL,
     TARGETS,
     WORKLOADS,
     in_a_process,
-    prepare_backend,
     relaunch,
 )
 from benchmarks.harness.tables import sheets, show, target_sheet
@@ -116,7 +117,7 @@ def _arguments(workload: str, effort: Effort, out: Path | None, plot: bool) -> l
 def _one(workload: str, effort: Effort, console: Console, child: bool) -> Results:
     """Run a workload here; a case's table is printed when the next one begins."""
     prepare_backend(workload)
-    results = Results(environment())
+    results, watch = Results(environment()), Watch()
     if not child:
         _show_environment(console, results.environment)
     waiting: list[Row] = []
@@ -127,6 +128,8 @@ def _one(workload: str, effort: Effort, console: Console, child: bool) -> Result
         waiting.append(row)
         results.rows.append(row)
     _show_rows(console, waiting)
+    if not child:
+        _note_others(console, results, {workload: watch.others()})
     return results
 
 
@@ -134,12 +137,23 @@ def _several(workload: str, effort: Effort, console: Console) -> Results:
     """Run workloads one after another, each in a process of its own."""
     results, begin = Results(environment()), time.perf_counter()
     _show_environment(console, results.environment)
+    others: dict[str, float] = {}
     for name in ALL if workload == "all" else TARGETS:
         names = effort.only or (TARGETS[name] if workload == "targets" else ())
         part = Effort(effort.quick, effort.rounds, frozenset(names) or None)
+        watch = Watch()
         results.rows += in_a_process(name, part)
+        others[name] = watch.others()
+    _note_others(console, results, others)
     console.print(f"\n{time.perf_counter() - begin:.0f} s in all")
     return results
+
+
+def _note_others(console: Console, results: Results, shares: dict[str, float]) -> None:
+    """Keep what others used of the processors, and complain if it was much."""
+    results.environment["used by other programs"] = shares
+    if text := complaint(shares):
+        console.print(f"\n{text}", style="yellow", soft_wrap=True)
 
 
 def _known(targets: list[dict[str, Any]], workload: str) -> list[dict[str, Any]]:

@@ -1,8 +1,11 @@
 """Workload "fit": warm training runs of every library, compilation apart."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from benchmarks.harness.contenders import gathered
 from benchmarks.harness.effort import Effort
 from benchmarks.harness.environment import on_cpu, product_precision
 from benchmarks.harness.equality import Losses, compare
@@ -16,23 +19,25 @@ SLOW_TO_COMPILE = "PyTorch, compiled"
 HALF = "jaxmlp, bfloat16 products"
 
 
-class Contender:
-    """A peer at a problem: each turn is a fit with the next seed, whose loss is kept."""
+class Training:
+    """A peer at a problem: each call is a fit with the next seed."""
 
     def __init__(self, name: str, problem: Problem) -> None:
         """Import the library and put the data where it wants them."""
         self.problem, self.fit, self.turns = problem, make(name)(problem), 0
-        self.losses = Losses(lambda seed: final_loss(problem, self.fit(seed)))
+        self.last: tuple[int, Weights] | None = None
 
-    def __call__(self) -> tuple[int, Weights]:
+    def __call__(self) -> Weights:
         """Train."""
-        seed, self.turns = self.turns, self.turns + 1
-        return seed, self.fit(seed)
+        weights = self.fit(self.turns)
+        self.last = self.turns, weights
+        self.turns += 1
+        return weights
 
-    def keep(self, result: tuple[int, Weights]) -> None:
-        """Measure what a turn has learnt, off the clock."""
-        seed, weights = result
-        self.losses.found[seed] = final_loss(self.problem, weights)
+    def loss(self, seed: int) -> float:
+        """What a seed has learnt: the last fit's weights are at hand."""
+        at_hand = self.last is not None and self.last[0] == seed
+        return final_loss(self.problem, self.last[1] if at_hand else self.fit(seed))
 
 
 def measure_fits(effort: Effort, cases: Iterable[str] = tuple(CASES)) -> Iterator[Row]:
@@ -44,7 +49,7 @@ def measure_fits(effort: Effort, cases: Iterable[str] = tuple(CASES)) -> Iterato
         rounds = effort.rounds_of(3) if case.heavy else effort.rounds
         floor = measure_floor(effort.quick)
         name = effort.named(case.name)
-        yield from time_fits(name, problem, names, rounds)
+        yield from time_fits(name, problem, names, replace(effort, rounds=rounds))
         floor = floor.best(measure_floor(effort.quick))
         yield floor_row(name, problem, floor)
 
@@ -62,7 +67,7 @@ def time_fits(
     case: str,
     problem: Problem,
     names: Sequence[str],
-    rounds: int,
+    effort: Effort,
     workload: str = "fit",
     judged: bool = True,
 ) -> Iterator[Row]:
@@ -72,22 +77,26 @@ def time_fits(
         case: of the rows.
         problem: what is trained.
         names: of the peers.
-        rounds: turns of each.
+        effort: turns of each, and whether they have processes of their own.
         workload: of the rows.
         judged: whether to compare losses; not for runs of a few steps of work judged elsewhere.
     """
-    contenders = {name: Contender(name, problem) for name in names}
+    builds = {name: partial(Training, name, problem) for name in names}
+    with gathered(workload, builds, effort) as contenders:
+        losses = {
+            name: Losses(partial(contender.ask, "loss")) for name, contender in contenders.items()
+        }
 
-    def keep(name: str, result: Any) -> None:
-        contenders[name].keep(result)
+        def keep(name: str) -> None:
+            losses[name].first(len(losses[name].found) + 1)
 
-    timings = interleave(contenders, rounds, after=keep)
-    for name, timing in timings.items():
-        void, details = "", {"products of float32": product_precision(), "steps": problem.steps}
-        if judged and OWN in contenders:
-            found = compare(contenders[name].losses, contenders[OWN].losses)
-            void, details = found.void, details | found.details()
-        yield from _rows(workload, case, name, timing, problem.steps, void, details)
+        timings = interleave(contenders, effort.rounds, after=keep)
+        for name, timing in timings.items():
+            void, details = "", {"products of float32": product_precision(), "steps": problem.steps}
+            if judged and OWN in contenders:
+                found = compare(losses[name], losses[OWN])
+                void, details = found.void, details | found.details()
+            yield from _rows(workload, case, name, timing, problem.steps, void, details)
 
 
 def _rows(

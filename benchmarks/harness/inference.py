@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmlp
+from benchmarks.harness.contenders import gathered
 from benchmarks.harness.effort import Effort
 from benchmarks.harness.environment import allowed_difference, product_precision
 from benchmarks.harness.peers import Weights, available, initial_weights
@@ -30,24 +31,44 @@ def measure_inference(effort: Effort) -> Iterator[Row]:
 
 
 def _measure_network(sizes: tuple[int, ...], effort: Effort) -> Iterator[Row]:
-    rng, network = np.random.default_rng(0), "-".join(map(str, sizes))
-    many = rng.uniform(size=(5_000 if effort.quick else MANY, sizes[0])).astype(np.float32)
-    weights = initial_weights(
-        Problem(many[:1], np.zeros(1, np.int32), sizes, batch_size=1, epochs=1), seed=0
-    )
-    predictors = _predictors(sizes, weights, effort)
-    expected = _in_float64(weights, many[:100])
-    errors = {
-        name: float(np.abs(predict(many[:100]) - expected).max())
-        for name, predict in predictors.items()
-    }
-    works = {name: partial(predict, many[:1]) for name, predict in predictors.items()}
-    least = 0.0 if effort.quick else 0.05
-    for name, timing in interleave(works, max(effort.rounds, 3), least).items():
-        yield _row(f"{network}, 1 row", name, timing, 1, errors[name])
-    works = {name: partial(predict, many) for name, predict in predictors.items()}
-    for name, timing in interleave(works, effort.rounds).items():
-        yield _row(f"{network}, {len(many):,} rows", name, timing, len(many), errors[name])
+    network, n = "-".join(map(str, sizes)), 5_000 if effort.quick else MANY
+    builds = {name: partial(Predictor, name, sizes, n) for name in _names(effort)}
+    with gathered("inference", builds, effort) as contenders:
+        errors = {name: contender.ask("error") for name, contender in contenders.items()}
+        least = 0.0 if effort.quick else 0.05
+        for name, timing in interleave(contenders, max(effort.rounds, 3), least).items():
+            yield _row(f"{network}, 1 row", name, timing, 1, errors[name])
+        for contender in contenders.values():
+            contender.ask("take_all")
+        for name, timing in interleave(contenders, effort.rounds).items():
+            yield _row(f"{network}, {n:,} rows", name, timing, n, errors[name])
+
+
+class Predictor:
+    """A library's probabilities, of one row or of all; all contenders have the same weights."""
+
+    def __init__(self, name: str, sizes: tuple[int, ...], n: int) -> None:
+        """Import the library, make weights and rows."""
+        rng = np.random.default_rng(0)
+        self.all = rng.uniform(size=(n, sizes[0])).astype(np.float32)
+        self.weights = initial_weights(
+            Problem(self.all[:1], np.zeros(1, np.int32), sizes, batch_size=1, epochs=1), seed=0
+        )
+        self.predict = MAKE[name](sizes, self.weights)
+        self.rows = self.all[:1]
+
+    def __call__(self) -> np.ndarray:
+        """Compute the probabilities."""
+        return self.predict(self.rows)
+
+    def take_all(self) -> None:
+        """From now on, compute those of all rows."""
+        self.rows = self.all
+
+    def error(self) -> float:
+        """By how much a probability differs at most from the one computed in float64."""
+        some = self.all[:100]
+        return float(np.abs(self.predict(some) - _in_float64(self.weights, some)).max())
 
 
 def _row(case: str, name: str, timing: Timing, n: int, error: float) -> Row:
@@ -64,16 +85,14 @@ def _row(case: str, name: str, timing: Timing, n: int, error: float) -> Row:
     )  # fmt: skip
 
 
-def _predictors(sizes: tuple[int, ...], weights: Weights, effort: Effort) -> dict[str, Predict]:
-    """Functions from numpy rows to numpy probabilities, as each library offers them."""
-    found: dict[str, Predict] = {OWN: _own(sizes, weights)}
+def _names(effort: Effort) -> list[str]:
+    """Who takes part: PyTorch takes a while to import."""
+    found = [OWN]
     if available("scikit-learn"):
-        found[SKLEARN] = _sklearn(sizes, weights)
+        found.append(SKLEARN)
     if available("PyTorch, eager") and not effort.quick:
-        from benchmarks.harness.peers import torch_mlp
-
-        found[TORCH] = torch_mlp.predictor(weights)
-    return {name: predict for name, predict in found.items() if effort.wants(name)}
+        found.append(TORCH)
+    return [name for name in found if effort.wants(name)]
 
 
 def _own(sizes: tuple[int, ...], weights: Weights) -> Predict:
@@ -93,6 +112,16 @@ def _sklearn(sizes: tuple[int, ...], weights: Weights) -> Predict:
     from benchmarks.harness.peers.sklearn_mlp import with_weights
 
     return with_weights(sizes, weights).predict_proba
+
+
+def _torch(sizes: tuple[int, ...], weights: Weights) -> Predict:
+    """PyTorch's eager forward pass."""
+    from benchmarks.harness.peers import torch_mlp
+
+    return torch_mlp.predictor(weights)
+
+
+MAKE = {OWN: _own, SKLEARN: _sklearn, TORCH: _torch}
 
 
 def _in_float64(weights: Weights, x: np.ndarray) -> Any:

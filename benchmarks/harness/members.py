@@ -1,6 +1,6 @@
 """Workload "members": many networks in one program, against one after another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,7 +44,8 @@ def time_members(count: int, effort: Effort, one_device: bool = False) -> Iterat
     chunks = {f"{ONE_DEVICE}, chunks of {n}": n for n in sizes}
     for name, chunk in chunks.items():
         works[name] = partial(runs.together, executor=Executor(chunk))
-    timings = interleave(works, effort.rounds_of(5), after=runs.keep)
+    kept = {name: partial(runs.keep, name, work) for name, work in works.items()}
+    timings = interleave(kept, effort.rounds_of(5))
     tried = {name: timing for name, timing in timings.items() if name in chunks}
     for name in [name for name in timings if name not in chunks]:
         yield _row(runs, name, name, timings[name], {"devices": jax.device_count()})
@@ -121,10 +122,12 @@ class _Runs:
             for seed in range(self.count)
         ]
 
-    def keep(self, name: str, result: Any) -> None:
-        """Remember the mean training loss of the last epoch."""
+    def keep(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do the work, and remember the mean training loss of the last epoch."""
+        result = work()
         if name == ALONE:
             self.losses[name] = float(np.mean([r.history["train_loss"][-1] for r in result]))
         else:
             self.losses[name] = float(np.mean(result.table["train_loss"]))
             self.executors[name] = result.executor
+        return result

@@ -5,16 +5,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-
-import jax
 
 from benchmarks import ROOT
 from benchmarks.harness import floor
 from benchmarks.harness.cold import measure_cold
 from benchmarks.harness.effort import Effort
-from benchmarks.harness.environment import cpu_count
 from benchmarks.harness.fit import measure_fits
 from benchmarks.harness.inference import measure_inference
 from benchmarks.harness.members import measure_members
@@ -64,18 +60,6 @@ TARGETS = {  # by workload: the contenders that its targets name; () for all
     "per-example": (),
     "inference": ("jaxmlp", "scikit-learn"),
 }
-MANY_DEVICES = ("sweep", "members", "scaling")  # on a CPU, one device per core
-
-
-def prepare_backend(workload: str) -> None:
-    """Set what JAX reads once, when it starts: devices of the CPU, and who computes.
-
-    Workloads of many networks get one device per core. Inference computes in the calling thread,
-    as a server of single rows should: handing a row over to another takes longer than its products.
-    """
-    with suppress(RuntimeError):  # it has started: what there is is used, and the rows say so
-        jax.config.update("jax_num_cpu_devices", cpu_count() if workload in MANY_DEVICES else 1)
-        jax.config.update("jax_cpu_enable_async_dispatch", workload != "inference")
 
 
 def in_a_process(workload: str, effort: Effort, threads: int | None = None) -> list[Row]:

@@ -37,8 +37,8 @@ def _shapes(what: str, sizes: tuple[int, ...], names: list[str], effort: Effort)
         epochs = 1 if effort.quick else max(1, STEPS // steps_per_epoch)
         problem = digits(batch, epochs, (64, width, 10))
         case = f"{what}, 64-{width if what == 'batch' else 'n'}-10, one step"
-        rounds = effort.rounds_of(3)
-        for row in time_fits(case, problem, names, rounds, workload="scaling", judged=False):
+        few = replace(effort, rounds=effort.rounds_of(3))
+        for row in time_fits(case, problem, names, few, workload="scaling", judged=False):
             if row.metric == "one step":
                 yield _scaled(row, case, size)
         seconds = floor.seconds(problem.layer_sizes, batch)

@@ -1,9 +1,12 @@
 """Workload "sweep": a grid of settings, cross-validated, against scikit-learn's GridSearchCV."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from benchmarks.harness.cold import time_processes
+from benchmarks.harness.contenders import gathered
 from benchmarks.harness.effort import Effort
 from benchmarks.harness.peers import OWN, available
 from benchmarks.harness.peers.own import cross_validation
@@ -30,19 +33,39 @@ def problem_and_grid(quick: bool) -> tuple[str, Problem, dict[str, Any]]:
     return "digits, 64-128-10, 50 epochs, 16 settings x 5 folds", digits(128, 50), grid
 
 
-def measure_sweep(effort: Effort) -> Iterator[Row]:
-    """Time both searches in this process, then in new ones."""
-    case, problem, grid = problem_and_grid(effort.quick)
-    searches: dict[str, Callable[[], float]] = {OWN: lambda: cross_validation(problem, **grid)}
-    jobs = {OWN: "sweep-jaxmlp"}
-    if available(SKLEARN) and effort.wants(SKLEARN):
+class Search:
+    """A library's search: each call is a whole one."""
+
+    def __init__(self, name: str, problem: Problem, grid: dict[str, Any], n_jobs: int | None):
+        """Import the library."""
+        self.accuracy = math.nan
+        if name == OWN:
+            self.search = partial(cross_validation, problem, **grid)
+            return
         from benchmarks.harness.peers.sklearn_mlp import grid_search
 
-        n_jobs = None if effort.quick else 2
-        searches[SKLEARN] = lambda: grid_search(problem, n_jobs=n_jobs, **grid)
+        self.search = partial(grid_search, problem, n_jobs=n_jobs, **grid)
+
+    def __call__(self) -> None:
+        """Search."""
+        self.accuracy = self.search()
+
+    def mean_accuracy(self) -> float:
+        """Of the last search, over all settings and folds."""
+        return self.accuracy
+
+
+def measure_sweep(effort: Effort) -> Iterator[Row]:
+    """Time both searches warm, then each from the start of a process."""
+    case, problem, grid = problem_and_grid(effort.quick)
+    jobs = {OWN: "sweep-jaxmlp"}
+    if available(SKLEARN) and effort.wants(SKLEARN):
         jobs[SKLEARN] = "sweep-scikit-learn"
-    accuracy: dict[str, float] = {}
-    timings = interleave(searches, effort.rounds_of(3), after=accuracy.__setitem__)
+    n_jobs = None if effort.quick else 2
+    builds = {name: partial(Search, name, problem, grid, n_jobs) for name in jobs}
+    with gathered("sweep", builds, effort) as contenders:
+        timings = interleave(contenders, effort.rounds_of(3))
+        accuracy = {name: contender.ask("mean_accuracy") for name, contender in contenders.items()}
     for name, timing in timings.items():
         difference = accuracy[name] - accuracy[OWN]
         void = "" if abs(difference) <= TOLERANCE or effort.quick else (

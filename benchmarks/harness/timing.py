@@ -3,12 +3,27 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
 Work = Callable[[], Any]
+
+
+class Sample(NamedTuple):
+    """Seconds of one call: on the clock, and of the processor, all threads together."""
+
+    clock: float
+    processor: float
+
+
+class Timed(Protocol):
+    """What measures itself."""
+
+    def measure(self, repeats: int) -> Sample:
+        """Do the work so often; return the time of one call."""
 
 
 class Timing(NamedTuple):
@@ -37,18 +52,19 @@ class Timing(NamedTuple):
 
 
 def interleave(
-    works: Mapping[str, Work],
+    works: Mapping[str, Work | Timed],
     rounds: int,
     least_seconds: float = 0.0,
-    after: Callable[[str, Any], None] = lambda name, result: None,
+    after: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Timing]:
     """Call all of them once, then take turns.
 
     Args:
-        works: functions without arguments by name; what they return is waited for.
+        works: functions without arguments by name, what they return is waited for; or objects that
+            measure themselves.
         rounds: how often each takes its turn.
         least_seconds: a turn repeats a short call for about so long, and takes the mean.
-        after: given the name and the (last) result of each turn, off the clock.
+        after: given the name after each turn, off the clock.
 
     Returns:
         The timing of each.
@@ -58,35 +74,35 @@ def interleave(
         >>> found["a"].rounds, found["a"].median > 0
         (3, True)
     """
+    take = {name: getattr(work, "measure", partial(measure, work)) for name, work in works.items()}
     first, repeats = {}, {}
-    for name, work in works.items():
-        first[name], _, result = _measure(work, 1)
-        after(name, result)
-        repeats[name] = _repeats(work, least_seconds)
-    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for name, turn in take.items():
+        first[name] = turn(1).clock
+        after(name)
+        repeats[name] = _repeats(turn, least_seconds)
+    samples: dict[str, list[Sample]] = {name: [] for name in works}
     for _ in range(rounds):
-        for name, work in works.items():
-            clock, processor, result = _measure(work, repeats[name])
-            samples[name].append((clock, processor))
-            after(name, result)
+        for name, turn in take.items():
+            samples[name].append(turn(repeats[name]))
+            after(name)
     return {name: summary(first[name], samples[name]) for name in works}
 
 
-def summary(first: float, samples: list[tuple[float, float]]) -> Timing:
-    """Reduce (clock, processor) samples to medians and quartiles."""
-    clock = sorted(sample[0] for sample in samples)
+def summary(first: float, samples: Sequence[Sample]) -> Timing:
+    """Reduce samples to medians and quartiles."""
+    clock = sorted(sample.clock for sample in samples)
     low, _, high = statistics.quantiles(clock, n=4) if len(clock) > 2 else (clock[0], 0, clock[-1])
-    processor = statistics.median(sample[1] for sample in samples)
+    processor = statistics.median(sample.processor for sample in samples)
     return Timing(first, statistics.median(clock), low, high, processor, len(clock))
 
 
-def _measure(work: Work, repeats: int) -> tuple[float, float, Any]:
-    """Seconds a call on the clock, and of processor time; and the last result."""
+def measure(work: Work, repeats: int) -> Sample:
+    """Call a work so often, and return the time of one call."""
     clock, processor = time.perf_counter(), _processor_seconds()
     for _ in range(repeats):
-        result = jax.block_until_ready(work())
+        jax.block_until_ready(work())
     clock, processor = time.perf_counter() - clock, _processor_seconds() - processor
-    return clock / repeats, processor / repeats, result
+    return Sample(clock / repeats, processor / repeats)
 
 
 def _processor_seconds() -> float:
@@ -95,7 +111,7 @@ def _processor_seconds() -> float:
     return time.process_time() + times.children_user + times.children_system
 
 
-def _repeats(work: Work, least_seconds: float) -> int:
+def _repeats(turn: Callable[[int], Sample], least_seconds: float) -> int:
     if least_seconds <= 0:
         return 1
-    return max(1, round(least_seconds / max(_measure(work, 1)[0], 1e-7)))
+    return max(1, round(least_seconds / max(turn(1).clock, 1e-7)))

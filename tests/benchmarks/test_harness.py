@@ -1,19 +1,26 @@
 """Turns, the floor, the void rule, result files and targets."""
 
 import json
+import multiprocessing
+import os
+import time
+from functools import partial
 
 import numpy as np
 import pytest
 
 from benchmarks.harness import Results, Row, markdown_table, read_results
 from benchmarks.harness import fit as fit_module
+from benchmarks.harness.contenders import gathered
+from benchmarks.harness.effort import Effort
 from benchmarks.harness.equality import MOST_SEEDS, Losses, compare
 from benchmarks.harness.floor import Floor, measure_floor
 from benchmarks.harness.peers import final_loss, initial_weights
 from benchmarks.harness.peers.problem import Problem
+from benchmarks.harness.quiet import Watch, complaint
 from benchmarks.harness.tables import quantity, sheets
 from benchmarks.harness.targets import judge, targets
-from benchmarks.harness.timing import interleave, summary
+from benchmarks.harness.timing import Sample, interleave, summary
 
 
 def test_contenders_take_turns():
@@ -30,8 +37,59 @@ def test_short_calls_are_repeated():
     assert len(calls) > 10
 
 
+class Counter:
+    """Work that counts its calls."""
+
+    def __init__(self, fails_at=None):
+        self.calls, self.fails_at = 0, fails_at
+
+    def __call__(self):
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise ValueError("out of luck")
+
+    def count(self):
+        return self.calls, os.getpid()
+
+    def crash(self):
+        os._exit(3)
+
+
+def test_contenders_have_processes_of_their_own():
+    builds = {name: partial(Counter, 4 if name == "b" else None) for name in "ab"}
+    with gathered("fit", builds, Effort()) as contenders:
+        found = interleave(contenders, rounds=2)
+        counts = {name: contender.ask("count") for name, contender in contenders.items()}
+        assert [found["a"].rounds, counts["a"][0], counts["b"][0]] == [2, 3, 3]
+        assert len({os.getpid(), *(process for _, process in counts.values())}) == 3
+        with pytest.raises(RuntimeError, match="a contender failed: ValueError: out of luck"):
+            contenders["b"].measure(1)
+        with pytest.raises(RuntimeError, match="process ended with exit code 3"):
+            contenders["a"].ask("crash")
+    assert multiprocessing.active_children() == []
+
+
+def test_a_quick_run_stays_in_this_process():
+    with gathered("fit", {"a": Counter}, Effort(quick=True)) as contenders:
+        assert contenders["a"].ask("count") == (0, os.getpid())
+
+
+def test_own_work_is_none_of_others():
+    watch, end = Watch(), time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    assert 0 <= watch.others() < 1  # how much exactly is up to the machine
+
+
+def test_a_machine_that_was_not_quiet_is_named():
+    assert complaint({"fit": 0.01, "sweep": 0.0}) == ""
+    found = complaint({"fit": 0.01, "sweep": 0.25, "cold": 0.5})
+    assert "during sweep (25%), cold (50%)." in found
+
+
 def test_a_summary_is_of_medians_and_quartiles():
-    timing = summary(9.0, [(1.0, 2.0), (2.0, 4.0), (3.0, 6.0), (100.0, 8.0), (4.0, 1.0)])
+    samples = [(1.0, 2.0), (2.0, 4.0), (3.0, 6.0), (100.0, 8.0), (4.0, 1.0)]
+    timing = summary(9.0, [Sample(*sample) for sample in samples])
     assert (timing.median, timing.processor, timing.first) == (3.0, 4.0, 9.0)
     assert timing.low < timing.median < timing.high < 100
     assert timing.compile == 6.0
@@ -91,7 +149,7 @@ def test_a_peer_that_does_other_work_is_void(monkeypatch):
     real, few = fit_module.make("numpy, by hand"), problem._replace(epochs=5)
     fakes = {"jaxmlp": real, "honest": real, "hasty": lambda problem: real(few)}
     monkeypatch.setattr(fit_module, "make", fakes.__getitem__)
-    rows = list(fit_module.time_fits("case", problem, list(fakes), rounds=2))
+    rows = list(fit_module.time_fits("case", problem, list(fakes), Effort(quick=True, rounds=2)))
     void = {row.contender: row.void for row in rows if row.metric == "whole fit"}
     assert void["jaxmlp"] == void["honest"] == ""
     assert "final loss" in void["hasty"]
