@@ -21,36 +21,47 @@ def source_of(functions: list[Callable[..., Any]]) -> tuple[str, set[str]]:
     Returns:
         The source, and the names of the modules that it uses, as they are called there.
 
+    Raises:
+        ValueError: if two modules give one name to different things: the file has one of each name.
+
     Example:
         >>> from jaxmlp.data.tables.values import to_word
         >>> source, modules = source_of([to_word])
         >>> source.splitlines()[0], modules
         ('def to_word(value: object) -> str:', {'np'})
     """
-    written: dict[str, str] = {}
+    found: dict[str, Any] = {}
     modules: set[str] = set()
     for function in functions:
-        _collect(function.__name__, function, written, modules)
+        _collect(function.__name__, function, found, modules)
     blocks, previous = [], ""
-    for block in written.values():
+    for name, value in found.items():
+        block = inspect.getsource(value) if callable(value) else f"{name} = {_literal(value)}\n"
         constants = not previous.startswith("def ") and not block.startswith("def ")
         blocks += ["" if constants else "\n\n", block] if previous else [block]
         previous = block
     return "".join(blocks), modules
 
 
-def _collect(name: str, value: Any, written: dict[str, str], modules: set[str]) -> None:
+def _collect(name: str, value: Any, found: dict[str, Any], modules: set[str]) -> None:
+    """Find what a function uses before the function, for it is written in this order."""
     if isinstance(value, ModuleType):
         modules.add(name)
-    elif name not in written and isinstance(value, FunctionType):
+    elif name in found:
+        if found[name] is not value and found[name] != value:
+            raise ValueError(
+                f"two modules call different things {name}; a file of their functions can hold "
+                "only one. Give one of them another name."
+            )
+    elif isinstance(value, FunctionType):
         for used in _names(value.__code__):
             if used != name and used in value.__globals__:
-                _collect(used, value.__globals__[used], written, modules)
-        written[name] = inspect.getsource(value)
-    elif name not in written:
-        if "re.compile" in (literal := _literal(value)):
+                _collect(used, value.__globals__[used], found, modules)
+        found[name] = value
+    else:
+        if "re.compile" in _literal(value):
             modules.add("re")
-        written[name] = f"{name} = {literal}\n"
+        found[name] = value
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The files that a program of numpy alone reads: in the dialects that commands read."""
 
+import linecache
 import runpy
 
 import jax
@@ -10,6 +11,7 @@ import jaxmlp
 from jaxmlp import interchange
 from jaxmlp.data import TablePreprocessor
 from jaxmlp.data.tables import ReadingOptions, read_table
+from jaxmlp.interchange.own_source import source_of
 from jaxmlp.models import Model, infer, prepare
 
 pytest.importorskip("pandas")
@@ -58,3 +60,21 @@ def test_a_program_of_numbers_skips_no_row(tmp_path, text):
         program["read_csv"](tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text(text.replace("\n\n", "\n7\n").replace("\n;", "\n7;"))
     assert 7 in program["read_csv"](tmp_path / "a.csv")
+
+
+def _function_with(name, limit):
+    """A function of a module of its own, that uses a constant called LIMIT."""
+    module = {"__name__": name, "LIMIT": limit}
+    source = f"def {name}(value):\n    return min(value, LIMIT)\n"
+    exec(compile(source, name, "exec"), module)
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    return module[name]
+
+
+def test_one_name_of_two_constants_is_refused():
+    """A file holds one constant of a name: the second module would compute with the first's."""
+    small, large = _function_with("small", 3), _function_with("large", 30)
+    again = _function_with("again", 3)
+    assert source_of([small, again])[0].count("LIMIT = 3") == 1
+    with pytest.raises(ValueError, match="two modules call different things LIMIT"):
+        source_of([small, large])
