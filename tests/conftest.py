@@ -25,6 +25,9 @@ if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
 # Commands that tests start keep theirs beside it, and not in the user's own cache.
 os.environ["XDG_CACHE_HOME"] = str(PROGRAMS.parent / f"commands-{WORKER or 'alone'}")
 
+# Commands speak English where a test does not ask for another language.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 # `tests/training/test_sharding.py` starts a process that has these devices.
 EIGHT_DEVICES = os.environ.get("JAX_NUM_CPU_DEVICES") == "8"
 collect_ignore_glob = [] if EIGHT_DEVICES else ["eight_devices/test_*.py"]

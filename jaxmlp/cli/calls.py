@@ -15,7 +15,7 @@ from jaxmlp.training import Checkpoints
 
 _HOW = (
     "resume", "quiet", "as_json", "force", "out", "checkpoint_every", "keep_checkpoints",
-    "distributed", "coordinator", "processes", "process_id",
+    "distributed", "coordinator", "processes", "process_id", "language",
 )  # fmt: skip
 _PATHS = ("data_dir", "schema")
 _LARGE = 1 << 30  # bytes

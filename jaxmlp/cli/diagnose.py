@@ -14,6 +14,7 @@ from rich.console import Console
 from jaxmlp.checks import unknown_name
 from jaxmlp.cli.display import show_findings
 from jaxmlp.cli.feature_columns import backbone_of_run
+from jaxmlp.cli.language import Language, chosen_language
 from jaxmlp.cli.options import Options, check_options, loss_options
 from jaxmlp.cli.prepared_data import PreparedData, load_data_set
 from jaxmlp.cli.prepared_table import load_table
@@ -23,6 +24,7 @@ from jaxmlp.cli.training_run import make_plan
 from jaxmlp.data.tables import is_table_file
 from jaxmlp.diagnostics.doctor import diagnose as examine_network
 from jaxmlp.diagnostics.finding import Finding, Severity
+from jaxmlp.messages import in_language, phrase
 from jaxmlp.models import load
 from jaxmlp.networks import init_state
 
@@ -42,6 +44,7 @@ def diagnose(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the findings as JSON, for programs.")
     ] = False,
+    language: Language = None,
 ) -> None:
     """Look for what keeps a network from learning, and say what cures it.
 
@@ -55,16 +58,18 @@ def diagnose(
 
     The exit code is 1 if there is a warning or worse.
     """  # fmt: skip
+    spoken = chosen_language(language)
     options = _read_options(run)
     with jax.enable_x64(True) if options.dtype == "float64" else nullcontext():
         findings = _find(options, run, data_dir)
     if as_json:
-        print(json.dumps([_to_json(finding) for finding in findings], indent=2, ensure_ascii=False))
+        said = [_to_json(finding.in_language(spoken)) for finding in findings]
+        print(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
-        show_findings(console, findings)
+        show_findings(console, findings, spoken)
         if not findings:
-            console.print("Nothing that looks wrong.")
+            console.print(in_language(phrase("Nothing that looks wrong."), spoken))
     raise typer.Exit(1 if any(f.severity >= Severity.WARNING for f in findings) else 0)
 
 

@@ -90,14 +90,13 @@ class EpochTable:
         return "  ".join(cell.rjust(len(name)) for cell, name in pairs)
 
 
-def show_findings(console: Console, findings: Sequence[Finding]) -> None:
-    """Print what the doctor found, alarms before remarks."""
+def show_findings(console: Console, findings: Sequence[Finding], language: str = "en") -> None:
+    """Print what the doctor found, alarms before remarks, in a language."""
     for finding in findings:
         style = {"CRITICAL": "bold red", "WARNING": "yellow", "INFO": "cyan"}[finding.severity.name]
-        where = "" if finding.layer is None else f", layer {finding.layer + 1}"
-        title = finding.kind.value.replace("_", " ")
-        console.print(f"[{style}]{finding.severity.name.lower()}: {title}{where}[/{style}]")
-        console.print(Text(f"  {count_from_one(f'{finding.evidence} {finding.remedy}')}"))
+        said = finding.in_language(language)
+        console.print(Text(count_from_one(said.title), style=style))
+        console.print(Text(f"  {count_from_one(f'{said.evidence} {said.remedy}')}"))
 
 
 def show_scores(console: Console, scores: Mapping[str, Score]) -> None:

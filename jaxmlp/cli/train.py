@@ -22,6 +22,7 @@ from jaxmlp.cli.calls import Call, call_of, checkpoints_of, resumed_call
 from jaxmlp.cli.claims import claimed_folder, reclaimed_folder
 from jaxmlp.cli.extraction import load_backbone
 from jaxmlp.cli.feature_columns import TableBackbone
+from jaxmlp.cli.language import Language, chosen_language
 from jaxmlp.cli.media import PreparedMedia, load_media
 from jaxmlp.cli.options import (
     Options,
@@ -126,6 +127,7 @@ def train(
     force: arguments.Force = False,
     quiet: arguments.Quiet = False,
     as_json: arguments.AsJson = False,
+    language: Language = None,
     checkpoint_every: arguments.CheckpointEvery = None,
     resume: arguments.Resume = None,
     keep_checkpoints: arguments.KeepCheckpoints = False,
@@ -210,6 +212,7 @@ def _run(call: Call) -> int:
     if o.budget is not None:
         check_budget(o.budget, options, o.seeds, o.folds)
     check_options(options)
+    chosen_language(o.language)
     chosen = get_recipe(options.recipe)
     check_backbone(o)
     streamed = is_streamed(o.data, o.stream)
@@ -284,6 +287,7 @@ def _train(
         code = run_training(
             options, prepared, folder, console, settings, improve, checkpoint, o.keep_checkpoints,
             o.distributed, None if o.as_json else partial(show_answer, folder),
+            chosen_language(o.language),
         )  # fmt: skip
         if not o.as_json:
             show_written(folder)

@@ -86,6 +86,7 @@ def run_training(
     keep_checkpoints: bool = False,
     distributed: bool = False,
     answer: Callable[[Outcome], None] | None = None,
+    language: str = "en",
 ) -> int:
     """Train, test, answer, prove, diagnose and write; return the exit code.
 
@@ -103,6 +104,7 @@ def run_training(
         keep_checkpoints: whether that is kept when the run has ended.
         distributed: whether other processes train along; only the first one returns.
         answer: told what the test showed as soon as that is known.
+        language: of the findings that are printed; those that are written are in English.
     """
     plan = make_plan(options, data)
     _introduce(console, options, data, plan.config)
@@ -141,7 +143,7 @@ def run_training(
         result.config, result, (data.train.x, data.train.y), loss=data.loss, trial_steps=0,
         optimizer=plan.optimizer, validation_data=(data.validation.x, data.validation.y),
     )  # fmt: skip
-    show_findings(console, findings)
+    show_findings(console, findings, language)
     table = {} if table_settings is None else {"table": dict(table_settings)}
     run = RunRecord(
         f"jaxmlp train {Path(options.data).name}", model,

@@ -16,13 +16,19 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from jaxmlp.cli.language import Language, chosen_language
 from jaxmlp.config import MLPConfig
+from jaxmlp.messages import in_language, phrase
 from jaxmlp.verification.gradients import check_gradients
 from jaxmlp.verification.input_side import check_input_side
 from jaxmlp.verification.registry import Case, all_cases, check_cases, default_cases
 from jaxmlp.verification.report import GradientReport, Verdict
 
-_MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "unclear"}
+_MARKS = {
+    Verdict.PASS: phrase("pass"),
+    Verdict.FAIL: phrase("FAIL"),
+    Verdict.INCONCLUSIVE: phrase("unclear"),
+}
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 
 
@@ -64,6 +70,7 @@ def verify(
     ] = False,
     seed: Annotated[int, typer.Option(help="Of data, parameters and probes.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    language: Language = None,
 ) -> None:
     """Prove gradients: this library's, or one of your own.
 
@@ -76,10 +83,12 @@ def verify(
         jaxmlp verify homework:gradient --against homework:loss \\
             --params homework:params --args homework:data
     """  # fmt: skip
+    spoken = chosen_language(language)
     if not function:
         if against or params or args or kwargs or config:
             raise ValueError("name the gradient to check first: jaxmlp verify MODULE:FUNCTION ...")
-        raise typer.Exit(_verify_registry(all_cases() if full else default_cases(), seed, as_json))
+        cases = all_cases() if full else default_cases()
+        raise typer.Exit(_verify_registry(cases, seed, as_json, spoken))
     if not against or not params:
         raise ValueError(
             f"to check {function}, name the function it is the gradient of and the parameters to "
@@ -90,12 +99,14 @@ def verify(
     for path, called in ((function, gradient), (against, fn)):
         _check_call(path, called, (point, *rest), options)
     network = _config(config) if config else None
-    report = check_gradients(gradient, fn, point, *rest, kwargs=options, config=network, seed=seed)
-    print(json.dumps(report.to_dict(), indent=2) if as_json else report)
+    report = check_gradients(
+        gradient, fn, point, *rest, kwargs=options, config=network, seed=seed, language=spoken
+    )
+    print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) if as_json else report)
     raise typer.Exit(1 if report.verdict is Verdict.FAIL else 0)
 
 
-def _verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
+def _verify_registry(cases: list[Case], seed: int, as_json: bool, language: str) -> int:
     """Check the library's own gradients; print a table or JSON; return the exit code."""
     console, begin = Console(highlight=False), time.perf_counter()
     found: list[tuple[Case, GradientReport]] = []
@@ -111,30 +122,43 @@ def _verify_registry(cases: list[Case], seed: int, as_json: bool) -> int:
         rows += [{"part": name, **report.to_dict()} for name, report in parts.items()]
         print(json.dumps(rows, indent=2))
     else:
-        for table in (_pair_table(found), _depth_table(found), _part_table(parts)):
+        tables = (
+            _pair_table(found, language),
+            _depth_table(found, language),
+            _part_table(parts, language),
+        )
+        for table in tables:
             console.print(table)
         named = [(", ".join(map(str, case)), report) for case, report in found]
         for name, report in (*named, *parts.items()):
             if report.verdict is not Verdict.PASS:
-                console.print(f"\n{name}\n{report}", markup=False)
-        console.print(
-            f"\n{len(found)} networks and {len(parts)} parts of networks for tables: "
-            f"{count[Verdict.PASS]} pass, {count[Verdict.FAIL]} fail, "
-            f"{count[Verdict.INCONCLUSIVE]} inconclusive ({time.perf_counter() - begin:.0f} s)"
+                console.print(f"\n{name}\n{report.in_language(language)}", markup=False)
+        summary = phrase(
+            "{n_networks} networks and {n_parts} parts of networks for tables: {n_passed} pass, "
+            "{n_failed} fail, {n_unclear} inconclusive ({seconds:.0f} s)",
+            n_networks=len(found),
+            n_parts=len(parts),
+            n_passed=count[Verdict.PASS],
+            n_failed=count[Verdict.FAIL],
+            n_unclear=count[Verdict.INCONCLUSIVE],
+            seconds=time.perf_counter() - begin,
         )
+        console.print(f"\n{in_language(summary, language)}")
     return 1 if count[Verdict.FAIL] else 0
 
 
-def _pair_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
+def _pair_table(found: Iterable[tuple[Case, GradientReport]], language: str) -> Table:
     """Lay out activation x loss, in float64: the difference to jax.grad."""
     cells: dict[tuple[str, str], list[GradientReport]] = {}
     for case, report in found:
         if case.dtype == "float64":
             cells.setdefault((case.activation, case.loss), []).append(report)
     losses = list(dict.fromkeys(loss for _, loss in cells))
-    title = "relative difference to jax.grad, median leaf (float64)"
-    table = Table(title=title, box=None, padding=(0, 1), title_justify="left")
-    table.add_column("activation")
+    title = phrase("relative difference to jax.grad, median leaf (float64)")
+    table = Table(
+        title=in_language(title, language), box=None, padding=(0, 1), title_justify="left"
+    )
+    table.add_column(in_language(phrase("activation"), language))
     for loss in losses:
         table.add_column(loss.replace("_", "\n"), justify="right", vertical="bottom")
     for activation in dict.fromkeys(name for name, _ in cells):
@@ -143,29 +167,40 @@ def _pair_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
     return table
 
 
-def _depth_table(found: Iterable[tuple[Case, GradientReport]]) -> Table:
+def _depth_table(found: Iterable[tuple[Case, GradientReport]], language: str) -> Table:
     """Lay out activation x depth, and x the narrower dtypes: passes and failures."""
     cells: dict[tuple[str, str], list[GradientReport]] = {}
     for case, report in found:
-        column = f"depth\n{case.depth}" if case.dtype == "float64" else case.dtype
+        depth = in_language(phrase("depth\n{depth}", depth=case.depth), language)
+        column = depth if case.dtype == "float64" else case.dtype
         cells.setdefault((case.activation, column), []).append(report)
     columns = sorted({column for _, column in cells}, key=lambda c: (c.isalnum(), c))
-    title = "\nverdicts (and of how many networks)"
-    table = Table(title=title, box=None, padding=(0, 1), title_justify="left")
-    table.add_column("activation", no_wrap=True)
+    title = phrase("\nverdicts (and of how many networks)")
+    table = Table(
+        title=in_language(title, language), box=None, padding=(0, 1), title_justify="left"
+    )
+    table.add_column(in_language(phrase("activation"), language), no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", vertical="bottom")
     for activation in dict.fromkeys(name for name, _ in cells):
-        table.add_row(activation, *(_verdict(cells.get((activation, c), [])) for c in columns))
+        table.add_row(
+            activation, *(_verdict(cells.get((activation, c), []), language) for c in columns)
+        )
     return table
 
 
-def _part_table(parts: dict[str, GradientReport]) -> Table:
+def _part_table(parts: dict[str, GradientReport], language: str) -> Table:
     """Lay out the input side of a network for tables: difference to jax.grad, and verdict."""
-    title = "\nnetworks for tables: relative difference to jax.grad (float64), and verdict"
-    table = Table(title=title, box=None, padding=(0, 1), title_justify="left", show_header=False)
+    title = phrase("\nnetworks for tables: relative difference to jax.grad (float64), and verdict")
+    table = Table(
+        title=in_language(title, language),
+        box=None,
+        padding=(0, 1),
+        title_justify="left",
+        show_header=False,
+    )
     for name, report in parts.items():
-        table.add_row(name, _cell([report]), _verdict([report]))
+        table.add_row(name, _cell([report]), _verdict([report], language))
     return table
 
 
@@ -178,13 +213,12 @@ def _cell(reports: list[GradientReport]) -> str:
     return f"[{_STYLES[_worst(reports)]}]{shown}[/]"
 
 
-def _verdict(reports: list[GradientReport]) -> str:
+def _verdict(reports: list[GradientReport], language: str) -> str:
     if not reports:
         return ""
     worst = _worst(reports)
-    return f"[{_STYLES[worst]}]{_MARKS[worst]}[/]" + (
-        f" {len(reports)}" if len(reports) > 1 else ""
-    )
+    mark = in_language(_MARKS[worst], language)
+    return f"[{_STYLES[worst]}]{mark}[/]" + (f" {len(reports)}" if len(reports) > 1 else "")
 
 
 def _worst(reports: list[GradientReport]) -> Verdict:

@@ -9,6 +9,7 @@ from jaxmlp.diagnostics.rules import data as rules_data
 from jaxmlp.diagnostics.rules import network as rules_network
 from jaxmlp.diagnostics.rules import training as rules_training
 from jaxmlp.losses import Loss
+from jaxmlp.messages import check_language
 from jaxmlp.networks import NetworkConfig, NetworkParams
 from jaxmlp.training import FitResult
 from jaxmlp.types import Key, ScalarLike, State
@@ -44,6 +45,7 @@ def diagnose(
     loss_options: Mapping[str, ScalarLike] | None = None,
     trial_steps: int = 100,
     key: Key | None = None,
+    language: str = "en",
 ) -> list[Finding]:
     """Look for what keeps a network from learning, before training or after it.
 
@@ -68,13 +70,15 @@ def diagnose(
         loss_options: of the loss.
         trial_steps: length of a trial; 0 leaves trials out.
         key: random key of the trials' batches; None is `jax.random.key(0)`.
+        language: of the findings, "en" or "vi"; `Finding.in_language` changes it later.
 
     Returns:
         The findings, the worst first; an empty list for a healthy network. `Severity.INFO` is no
         alarm.
 
     Raises:
-        ValueError: for data that do not fit the network or the loss at all.
+        ValueError: for data that do not fit the network or the loss at all, or a language that is
+            not known.
 
     Example:
         >>> import jax
@@ -90,14 +94,13 @@ def diagnose(
 
     Reference: lecture, chapter VI.
     """
-    return findings(
-        examine(
-            config, params, data, loss=loss, optimizer=optimizer, state=state,
-            validation_data=validation_data, batch_size=batch_size, l2=l2, frozen=frozen,
-            sample_weight=sample_weight, loss_options=loss_options, trial_steps=trial_steps,
-            key=key,
-        )
+    check_language(language)
+    exam = examine(
+        config, params, data, loss=loss, optimizer=optimizer, state=state,
+        validation_data=validation_data, batch_size=batch_size, l2=l2, frozen=frozen,
+        sample_weight=sample_weight, loss_options=loss_options, trial_steps=trial_steps, key=key,
     )  # fmt: skip
+    return [finding.in_language(language) for finding in findings(exam)]
 
 
 def findings(exam: Examination) -> list[Finding]:

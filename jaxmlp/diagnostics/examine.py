@@ -20,6 +20,7 @@ from jaxmlp.diagnostics.units import UnitActivity, layer_activity, seen_every, s
 from jaxmlp.formatting import format_number
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.losses.deviance import exact_losses, shown_as, to_deviance
+from jaxmlp.messages import phrase
 from jaxmlp.network import backward, forward
 from jaxmlp.networks import (
     NetworkConfig,
@@ -254,7 +255,7 @@ def _without_absent_rows(train: TrainData) -> TrainData:
 
 def _non_finite_data(data: tuple[Any, Any]) -> tuple[int, str] | None:
     """NaN among the data, which `fit` would refuse; here it is a finding."""
-    for part, where in zip(data, ((0, "inputs"), (-1, "targets")), strict=True):
+    for part, where in zip(data, ((0, phrase("inputs")), (-1, "targets")), strict=True):
         part = np.asarray(part)
         if part.dtype.kind == "f" and not np.isfinite(part).all():
             return where

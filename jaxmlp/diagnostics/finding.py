@@ -1,7 +1,9 @@
 """What the doctor says: kinds of disease, how bad, by what evidence, and what cures it."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from jaxmlp.messages import check_language, in_language, phrase
 
 
 class FindingKind(enum.StrEnum):
@@ -30,6 +32,28 @@ class Severity(enum.IntEnum):
     CRITICAL = 3
 
 
+_TITLES = {
+    FindingKind.NON_FINITE: phrase("non finite"),
+    FindingKind.SYMMETRIC_WEIGHTS: phrase("symmetric weights"),
+    FindingKind.LOSS_MISMATCH: phrase("loss mismatch"),
+    FindingKind.VANISHING_GRADIENT: phrase("vanishing gradient"),
+    FindingKind.EXPLODING_GRADIENT: phrase("exploding gradient"),
+    FindingKind.DEAD_UNITS: phrase("dead units"),
+    FindingKind.SATURATED_UNITS: phrase("saturated units"),
+    FindingKind.UNSCALED_INPUTS: phrase("unscaled inputs"),
+    FindingKind.UNSCALED_TARGETS: phrase("unscaled targets"),
+    FindingKind.ILL_CONDITIONING: phrase("ill conditioning"),
+    FindingKind.LEARNING_RATE_TOO_LARGE: phrase("learning rate too large"),
+    FindingKind.LEARNING_RATE_TOO_SMALL: phrase("learning rate too small"),
+    FindingKind.OVERFITTING: phrase("overfitting"),
+}
+_SEVERITIES = {
+    Severity.INFO: phrase("info"),
+    Severity.WARNING: phrase("warning"),
+    Severity.CRITICAL: phrase("critical"),
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """One disease.
@@ -40,6 +64,7 @@ class Finding:
         severity: how bad.
         evidence: the numbers, in a sentence.
         remedy: what to do, in a sentence.
+        language: in which it is said, "en" or "vi".
     """
 
     kind: FindingKind
@@ -47,6 +72,29 @@ class Finding:
     severity: Severity
     evidence: str
     remedy: str
+    language: str = "en"
+
+    @property
+    def title(self) -> str:
+        """How severe it is, the kind, and the layer."""
+        named = {"severity": _SEVERITIES[self.severity], "kind": _TITLES[self.kind]}
+        words = (
+            phrase("{severity}: {kind}", **named)
+            if self.layer is None
+            else phrase("{severity}: {kind}, layer {layer}", **named, layer=self.layer)
+        )
+        return in_language(words, self.language)
+
+    def in_language(self, language: str) -> "Finding":
+        """Say the same in a language, "en" or "vi".
+
+        >>> found = Finding(FindingKind.OVERFITTING, None, Severity.WARNING, "", "")
+        >>> found.in_language("vi").title
+        'cảnh báo: quá khớp (overfitting)'
+        """
+        check_language(language)
+        evidence, remedy = (in_language(text, language) for text in (self.evidence, self.remedy))
+        return replace(self, evidence=evidence, remedy=remedy, language=language)
 
     def __str__(self) -> str:
         """Format in three lines.
@@ -57,7 +105,8 @@ class Finding:
           Remedy: Use He.
         """
         where = "" if self.layer is None else f", layer {self.layer}"
-        return (
-            f"{self.severity.name} {self.kind.value}{where}\n  {self.evidence}\n"
-            f"  Remedy: {self.remedy}"
-        )
+        head = f"{self.severity.name} {self.kind.value}{where}"
+        if self.language != "en":
+            head = self.title
+        remedy = in_language(phrase("Remedy: {remedy}", remedy=self.remedy), self.language)
+        return f"{head}\n  {self.evidence}\n  {remedy}"

@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jaxmlp.messages import phrase
 from jaxmlp.networks import layers_of
 from jaxmlp.training.chunk import copy_tree, run_chunk
 from jaxmlp.training.program import Carry, Program
 from jaxmlp.training.runner import Runner
 from jaxmlp.types import Cache, Params, PyTree
 
-_FORWARD = ("inputs", "W", "b", "outputs")
-_BACKWARD = ("gradient of W", "gradient of b")
-_UPDATE = ("update of W", "update of b")
+_FORWARD = (phrase("inputs"), "W", "b", phrase("outputs"))
+_BACKWARD = (phrase("gradient of W"), phrase("gradient of b"))
+_UPDATE = (phrase("update of W"), phrase("update of b"))
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def replay(run: Runner, carry: Carry, first: int, stopped_at: int) -> NonFinite 
         carry, seen = take_steps(looking, carry, step, 1)
         flags = jax.tree.map(lambda rows: rows[0], jax.device_get(seen.probed))
         if step == stopped_at and flags.forward.all():
-            return NonFinite(step, program.config.n_layers - 1, "loss")
+            return NonFinite(step, program.config.n_layers - 1, phrase("loss"))
         found = first_non_finite(flags)
         if found is not None:
             return NonFinite(step, *found)

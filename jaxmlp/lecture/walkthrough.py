@@ -11,6 +11,7 @@ from jaxmlp.lecture.graph import ComputationalGraph
 from jaxmlp.lecture.network_graph import network_graph
 from jaxmlp.lecture.trace import run_trace
 from jaxmlp.losses import Loss, get_loss
+from jaxmlp.messages import check_language
 from jaxmlp.types import Params, ScalarLike
 from jaxmlp.verification.measurement.functions import float64_arithmetic, promote
 
@@ -42,6 +43,7 @@ def explain_backward(
     *,
     l2: ScalarLike = 0.0,
     show: bool = True,
+    language: str = "en",
 ) -> Walkthrough:
     """Explain one backward pass: each of the lecture's seven equations, with its numbers.
 
@@ -57,13 +59,14 @@ def explain_backward(
         loss: name of a loss, or a `Loss`.
         l2: of the penalty s.
         show: print the text as well.
+        language: of the text, "en" or "vi".
 
     Returns:
         The text and the computational graph.
 
     Raises:
-        ValueError: for a config with batch normalization, dropout or parametric activations, or
-            shapes that do not fit.
+        ValueError: for a config with batch normalization, dropout or parametric activations,
+            shapes that do not fit, or a language that is not known.
 
     Example:
         >>> from jaxmlp import Layer
@@ -77,6 +80,7 @@ def explain_backward(
 
     Reference: lecture, chapter V, forward and backward propagation.
     """
+    check_language(language)
     if any((*config.normalized, *config.dropped, *config.parametric)):
         raise ValueError(
             "the lecture's equations have neither batch normalization nor dropout nor parametric "
@@ -88,7 +92,7 @@ def explain_backward(
         params, x, y = promote((params, jnp.asarray(x), jnp.asarray(y)))
         wide = config.replace(dtype="float64", compute_dtype=None)
         trace = run_trace(wide, params, x, y, loss, float(l2))
-        text, graph = equations(trace), network_graph(trace)
+        text, graph = equations(trace, language), network_graph(trace)
     if show:
         print(text)
     return Walkthrough(text, graph)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jaxmlp.losses.base import Loss
+from jaxmlp.messages import phrase
 
 _Loss = TypeVar("_Loss", float, np.ndarray)
 
@@ -30,7 +31,7 @@ def shown_as(loss: str) -> str:
     >>> shown_as("poisson"), shown_as("huber")
     ('deviance', 'loss')
     """
-    return "deviance" if loss == "poisson" else "loss"
+    return phrase("deviance") if loss == "poisson" else phrase("loss")
 
 
 def to_deviance(loss: _Loss, exact: float | np.ndarray) -> _Loss:

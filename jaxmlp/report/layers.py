@@ -8,5 +8,7 @@ def count_from_one(text: str) -> str:
 
     >>> count_from_one("Layer 0 has tanh units; the gradient at layer 3 is small.")
     'Layer 1 has tanh units; the gradient at layer 4 is small.'
+    >>> count_from_one("Cả 16 đơn vị của tầng 0 có cùng trọng số.")
+    'Cả 16 đơn vị của tầng 1 có cùng trọng số.'
     """
-    return re.sub(r"\b([Ll]ayer) (\d+)", lambda m: f"{m[1]} {int(m[2]) + 1}", text)
+    return re.sub(r"\b([Ll]ayer|[Tt]ầng) (\d+)", lambda m: f"{m[1]} {int(m[2]) + 1}", text)

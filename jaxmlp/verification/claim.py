@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.messages import phrase
 from jaxmlp.types import PyTree
+from jaxmlp.verification.causes.diagnosis import misshapen
 from jaxmlp.verification.measurement.functions import Point, named_leaves
 from jaxmlp.verification.measurement.precision import Precision
 
@@ -47,7 +49,7 @@ def take_apart(grads: PyTree, point: Point) -> Claim:
             vector[point.slices[l]] = array.ravel()
         else:
             misfits[l] = array
-            faults[l] = f"has shape {array.shape}, but the parameter has {point.shapes[l]}"
+            faults[l] = misshapen(array.shape, point.shapes[l])
     replaced = tuple(point.names[l] for l in faults)
     extra = tuple(n for n in leaves if n not in point.names and not n.startswith(replaced))
     same = jax.tree.structure(grads) == point.treedef
@@ -82,9 +84,12 @@ def cut_to_16_bits(
         return {}
     for dtype, bits, least in ((jnp.float16, 11, "6e-08"), (jnp.bfloat16, 8, "1e-38")):
         if np.array_equal(claimed, autodiff.astype(dtype).astype(np.float64)):
-            words = (
-                f"rounded to {jnp.dtype(dtype).name}, though fn computes in more than 16 bits: "
-                f"{bits} binary digits are left, and nothing below {least}"
+            words = phrase(
+                "rounded to {dtype}, though fn computes in more than 16 bits: {bits} binary digits "
+                "are left, and nothing below {least}",
+                dtype=jnp.dtype(dtype).name,
+                bits=bits,
+                least=least,
             )
             return {l: words for l, part in enumerate(point.slices) if changed[part].any()}
     return {}
@@ -93,19 +98,23 @@ def cut_to_16_bits(
 def _leaf_fault(leaves: dict[str, Any], name: str) -> str:
     if name not in leaves:
         inside = [other for other in leaves if other.startswith(name)]
-        return f"grads has {', '.join(inside)} in its place" if inside else "is missing in grads"
+        if inside:
+            return phrase("grads has {leaves} in its place", leaves=", ".join(inside))
+        return phrase("is missing in grads")
     dtype = np.asarray(leaves[name]).dtype
     if dtype.kind in "OSU":
-        return "is not an array of numbers"
+        return phrase("is not an array of numbers")
     if not jnp.issubdtype(dtype, jnp.floating):
-        return f"has dtype {dtype}, not a floating one"
+        return phrase("has dtype {dtype}, not a floating one", dtype=str(dtype))
     return ""
 
 
 def _container_fault(grads: PyTree, point: Point) -> str:
-    return (
-        f"grads has the structure {jax.tree.structure(grads)}, but params has {point.treedef}; "
-        "return the same containers, or an optimizer's jax.tree.map will refuse them"
+    return phrase(
+        "grads has the structure {claimed}, but params has {right}; return the same containers, "
+        "or an optimizer's jax.tree.map will refuse them",
+        claimed=str(jax.tree.structure(grads)),
+        right=str(point.treedef),
     )
 
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxmlp.config import MLPConfig
+from jaxmlp.messages import check_language, phrase
 from jaxmlp.types import PyTree
 from jaxmlp.verification.causes.explain import explain, true_gradient
 from jaxmlp.verification.causes.failure import Context, Failure, apart, nearness
@@ -46,15 +47,15 @@ from jaxmlp.verification.verdicts import judge
 
 _VALUE_ROWS = 128
 _VALUE_RTOL = {Precision.DOUBLE: 1e-9, Precision.SINGLE: 1e-5, Precision.HALF: 3e-2}
-_RANDOM_NOTE = (
-    "fn gives {} and then {} at the same parameters: draw its random numbers once, and "
-    "pass them as arguments"
-)
 _PRECISION_NOTES = {
-    Precision.SINGLE: "32-bit floats are used inside, so finite differences resolve little; the "
-    "same functions in float64 can be checked more sharply",
-    Precision.HALF: "16-bit floats are used inside: errors below about 3% cannot be told from "
-    "rounding; check the same functions in float32 or float64 too",
+    Precision.SINGLE: phrase(
+        "32-bit floats are used inside, so finite differences resolve little; the same functions "
+        "in float64 can be checked more sharply"
+    ),
+    Precision.HALF: phrase(
+        "16-bit floats are used inside: errors below about 3% cannot be told from rounding; check "
+        "the same functions in float32 or float64 too"
+    ),
 }
 
 
@@ -68,6 +69,7 @@ def check_gradients(
     seed: int = 0,
     max_entries: int = 32,
     n_directions: int = 3,
+    language: str = "en",
 ) -> GradientReport:
     """Check a gradient against jax.grad, finite differences and the Taylor remainder.
 
@@ -95,13 +97,15 @@ def check_gradients(
         max_entries: finite differences are taken of every entry of a leaf up to this size, and of
             as many entries of a larger one.
         n_directions: random directions a leaf, in which every entry takes part.
+        language: of the report, "en" or "vi"; `GradientReport.in_language` changes it later.
 
     Returns:
         A report; `report.passed` is True if every leaf passes, `print(report)` says why.
 
     Raises:
         TypeError: if a function cannot be called or a parameter is not a floating array.
-        ValueError: if fn does not return a single number, or nothing is to be checked.
+        ValueError: if fn does not return a single number, nothing is to be checked, or the
+            language is not known.
 
     Example:
         >>> f = lambda w: 0.5 * (w**2).sum()
@@ -114,6 +118,7 @@ def check_gradients(
     Reference: central differences and kinks as in Stanford's CS231n, "Gradient checks"; the Taylor
     test as in Farrell et al., 2013, SIAM J. Sci. Comput. 35:C369.
     """
+    check_language(language)
     for name, function in (("value_and_grad_fn", value_and_grad_fn), ("fn", fn)):
         if not callable(function):
             raise TypeError(f"{name} is a {type(function).__name__}; pass a function.")
@@ -139,7 +144,8 @@ def check_gradients(
             ManyPoints(jax.grad(value), point, rows=len(SAMPLES)),
             Context(args, options, config, batch_sizes(args)),
         )
-        return _check(case, np.random.default_rng(seed), max_entries, n_directions)
+        report = _check(case, np.random.default_rng(seed), max_entries, n_directions)
+    return report.in_language(language)
 
 
 class _Case(NamedTuple):
@@ -208,8 +214,18 @@ def _check(
     leaves, advice = _diagnose(case, claim, evidence, leaves, (value, noise.value))
     notes, fault = (*_notes(gradients, noise), *advice), _value_fault(gradients, value, noise)
     if random:
-        fault, notes = "", (_RANDOM_NOTE.format(*apart(value, again)),)
+        fault, notes = "", (_random_note(value, again),)
     return GradientReport((*leaves, *_misplaced(claim)), value, noise.value, fault, notes)
+
+
+def _random_note(value: float, again: float) -> str:
+    first, second = apart(value, again)
+    return phrase(
+        "fn gives {first} and then {second} at the same parameters: draw its random numbers once, "
+        "and pass them as arguments",
+        first=first,
+        second=second,
+    )
 
 
 def _gradients(case: _Case, rng: np.random.Generator, steps: list[float]) -> _Gradients:
@@ -261,8 +277,9 @@ def _noise(
 
 
 def _nothing_to_check(point: Point, value: float) -> GradientReport:
+    evidence = phrase("fn is {value} at these parameters", value=value)
     leaves = [
-        LeafReport(name, shape, Verdict.INCONCLUSIVE, evidence=f"fn is {value} at these parameters")
+        LeafReport(name, shape, Verdict.INCONCLUSIVE, evidence=evidence)
         for name, shape in zip(point.names, point.shapes, strict=True)
     ]
     return GradientReport(tuple(leaves), value, float("nan"))
@@ -296,7 +313,7 @@ def _diagnose(
 def _misplaced(claim: Claim) -> list[LeafReport]:
     """Report what grads has and params has not."""
     extra = [
-        LeafReport(name, (), Verdict.FAIL, "grads has this leaf, but params does not")
+        LeafReport(name, (), Verdict.FAIL, phrase("grads has this leaf, but params does not"))
         for name in claim.extra
     ]
     if claim.container:
@@ -305,11 +322,14 @@ def _misplaced(claim: Claim) -> list[LeafReport]:
 
 
 def _notes(gradients: _Gradients, noise: Noise) -> list[str]:
-    notes = []
+    notes: list[str] = []
     if gradients.autodiff is None:
         notes.append(
-            f"jax.grad cannot differentiate fn ({gradients.obstacle}), so finite differences and "
-            "the Taylor remainder decide"
+            phrase(
+                "jax.grad cannot differentiate fn ({obstacle}), so finite differences and the "
+                "Taylor remainder decide",
+                obstacle=gradients.obstacle,
+            )
         )
     if noise.precision is not Precision.DOUBLE:
         notes.append(_PRECISION_NOTES[noise.precision])
@@ -324,4 +344,6 @@ def _value_fault(gradients: _Gradients, value: float, noise: Noise) -> str:
     if abs(claimed - value) <= 1e3 * noise.value + _VALUE_RTOL[noise.precision] * abs(value):
         return ""
     came, returned = apart(claimed, value)
-    return f"{came} came with the gradient, but fn returns {returned}"
+    return phrase(
+        "{came} came with the gradient, but fn returns {returned}", came=came, returned=returned
+    )

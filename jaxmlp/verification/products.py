@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxmlp.messages import joined, phrase
 from jaxmlp.types import PyTree
 from jaxmlp.verification.gradients import check_gradients
 from jaxmlp.verification.measurement.functions import (
@@ -239,10 +240,11 @@ def _with_hessian(
     leaves = []
     for leaf, part in zip(report.leaves, point.slices, strict=True):
         gap = float(np.abs(claimed[part] - true[part]).max(initial=0.0))
-        words = f"{leaf.evidence}, from jax.hessian times v by {gap:.1g} (absolute)"
+        from_hessian = phrase("from jax.hessian times v by {gap:.1g} (absolute)", gap=gap)
+        words = joined(", ", (leaf.evidence, from_hessian))
         wrong = gap > 1e-4 * np.abs(true).max(initial=0.0)
         verdict = Verdict.FAIL if wrong else leaf.verdict
-        cause = leaf.cause or ("differs from jax.hessian times v" if wrong else "")
+        cause = leaf.cause or (phrase("differs from jax.hessian times v") if wrong else "")
         leaves.append(replace(leaf, verdict=verdict, evidence=words, cause=cause))
     return replace(report, leaves=tuple(leaves))
 

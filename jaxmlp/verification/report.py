@@ -1,8 +1,10 @@
 """What a check found: a verdict for every leaf, with the evidence in numbers and in words."""
 
 import enum
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from jaxmlp.messages import check_language, in_language, joined, phrase
 
 
 class Verdict(enum.StrEnum):
@@ -15,6 +17,18 @@ class Verdict(enum.StrEnum):
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+
+_VERDICTS = {
+    Verdict.PASS: phrase("PASS"),
+    Verdict.FAIL: phrase("FAIL"),
+    Verdict.INCONCLUSIVE: phrase("INCONCLUSIVE"),
+}
+_MARKS = {
+    Verdict.PASS: phrase("pass"),
+    Verdict.FAIL: phrase("FAIL"),
+    Verdict.INCONCLUSIVE: "????",
+}
 
 
 @dataclass(frozen=True)
@@ -49,10 +63,19 @@ class LeafReport:
 
     def __str__(self) -> str:
         """One or two lines."""
-        mark = {"pass": "pass", "fail": "FAIL", "inconclusive": "????"}[self.verdict]
-        head = f"{mark}  {self.name} {self.shape}".replace(",)", ")")
+        return self.lines("en")
+
+    def lines(self, language: str) -> str:
+        """One or two lines, the mark in a language."""
+        mark = in_language(_MARKS[self.verdict], language)
+        head = f"{mark:4}  {self.name} {self.shape}".replace(",)", ")")
         said = [words for words in (self.cause, self.evidence) if words]
         return f"{head}: " + "\n      ".join(said)
+
+    def in_language(self, language: str) -> "LeafReport":
+        """Say the same in a language, "en" or "vi"."""
+        cause, evidence = (in_language(text, language) for text in (self.cause, self.evidence))
+        return replace(self, cause=cause, evidence=evidence)
 
 
 @dataclass(frozen=True)
@@ -66,6 +89,7 @@ class GradientReport:
         value_fault: what is wrong with the value that came with the gradient, in words; empty if
             nothing is, or none came.
         notes: what else was noticed.
+        language: in which it is said, "en" or "vi".
     """
 
     leaves: tuple[LeafReport, ...]
@@ -73,6 +97,7 @@ class GradientReport:
     noise: float
     value_fault: str = ""
     notes: tuple[str, ...] = ()
+    language: str = "en"
 
     @property
     def passed(self) -> bool:
@@ -100,18 +125,45 @@ class GradientReport:
 
     def __str__(self) -> str:
         """A summary line, then a wrong value, the leaves, worst first, and the notes."""
-        count = {v: sum(leaf.verdict is v for leaf in self.leaves) for v in Verdict}
-        counts = ", ".join(f"{n} {verdict}" for verdict, n in count.items() if n)
         order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
         leaves = sorted(self.leaves, key=lambda leaf: order.index(leaf.verdict))
         lines = [
-            f"gradient check: {self.verdict.upper()} ({counts} of {len(self.leaves)} leaves; "
-            f"f = {self.value:.6g}, rounding noise {self.noise:.0e})",
-            *([f"FAIL  the value: {self.value_fault}"] if self.value_fault else []),
-            *(str(leaf) for leaf in leaves),
-            *(f"note: {note}" for note in self.notes),
+            self._summary(),
+            phrase("FAIL  the value: {fault}", fault=self.value_fault) if self.value_fault else "",
+            *(leaf.lines(self.language) for leaf in leaves),
+            *(phrase("note: {note}", note=note) for note in self.notes),
         ]
-        return "\n".join(lines)
+        return in_language(joined("\n", lines), self.language)
+
+    def _summary(self) -> str:
+        n = {v: sum(leaf.verdict is v for leaf in self.leaves) for v in Verdict}
+        counts = (
+            phrase("{n} pass", n=n[Verdict.PASS]) if n[Verdict.PASS] else "",
+            phrase("{n} fail", n=n[Verdict.FAIL]) if n[Verdict.FAIL] else "",
+            phrase("{n} inconclusive", n=n[Verdict.INCONCLUSIVE])
+            if n[Verdict.INCONCLUSIVE]
+            else "",
+        )
+        return phrase(
+            "gradient check: {verdict} ({counts} of {n_leaves} leaves; f = {value:.6g}, rounding "
+            "noise {noise:.0e})",
+            verdict=_VERDICTS[self.verdict],
+            counts=joined(", ", counts),
+            n_leaves=len(self.leaves),
+            value=self.value,
+            noise=self.noise,
+        )
+
+    def in_language(self, language: str) -> "GradientReport":
+        """Say the same in a language, "en" or "vi"."""
+        check_language(language)
+        return replace(
+            self,
+            leaves=tuple(leaf.in_language(language) for leaf in self.leaves),
+            value_fault=in_language(self.value_fault, language),
+            notes=tuple(in_language(note, language) for note in self.notes),
+            language=language,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""

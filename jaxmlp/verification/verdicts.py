@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmlp.messages import joined, phrase
 from jaxmlp.verification.evidence import LeafEvidence
 from jaxmlp.verification.measurement.differences import SAFETY
 from jaxmlp.verification.measurement.noise import root_mean_square
@@ -12,7 +13,7 @@ from jaxmlp.verification.report import LeafReport, Verdict
 _INFORMATIVE = 0.1  # evidence counts when its uncertainty is below this share of the gradient
 _CLEAR = 100.0  # errors away
 _HIDDEN_SHARE = 0.75  # of the probes, against jax.grad and the claim: kinks not seen make fewer
-_HIDDEN = (
+_HIDDEN = phrase(
     "equal to jax.grad, but not to the slope of fn: a stop_gradient, a custom derivative or a "
     "rounding inside fn hides part of it"
 )
@@ -103,25 +104,44 @@ def _scale(slope: np.ndarray, is_entry: np.ndarray, usable: np.ndarray) -> np.nd
 
 def _judge_nonfinite(leaf: LeafEvidence) -> tuple[Verdict, str]:
     where = np.argwhere(~np.isfinite(leaf.claimed.reshape(leaf.shape)))
-    n, index = len(where), list(map(int, where[0]))
-    found = f"{n} of {leaf.claimed.size} entries are NaN or infinite, the first at {index}"
+    found = phrase(
+        "{n} of {n_entries} entries are NaN or infinite, the first at {index}",
+        n=len(where),
+        n_entries=leaf.claimed.size,
+        index=list(map(int, where[0])),
+    )
     if leaf.autodiff is not None and not np.isfinite(leaf.autodiff).all():
-        return Verdict.INCONCLUSIVE, f"{found}; so are jax.grad's: no gradient exists here"
+        none_exists = phrase("so are jax.grad's: no gradient exists here")
+        return Verdict.INCONCLUSIVE, joined("; ", (found, none_exists))
     return Verdict.FAIL, found
 
 
 def _judge_by_differences(leaf: LeafEvidence, claim: _Opinion) -> tuple[Verdict, str]:
-    absent = "jax.grad does not apply to fn" if leaf.autodiff is None else "jax.grad gives NaN here"
-    words = _words(leaf, claim)
+    nowhere, words = leaf.autodiff is None, _words(leaf, claim)
+    absent = (
+        phrase("jax.grad does not apply to fn") if nowhere else phrase("jax.grad gives NaN here")
+    )
     if claim.contradicts:
-        return Verdict.FAIL, f"{absent}; finite differences contradict the claim ({words})"
+        against = phrase("finite differences contradict the claim ({evidence})", evidence=words)
+        return Verdict.FAIL, joined("; ", (absent, against))
     directions = ~leaf.is_entry & ~leaf.differences.kink
     first_order = directions.any() and (leaf.orders[directions] < 1.5).all()
     if claim.supports and not first_order:
-        return Verdict.PASS, f"{absent}; {words}"
+        return Verdict.PASS, joined("; ", (absent, words))
     if not leaf.claimed.any() and not leaf.differences.forward.any():
-        return Verdict.PASS, f"{absent}; 0, and fn does not depend on it"
-    return Verdict.INCONCLUSIVE, f"{absent}, and finite differences resolve too little ({words})"
+        constant = phrase("0, and fn does not depend on it")
+        return Verdict.PASS, joined("; ", (absent, constant))
+    return Verdict.INCONCLUSIVE, (
+        phrase(
+            "jax.grad does not apply to fn, and finite differences resolve too little ({evidence})",
+            evidence=words,
+        )
+        if nowhere
+        else phrase(
+            "jax.grad gives NaN here, and finite differences resolve too little ({evidence})",
+            evidence=words,
+        )
+    )
 
 
 def _judge_by_both(
@@ -133,39 +153,82 @@ def _judge_by_both(
     if (gap <= leaf.tolerance).all():
         most_seen = 2 * leaf.differences.kink.sum() <= len(leaf.differences.kink)
         if claim.contradicts and most_seen and min(claim.share, autodiff.share) >= _HIDDEN_SHARE:
-            return Verdict.FAIL, f"finite differences contradict it ({words})", _HIDDEN
+            why = phrase("finite differences contradict it ({evidence})", evidence=words)
+            return Verdict.FAIL, why, _HIDDEN
         rms = root_mean_square(leaf.autodiff)
         # a gap this small speaks for itself, even where noise would have allowed a larger one
         if (gap <= np.maximum(_INFORMATIVE * rms, leaf.negligible)).all():
             return Verdict.PASS, words, ""
         if claim.supports:
-            return Verdict.PASS, f"{words}; jax.grad is too noisy to add to it", ""
-        return Verdict.INCONCLUSIVE, f"noise is as large as the gradient ({words})", ""
+            noisy = phrase("jax.grad is too noisy to add to it")
+            return Verdict.PASS, joined("; ", (words, noisy)), ""
+        why = phrase("noise is as large as the gradient ({evidence})", evidence=words)
+        return Verdict.INCONCLUSIVE, why, ""
     if autodiff.contradicts and claim.supports:
-        why = f"{words}; jax.grad differs from both: fn has a custom derivative or a stop_gradient"
-        return Verdict.PASS, why, ""
-    seen = (
-        "as do finite differences"
+        custom = phrase("jax.grad differs from both: fn has a custom derivative or a stop_gradient")
+        return Verdict.PASS, joined("; ", (words, custom)), ""
+    why = (
+        phrase(
+            "jax.grad contradicts the claim, as do finite differences ({evidence})", evidence=words
+        )
         if claim.contradicts
-        else "which finite differences cannot resolve"
+        else phrase(
+            "jax.grad contradicts the claim, which finite differences cannot resolve ({evidence})",
+            evidence=words,
+        )
     )
-    return Verdict.FAIL, f"jax.grad contradicts the claim, {seen} ({words})", ""
+    return Verdict.FAIL, why, ""
 
 
 def _words(leaf: LeafEvidence, claim: _Opinion) -> str:
-    said = []
+    """List what was measured."""
+    aside = int(leaf.differences.kink.sum())
+    said = [
+        *_distances(leaf, claim),
+        phrase("{n} set aside at kinks", n=aside) if aside else "",
+        _order(leaf.orders[~leaf.is_entry & ~leaf.differences.kink]),
+    ]
+    if any(said):
+        return joined(", ", said)
+    return phrase("no evidence") if leaf.claimed.size else phrase("no entries")
+
+
+def _distances(leaf: LeafEvidence, claim: _Opinion) -> list[str]:
+    """Say how far the claim is from jax.grad, and from finite differences."""
     error = _autodiff_error(leaf)
-    if error is not None:
-        said.append(f"differs from jax.grad by {error:.1g}" if error else "equal to jax.grad")
-    n, aside = len(leaf.is_entry), int(leaf.differences.kink.sum())
-    if claim.error is not None:
-        share = f"{claim.n_informative} of {n}" if claim.n_informative < n else f"{n}"
-        verb = "" if error else "differs "
-        said.append(f"{verb}from {share} finite differences by {claim.error:.1g}")
-    if aside:
-        said.append(f"{aside} set aside at kinks")
-    orders = leaf.orders[~leaf.is_entry & ~leaf.differences.kink]
-    if orders.size:
-        order = f"{orders.min():.2f}" if np.isfinite(orders.min()) else "2 (remainder at rounding)"
-        said.append(f"Taylor order {order}")
-    return ", ".join(said) or ("no entries" if not leaf.claimed.size else "no evidence")
+    n, informative = len(leaf.is_entry), claim.n_informative
+    measured = {"n": informative, "n_probes": n, "gap": claim.error, "error": error}
+    if not error:
+        return [
+            "" if error is None else phrase("equal to jax.grad"),
+            "" if claim.error is None
+            else phrase("differs from {n} finite differences by {gap:.1g}", **measured)
+            if informative >= n
+            else phrase(
+                "differs from {n} of {n_probes} finite differences by {gap:.1g}", **measured
+            ),
+        ]  # fmt: skip
+    if claim.error is None:
+        return [phrase("differs from jax.grad by {error:.1g}", **measured)]
+    if informative < n:
+        return [
+            phrase(
+                "differs from jax.grad by {error:.1g}, from {n} of {n_probes} finite differences "
+                "by {gap:.1g}",
+                **measured,
+            )
+        ]
+    return [
+        phrase(
+            "differs from jax.grad by {error:.1g}, from {n} finite differences by {gap:.1g}",
+            **measured,
+        )
+    ]
+
+
+def _order(orders: np.ndarray) -> str:
+    if not orders.size:
+        return ""
+    if np.isfinite(orders.min()):
+        return phrase("Taylor order {order:.2f}", order=orders.min())
+    return phrase("Taylor order 2 (remainder at rounding)")

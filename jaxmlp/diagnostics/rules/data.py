@@ -6,6 +6,7 @@ import numpy as np
 from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.formatting import format_number
+from jaxmlp.messages import phrase
 
 # Initializations count on inputs of mean square 1. At 10 times that size pre-activations are 10
 # times too large, the curvature along the first layer's weights 100 times, and the largest stable
@@ -33,22 +34,30 @@ def unscaled_inputs(exam: Examination) -> list[Finding]:
     offset = float(np.linalg.norm(mean)) / max(float(np.linalg.norm(spread)), 1e-30)
     if rms[largest] > _LARGE:
         n_large = int((rms > _LARGE).sum())
-        evidence = (
-            f"{n_large} of {len(rms)} features are larger than {format_number(_LARGE)} (root mean "
-            f"square); feature {largest} has {format_number(rms[largest], 3)}."
+        evidence = phrase(
+            "{n} of {n_features} features are larger than {limit} (root mean square); feature "
+            "{largest} has {size}.",
+            n=n_large,
+            n_features=len(rms),
+            limit=format_number(_LARGE),
+            largest=largest,
+            size=format_number(rms[largest], 3),
         )
     elif overall < _SMALL:
-        evidence = (
-            f"The features' root mean square is {format_number(overall, 2)}; initializations "
-            "expect 1."
+        evidence = phrase(
+            "The features' root mean square is {size}; initializations expect 1.",
+            size=format_number(overall, 2),
         )
     elif offset > _LARGE and np.any(spread > 0):
-        evidence = (
-            f"The features' means are {format_number(offset, 3)} times larger than their spread."
+        evidence = phrase(
+            "The features' means are {offset} times larger than their spread.",
+            offset=format_number(offset, 3),
         )
     else:
         return []
-    remedy = "Standardize the features: jaxmlp.data's Standardizer.fit(x_train).transform(x)."
+    remedy = phrase(
+        "Standardize the features: jaxmlp.data's Standardizer.fit(x_train).transform(x)."
+    )
     return [Finding(FindingKind.UNSCALED_INPUTS, 0, Severity.WARNING, evidence, remedy)]
 
 
@@ -65,9 +74,11 @@ def unscaled_targets(exam: Examination) -> list[Finding]:
     return [
         Finding(
             FindingKind.UNSCALED_TARGETS, exam.config.n_layers - 1, Severity.WARNING,
-            f"The targets' root mean square is {format_number(rms, 3)}; a fresh network's outputs "
-            "are about 1, and gradients grow with the difference.",
-            "Standardize the targets, and transform predictions back.",
+            phrase(
+                "The targets' root mean square is {size}; a fresh network's outputs are about 1, "
+                "and gradients grow with the difference.", size=format_number(rms, 3),
+            ),
+            phrase("Standardize the targets, and transform predictions back."),
         )
     ]  # fmt: skip
 
@@ -77,25 +88,44 @@ def ill_conditioning(exam: Examination) -> list[Finding]:
     found = []
     for l, measured in enumerate(exam.conditioning):
         if measured.condition_number > _ILL_CONDITIONED and l not in exam.frozen:
-            what = "The inputs" if l == 0 else f"Layer {l}'s inputs"
-            remedy = (
-                "Drop or combine features that nearly repeat each other, whiten the inputs (PCA), "
-                "or use an adaptive rule such as Adam."
-                if l == 0
-                else "Use batch normalization or better-scaled weights below this layer, or an "
-                "adaptive rule such as Adam."
-            )
             found.append(
                 Finding(
                     FindingKind.ILL_CONDITIONING, l, Severity.WARNING,
-                    f"{what} need directions whose variance is {1 / measured.condition_number:.0e} "
-                    "of the largest to tell the targets apart (effective condition number "
-                    f"{measured.condition_number:.1e}): gradient descent takes about that many "
-                    "steps to learn them.",
-                    remedy,
+                    _needed_directions(l, measured.condition_number), _better_inputs(l),
                 )
             )  # fmt: skip
     return found[:1]  # what the inputs lack, the layers above inherit
+
+
+def _needed_directions(layer: int, number: float) -> str:
+    if layer == 0:
+        return phrase(
+            "The inputs need directions whose variance is {share:.0e} of the largest to tell the "
+            "targets apart (effective condition number {number:.1e}): gradient descent takes about "
+            "that many steps to learn them.",
+            share=1 / number,
+            number=number,
+        )
+    return phrase(
+        "Layer {layer}'s inputs need directions whose variance is {share:.0e} of the largest to "
+        "tell the targets apart (effective condition number {number:.1e}): gradient descent takes "
+        "about that many steps to learn them.",
+        layer=layer,
+        share=1 / number,
+        number=number,
+    )
+
+
+def _better_inputs(layer: int) -> str:
+    if layer == 0:
+        return phrase(
+            "Drop or combine features that nearly repeat each other, whiten the inputs (PCA), or "
+            "use an adaptive rule such as Adam."
+        )
+    return phrase(
+        "Use batch normalization or better-scaled weights below this layer, or an adaptive rule "
+        "such as Adam."
+    )
 
 
 def loss_mismatch(exam: Examination) -> list[Finding]:
@@ -106,28 +136,37 @@ def loss_mismatch(exam: Examination) -> list[Finding]:
     one_hot = n_out > 1 and binary and bool(np.all(targets.sum(axis=1) == 1))
     evidence = remedy = ""
     if exam.loss.task == "regression" and name != "poisson" and _class_labels(targets):
-        evidence = (
-            f"The targets are the whole numbers 0 to {int(values[-1])}, which look like class "
-            f"labels, but {name} treats them as amounts."
+        evidence = phrase(
+            "The targets are the whole numbers 0 to {last}, which look like class labels, but "
+            "{loss} treats them as amounts.",
+            last=int(values[-1]),
+            loss=name,
         )
         remedy = (
-            "Use sigmoid_binary_cross_entropy."
+            phrase("Use sigmoid_binary_cross_entropy.")
             if n_out == 1 and len(values) == 2
-            else "For classes use softmax_cross_entropy, one output a class; for counts, poisson."
+            else phrase(
+                "For classes use softmax_cross_entropy, one output a class; for counts, poisson."
+            )
         )
     elif name == "sigmoid_binary_cross_entropy" and one_hot and n_out > 2:
-        evidence = (
-            f"Every example has exactly one of {n_out} labels, but {name} treats them as "
-            f"{n_out} independent questions."
+        evidence = phrase(
+            "Every example has exactly one of {n} labels, but {loss} treats them as {n} "
+            "independent questions.",
+            n=n_out,
+            loss=name,
         )
-        remedy = "Use softmax_cross_entropy, which knows that classes exclude each other."
+        remedy = phrase("Use softmax_cross_entropy, which knows that classes exclude each other.")
     elif name == "sigmoid_binary_cross_entropy" and len(values) > _FEW:
-        evidence = (
-            f"The targets take {len(values)} different values between "
-            f"{format_number(values[0], 3)} and {format_number(values[-1], 3)}, but {name} takes "
-            "them for probabilities of a yes."
+        evidence = phrase(
+            "The targets take {n} different values between {least} and {most}, but {loss} takes "
+            "them for probabilities of a yes.",
+            n=len(values),
+            least=format_number(values[0], 3),
+            most=format_number(values[-1], 3),
+            loss=name,
         )
-        remedy = "For amounts use squared_error."
+        remedy = phrase("For amounts use squared_error.")
     if not evidence:
         return []
     return [Finding(FindingKind.LOSS_MISMATCH, None, Severity.WARNING, evidence, remedy)]

@@ -9,6 +9,7 @@ from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.flatness import slopes
 from jaxmlp.formatting import format_number
+from jaxmlp.messages import joined, phrase
 from jaxmlp.training import FitResult
 
 # A layer learns at a good pace if a step changes its weights by about 1e-3 of their size. If the
@@ -32,19 +33,21 @@ def non_finite(exam: Examination) -> list[Finding]:
     result, found = exam.result, []
     if exam.non_finite is not None:
         layer, tensor = exam.non_finite
-        where = "The targets hold" if layer < 0 else f"Layer {layer}: {tensor} hold(s)"
-        remedy = (
-            "Fill in or drop rows with missing values; check for divisions by 0."
-            if tensor in ("inputs", "targets")
-            else "Start from new parameters, with He or Xavier initialization and a smaller "
-            "learning rate; scale the inputs; clip the gradient's global norm."
+        evidence = phrase(
+            "Layer {layer}: {tensor} hold(s) NaN or infinity.", layer=layer, tensor=tensor
         )
-        found.append(
-            _finding(
-                FindingKind.NON_FINITE, max(layer, 0) if layer >= 0 else None, Severity.CRITICAL,
-                f"{where} NaN or infinity.", remedy,
+        if layer < 0:
+            evidence = phrase("The targets hold NaN or infinity.")
+        remedy = (
+            phrase("Fill in or drop rows with missing values; check for divisions by 0.")
+            if tensor in ("inputs", "targets")
+            else phrase(
+                "Start from new parameters, with He or Xavier initialization and a smaller "
+                "learning rate; scale the inputs; clip the gradient's global norm."
             )
-        )  # fmt: skip
+        )
+        where = layer if layer >= 0 else None
+        found.append(Finding(FindingKind.NON_FINITE, where, Severity.CRITICAL, evidence, remedy))
     elif result is not None and int(result.carry.stopped_at) >= 0:
         found.append(_diverged(result))
     return found
@@ -52,14 +55,25 @@ def non_finite(exam: Examination) -> list[Finding]:
 
 def _diverged(result: FitResult) -> Finding:
     """A run whose loss was not finite in the end, and where that began, if it was observed."""
-    evidence = f"The run ended at step {int(result.carry.stopped_at)}: its loss was not finite."
-    remedy = "Lower the learning rate or clip the gradient's global norm"
+    ended = phrase(
+        "The run ended at step {step}: its loss was not finite.",
+        step=int(result.carry.stopped_at),
+    )
     origin = getattr(result.diagnostics, "non_finite", None)
     if origin is None:
-        remedy += "; train with diagnostics=jaxmlp.Diagnostics() to learn the layer and tensor"
-        return _finding(FindingKind.NON_FINITE, None, Severity.CRITICAL, evidence, f"{remedy}.")
-    evidence += f" The first NaN or infinity was in {origin.tensor} (step {origin.step})."
-    return _finding(FindingKind.NON_FINITE, origin.layer, Severity.CRITICAL, evidence, f"{remedy}.")
+        remedy = phrase(
+            "Lower the learning rate or clip the gradient's global norm; train with "
+            "diagnostics=jaxmlp.Diagnostics() to learn the layer and tensor."
+        )
+        return Finding(FindingKind.NON_FINITE, None, Severity.CRITICAL, ended, remedy)
+    began = phrase(
+        "The first NaN or infinity was in {tensor} (step {step}).",
+        tensor=origin.tensor,
+        step=origin.step,
+    )
+    remedy = phrase("Lower the learning rate or clip the gradient's global norm.")
+    evidence = joined(" ", (ended, began))
+    return Finding(FindingKind.NON_FINITE, origin.layer, Severity.CRITICAL, evidence, remedy)
 
 
 def symmetric_weights(exam: Examination) -> list[Finding]:
@@ -70,13 +84,17 @@ def symmetric_weights(exam: Examination) -> list[Finding]:
         spread, drift = exam.flow.weight_spread[l], exam.flow.gradient_spread[l]
         if n_out > 1 and max(spread, drift) < _SYMMETRIC and l not in exam.frozen:
             found.append(
-                _finding(
+                Finding(
                     FindingKind.SYMMETRIC_WEIGHTS, l, Severity.CRITICAL,
-                    f"All {n_out} units of layer {l} have the same weights (they differ by "
-                    f"{spread:.0e} of their size) and the same gradient, so they stay alike for "
-                    "ever: the layer computes one number.",
-                    f"Draw the weights at random: {_right_init(exam, l)} initialization; only "
-                    "biases may start equal.",
+                    phrase(
+                        "All {n} units of layer {layer} have the same weights (they differ by "
+                        "{spread:.0e} of their size) and the same gradient, so they stay alike for "
+                        "ever: the layer computes one number.", n=n_out, layer=l, spread=spread,
+                    ),
+                    phrase(
+                        "Draw the weights at random: {init} initialization; only biases may start "
+                        "equal.", init=_right_init(exam, l),
+                    ),
                 )
             )  # fmt: skip
     return found
@@ -95,26 +113,42 @@ def gradient_flow(exam: Examination) -> list[Finding]:
     weakest, strongest = (find(trains, key=lambda l: ratio[l]) for find in (min, max))
     found = []
     if ratio[weakest] < _VANISHING and not blocked:
+        arrives = phrase(
+            "The gradient that reaches layer {layer} is {ratio:.0e} of that at layer {top}: it "
+            "vanishes on the way.",
+            layer=weakest,
+            ratio=ratio[weakest],
+            top=top,
+        )
         found.append(
-            _finding(
+            Finding(
                 FindingKind.VANISHING_GRADIENT, weakest, Severity.CRITICAL,
-                f"The gradient that reaches layer {weakest} is {ratio[weakest]:.0e} of that at "
-                f"layer {top}: it vanishes on the way. {_weights(exam, _culprit(exam, weakest))}",
-                f"Use {_right_init(exam, weakest)} initialization{_other_activation(exam)}, batch "
-                "normalization, or fewer layers.",
+                joined(" ", (arrives, _weights(exam, _culprit(exam, weakest)))),
+                _against_vanishing(exam, weakest),
             )
         )  # fmt: skip
     if ratio[strongest] > _EXPLODING:
+        arrives = phrase(
+            "The gradient that reaches layer {layer} is {ratio} times that at layer {top}: it "
+            "explodes on the way.",
+            layer=strongest,
+            ratio=format_number(ratio[strongest], 1),
+            top=top,
+        )
+        loss = phrase(
+            "The {loss} is {value} where chance level is {chance}.",
+            loss=exam.measure,
+            value=exam.shown(exam.loss_value),
+            chance=exam.shown(exam.chance),
+        )
         found.append(
-            _finding(
+            Finding(
                 FindingKind.EXPLODING_GRADIENT, strongest, Severity.CRITICAL,
-                f"The gradient that reaches layer {strongest} is "
-                f"{format_number(ratio[strongest], 1)} times "
-                f"that at layer {top}: it explodes on the way. "
-                f"{_weights(exam, _culprit(exam, strongest))} The {exam.measure} is "
-                f"{exam.shown(exam.loss_value)} where chance level is {exam.shown(exam.chance)}.",
-                f"Use {_right_init(exam, strongest)} initialization or batch normalization, and "
-                "clip the gradient's global norm.",
+                joined(" ", (arrives, _weights(exam, _culprit(exam, strongest)), loss)),
+                phrase(
+                    "Use {init} initialization or batch normalization, and clip the gradient's "
+                    "global norm.", init=_right_init(exam, strongest),
+                ),
             )
         )  # fmt: skip
     return found
@@ -132,12 +166,17 @@ def dead_units(exam: Examination) -> list[Finding]:
         if n_dead > limit or (n_dead and n_dead >= 0.1 * n_units):
             severity = Severity.WARNING if n_dead > limit else Severity.INFO
             found.append(
-                _finding(
+                Finding(
                     FindingKind.DEAD_UNITS, l, Severity.CRITICAL if everything else severity,
-                    f"{n_dead} of {n_units} units of layer {l} are off for every example: no "
-                    "gradient reaches their weights again.",
-                    f"Use {_right_init(exam, l)} initialization with biases at 0, a smaller "
-                    "learning rate, or an activation that is never flat, such as leaky_relu.",
+                    phrase(
+                        "{n} of {n_units} units of layer {layer} are off for every example: no "
+                        "gradient reaches their weights again.", n=n_dead, n_units=n_units, layer=l,
+                    ),
+                    phrase(
+                        "Use {init} initialization with biases at 0, a smaller learning rate, or "
+                        "an activation that is never flat, such as leaky_relu.",
+                        init=_right_init(exam, l),
+                    ),
                 )
             )  # fmt: skip
     return found
@@ -150,23 +189,24 @@ def saturated_units(exam: Examination) -> list[Finding]:
         share = activity.saturated_fraction
         saturates = slopes(exam.config.activations[l]).saturates and l not in exam.frozen
         if saturates and share > _SATURATED:
+            stuck = phrase(
+                "The {activation} units of layer {layer} are at an end of their range for "
+                "{share:.0%} of the examples, where their slope is below 5% of the steepest.",
+                activation=exam.config.activations[l].name,
+                layer=l,
+                share=share,
+            )
             found.append(
-                _finding(
+                Finding(
                     FindingKind.SATURATED_UNITS, l, Severity.WARNING,
-                    f"The {exam.config.activations[l].name} units of layer {l} are at an end of "
-                    f"their range for {share:.0%} of the examples, where their slope is below 5% "
-                    f"of the steepest. {_weights(exam, l)}",
-                    f"Use {_right_init(exam, l)} initialization, scale the inputs to variance 1, "
-                    "or use batch normalization.",
+                    joined(" ", (stuck, _weights(exam, l))),
+                    phrase(
+                        "Use {init} initialization, scale the inputs to variance 1, or use batch "
+                        "normalization.", init=_right_init(exam, l),
+                    ),
                 )
             )  # fmt: skip
     return found
-
-
-def _finding(
-    kind: FindingKind, layer: int | None, severity: Severity, evidence: str, remedy: str
-) -> Finding:
-    return Finding(kind, layer, severity, evidence.strip(), remedy)
 
 
 def _right_init(exam: Examination, layer: int) -> str:
@@ -187,10 +227,14 @@ def _right_rms(exam: Examination, layer: int) -> float:
 def _weights(exam: Examination, layer: int) -> str:
     """The size of a hidden layer's weights beside what the right initialization would give."""
     assert exam.flow is not None
-    return (
-        f"Layer {layer} has {exam.config.activations[layer].name} units and weights of standard "
-        f"deviation {format_number(exam.flow.weight_rms[layer], 2)}; {_right_init(exam, layer)} "
-        f"initialization has {format_number(_right_rms(exam, layer), 2)}."
+    return phrase(
+        "Layer {layer} has {activation} units and weights of standard deviation {deviation}; "
+        "{init} initialization has {right}.",
+        layer=layer,
+        activation=exam.config.activations[layer].name,
+        deviation=format_number(exam.flow.weight_rms[layer], 2),
+        init=_right_init(exam, layer),
+        right=format_number(_right_rms(exam, layer), 2),
     )
 
 
@@ -206,7 +250,13 @@ def _culprit(exam: Examination, layer: int) -> int:
     return max(passed, key=lambda l: abs(math.log(float(rms[l]) / _right_rms(exam, l) + 1e-30)))
 
 
-def _other_activation(exam: Examination) -> str:
+def _against_vanishing(exam: Examination, layer: int) -> str:
     """A sigmoid's slope is at most 1/4: each layer costs a factor of 4 even with good weights."""
-    names = {phi.name for phi in exam.config.activations[:-1]}
-    return ", relu or tanh instead of sigmoid" if "sigmoid" in names else ""
+    init = _right_init(exam, layer)
+    if "sigmoid" in {phi.name for phi in exam.config.activations[:-1]}:
+        return phrase(
+            "Use {init} initialization, relu or tanh instead of sigmoid, batch normalization, or "
+            "fewer layers.",
+            init=init,
+        )
+    return phrase("Use {init} initialization, batch normalization, or fewer layers.", init=init)

@@ -9,6 +9,7 @@ from jaxmlp.diagnostics.examine import Examination
 from jaxmlp.diagnostics.finding import Finding, FindingKind, Severity
 from jaxmlp.diagnostics.probe import LayerReadings
 from jaxmlp.formatting import format_number
+from jaxmlp.messages import joined, phrase
 from jaxmlp.training import FitResult
 
 # Differences of losses count from a tenth of the chance level on, that is a tenth of all there is
@@ -40,15 +41,20 @@ def learning_rate_too_large(exam: Examination) -> list[Finding]:
     data = exam.x, targets.astype(np.int32 if exam.labels else exam.x.dtype)
     bend = curvature(exam.config, exam.params, data, exam.loss, steps=10)
     if math.isfinite(bend.largest_stable_rate):
-        evidence += (
-            f" (The Hessian's largest eigenvalue here is {format_number(bend.largest, 3)}: plain "
-            f"gradient descent is stable below {format_number(bend.largest_stable_rate, 2)}.)"
+        stable = phrase(
+            "(The Hessian's largest eigenvalue here is {largest}: plain gradient descent is stable "
+            "below {rate}.)",
+            largest=format_number(bend.largest, 3),
+            rate=format_number(bend.largest_stable_rate, 2),
         )
+        evidence = joined(" ", (evidence, stable))
     return [
         Finding(
             FindingKind.LEARNING_RATE_TOO_LARGE, None, Severity.CRITICAL, evidence,
-            "Divide the learning rate by 10 until the loss falls steadily; clip the gradient's "
-            "global norm; start with a warm-up.",
+            phrase(
+                "Divide the learning rate by 10 until the loss falls steadily; clip the gradient's "
+                "global norm; start with a warm-up."
+            ),
         )
     ]  # fmt: skip
 
@@ -67,11 +73,14 @@ def learning_rate_too_small(exam: Examination) -> list[Finding]:
     return [
         Finding(
             FindingKind.LEARNING_RATE_TOO_SMALL, None, Severity.WARNING,
-            f"In a trial of {trial.steps} steps the {exam.measure} fell by {exam.shown(here, 2)}, "
-            f"but by {exam.shown(far, 2)} with {format_number(best)} times the rate. A step "
-            f"changes the weights by {ratio:.0e} of their size (median over the layers); 1e-3 is "
-            "usual.",
-            "Multiply the learning rate by 10 until the loss falls quickly but steadily.",
+            phrase(
+                "In a trial of {n_steps} steps the {loss} fell by {here}, but by {far} with "
+                "{factor} times the rate. A step changes the weights by {ratio:.0e} of their size "
+                "(median over the layers); 1e-3 is usual.", n_steps=trial.steps, loss=exam.measure,
+                here=exam.shown(here, 2), far=exam.shown(far, 2), factor=format_number(best),
+                ratio=ratio,
+            ),
+            phrase("Multiply the learning rate by 10 until the loss falls quickly but steadily."),
         )
     ]  # fmt: skip
 
@@ -82,27 +91,41 @@ def overfitting(exam: Examination) -> list[Finding]:
     if gap is None:
         return []
     above_chance = gap.validation - exam.chance  # a constant prediction is always to be had
-    chance = "what a constant prediction reaches"
-    rises = [(above_chance, gap.standard_error, _GAP_SIGMAS, chance)]
+    rises = [(above_chance, gap.standard_error, _GAP_SIGMAS, -1)]
     if gap.rise is not None and exam.result is not None:
-        since = f"what it was after epoch {exam.result.best_epoch}"
         lasting = min(gap.rise, _lasting_rise(exam.result))
-        rises.append((lasting, gap.rise_error, _GAP_SIGMAS_SINCE_BEST, since))
-    rise, error, gap_sigmas, reference = max(rises)
+        best_epoch = exam.result.best_epoch
+        rises.append((lasting, gap.rise_error, _GAP_SIGMAS_SINCE_BEST, best_epoch))
+    rise, error, gap_sigmas, best_epoch = max(rises)
     risen = rise > max(_GENERALIZATION_LOSS * exam.chance, _RISE_SIGMAS * error)
     learnt = gap.validation - gap.train > gap_sigmas * gap.standard_error
     if not (risen and learnt):
         return []
-    return [
-        Finding(
-            FindingKind.OVERFITTING, None, Severity.WARNING,
-            f"The validation {exam.measure} is {exam.shown(gap.validation)}, "
-            f"{exam.shown(rise, 2)} above {reference}, while that of the training data is "
-            f"{exam.shown(gap.train)}.",
-            "Stop early (EarlyStopping keeps the best epoch), add an L2 penalty or dropout, use a "
-            "smaller network, or get more examples.",
+    losses = {
+        "loss": exam.measure,
+        "validation": exam.shown(gap.validation),
+        "rise": exam.shown(rise, 2),
+        "train": exam.shown(gap.train),
+    }
+    evidence = (
+        phrase(
+            "The validation {loss} is {validation}, {rise} above what it was after epoch {epoch}, "
+            "while that of the training data is {train}.",
+            epoch=best_epoch,
+            **losses,
         )
-    ]  # fmt: skip
+        if best_epoch >= 0
+        else phrase(
+            "The validation {loss} is {validation}, {rise} above what a constant prediction "
+            "reaches, while that of the training data is {train}.",
+            **losses,
+        )
+    )
+    remedy = phrase(
+        "Stop early (EarlyStopping keeps the best epoch), add an L2 penalty or dropout, use a "
+        "smaller network, or get more examples."
+    )
+    return [Finding(FindingKind.OVERFITTING, None, Severity.WARNING, evidence, remedy)]
 
 
 def _lasting_rise(result: FitResult) -> float:
@@ -119,11 +142,21 @@ def _trial_too_large(exam: Examination) -> str:
     slower = max((0.1, 0.01), key=lambda scale: progress[scale])
     losses = {scale: exam.shown(trial.untrained - gain) for scale, gain in progress.items()}
     if not math.isfinite(progress[1.0]):
-        return f"In a trial of {trial.steps} steps the {exam.measure} became infinite or NaN."
+        return phrase(
+            "In a trial of {n_steps} steps the {loss} became infinite or NaN.",
+            n_steps=trial.steps,
+            loss=exam.measure,
+        )
     if progress[1.0] < -least or progress[slower] - progress[1.0] > least:
-        return (
-            f"In a trial of {trial.steps} steps the {exam.measure} came from {losses[0.0]} to "
-            f"{losses[1.0]}, but to {losses[slower]} with {format_number(slower)} times the rate."
+        return phrase(
+            "In a trial of {n_steps} steps the {loss} came from {before} to {after}, but to "
+            "{slower} with {factor} times the rate.",
+            n_steps=trial.steps,
+            loss=exam.measure,
+            before=losses[0.0],
+            after=losses[1.0],
+            slower=losses[slower],
+            factor=format_number(slower),
         )
     return ""
 
@@ -135,9 +168,13 @@ def _history_rises(exam: Examination) -> str:
     last = losses[-_RISING_EPOCHS - 1 :]
     if not (np.all(np.diff(last) > 0) and losses[-1] > losses.min() + _MATTERS * exam.chance):
         return ""
-    return (
-        f"The training {exam.measure} rose in each of the last {_RISING_EPOCHS} epochs, to "
-        f"{exam.shown(losses[-1])} from {exam.shown(losses.min())} at its best."
+    return phrase(
+        "The training {loss} rose in each of the last {n_epochs} epochs, to {last} from {best} at "
+        "its best.",
+        loss=exam.measure,
+        n_epochs=_RISING_EPOCHS,
+        last=exam.shown(losses[-1]),
+        best=exam.shown(losses.min()),
     )
 
 
@@ -149,7 +186,9 @@ def _weights_jump(exam: Examination) -> str:
     ratios = np.median(probed.update_ratio, axis=0)
     if not ratios.max() > _JUMPY:
         return ""
-    return (
-        f"A step changed layer {int(ratios.argmax())}'s weights by {ratios.max():.0%} of their "
-        "size (median over the run); 0.1% is usual."
+    return phrase(
+        "A step changed layer {layer}'s weights by {ratio:.0%} of their size (median over the "
+        "run); 0.1% is usual.",
+        layer=int(ratios.argmax()),
+        ratio=ratios.max(),
     )

@@ -57,13 +57,14 @@ class Slip(NamedTuple):
     """One exchanged factor.
 
     Attributes:
-        words: the cause, with {l} for the layer.
+        words: the cause, with {l} for the layer, and {activation}.
         derivative: instead of phi'(z^(l)).
         weight: instead of W^(l)^T in dJ/dh^(l-1).
         inputs: instead of h^(l-1) in dJ/dW^(l).
         mask: instead of the dropout mask.
         norm: instead of the batch normalization's cache.
         d_outputs: instead of dJ/d logits.
+        activation: the one whose derivative is taken instead, if it is another.
     """
 
     words: str
@@ -73,6 +74,7 @@ class Slip(NamedTuple):
     mask: Factor | None = None
     norm: Callable[[Pass, int, Array], Array] | None = None
     d_outputs: Callable[[Pass], Array] | None = None
+    activation: str = ""
 
 
 _NO_SLIP = Slip("")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmlp.config import MLPConfig
+from jaxmlp.messages import joined, phrase
 from jaxmlp.verification.causes.diagnosis import cause_of_shape, strong_cause
 from jaxmlp.verification.causes.failure import Context, Failure, equal
 from jaxmlp.verification.causes.patterns import weak_cause
@@ -17,11 +18,11 @@ from jaxmlp.verification.measurement.differences import Probes, central_differen
 from jaxmlp.verification.measurement.functions import ManyPoints, Point
 from jaxmlp.verification.measurement.noise import unit_of
 
-_CONFIG_NOTE = (
+_CONFIG_NOTE = phrase(
     "if fn is the objective of an MLP, the network's jaxmlp.MLPConfig (config=, or jaxmlp verify "
     "--config) often lets the slip in the backward pass be named"
 )
-_MISFIT_NOTE = (
+_MISFIT_NOTE = phrase(
     "fn is not the objective of config= with any of the built-in losses, so slips of the backward "
     "pass could not be tried"
 )
@@ -92,7 +93,7 @@ def explain(
     if found is None:
         place = _place_by_config(failures, point, context.config)
         return _Explanation(_each_alone(fitting, strong, place), _advice(point, context))
-    notes = () if context.config else (f"fn was recognised as {found}",)
+    notes = () if context.config else (found.describe(),)
     slip = find_slip(found, found.reading.leaves(found.reading.layers(claimed)))
     if slip:
         return _Explanation(dict.fromkeys(strong, slip), notes)
@@ -103,8 +104,7 @@ def explain(
 
 def _each_alone(failures: list[Failure], strong: dict[int, str], place: str = "") -> dict[int, str]:
     """Say of each leaf what can be said of it alone, and where the gradient goes wrong first."""
-    where = f"; {place}" if place else ""
-    return {f.leaf: strong[f.leaf] or f"{weak_cause(f)}{where}" for f in failures}
+    return {f.leaf: strong[f.leaf] or joined("; ", (weak_cause(f), place)) for f in failures}
 
 
 def _place_by_config(failures: list[Failure], point: Point, config: MLPConfig | None) -> str:
@@ -145,7 +145,7 @@ def _advice(point: Point, context: Context) -> tuple[str, ...]:
 def _mixed_up(failures: list[Failure]) -> dict[int, str]:
     """Find leaves that were given the gradient of another leaf."""
     return {
-        wrong.leaf: f"this is the gradient of {other.name}: leaves are mixed up"
+        wrong.leaf: phrase("this is the gradient of {leaf}: leaves are mixed up", leaf=other.name)
         for wrong in failures
         for other in failures
         if wrong is not other and equal(wrong.claimed, other.true, min(wrong.near, other.near))

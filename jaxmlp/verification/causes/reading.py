@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.messages import phrase
 from jaxmlp.types import Layer, Params
 from jaxmlp.verification.measurement.functions import Point
 
@@ -118,7 +119,7 @@ def _as_chain(point: Point, weights: list[int], biases: list[int], turned: bool)
         return None
     places = {i: (l, "W") for l, i in enumerate(weights)}
     places |= {i: (l, "b") for l, i in enumerate(biases)}
-    names = tuple(f"the layer of {point.names[i]}" for i in weights)
+    names = tuple(phrase("the layer of {weight}", weight=point.names[i]) for i in weights)
     in_order = tuple(places[i] for i in range(len(places)))
     return Reading(point, in_order, names, (shapes[0][0], *(shape[1] for shape in shapes)), turned)
 

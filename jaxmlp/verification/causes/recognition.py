@@ -18,6 +18,7 @@ from jaxtyping import Array
 from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.config import MLPConfig
 from jaxmlp.losses import LOSSES, Loss
+from jaxmlp.messages import joined, phrase
 from jaxmlp.network import forward
 from jaxmlp.normalization import row_shares
 from jaxmlp.types import Params
@@ -52,16 +53,23 @@ class Recognised(NamedTuple):
     reading: Reading
     start: Pass
 
-    def __str__(self) -> str:
+    def describe(self) -> str:
         """Say what it is."""
         config, start = self.start.config, self.start
-        sizes = "-".join(map(str, config.layer_sizes))
-        hidden = dict.fromkeys(phi.name for phi in config.activations[:-1])
-        parts = [sizes, *hidden, *(["batch normalization"] if any(config.normalized) else [])]
-        parts += ["dropout"] if any(config.dropped) else []
+        kinds = [
+            "-".join(map(str, config.layer_sizes)),
+            *dict.fromkeys(phi.name for phi in config.activations[:-1]),
+            phrase("batch normalization") if any(config.normalized) else "",
+            "dropout" if any(config.dropped) else "",
+        ]
         scale = "" if abs(start.scale - 1) < 1e-6 else f"{start.scale:.4g} x "
         penalty = f" + {start.l2 / 2:.4g} sum W^2" if start.l2 else ""
-        return f"an MLP ({', '.join(parts)}) with the objective {scale}{start.loss.name}{penalty}"
+        objective = f"{scale}{start.loss.name}{penalty}"
+        return phrase(
+            "fn was recognised as an MLP ({kinds}) with the objective {objective}",
+            kinds=joined(", ", kinds),
+            objective=objective,
+        )
 
 
 class _Problem(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxmlp.activations import ACTIVATIONS
+from jaxmlp.messages import marked, phrase
 from jaxmlp.normalization import row_shares
 from jaxmlp.parametric import activation_forward, activation_slope
 from jaxmlp.types import NormCache, Params
@@ -44,7 +45,7 @@ def _all_slips(start: Pass, names: Sequence[str]) -> Iterator[tuple[str, Params]
             continue
         every = range(n)
         for layers in (*([l] for l in every), list(every)):
-            where = names[layers[0]] if len(layers) == 1 else "every layer"
+            where = names[layers[0]] if len(layers) == 1 else phrase("every layer")
             yield from _carry_out(start, slip, layers, where)
 
 
@@ -52,7 +53,8 @@ def _carry_out(
     start: Pass, slip: Slip, layers: Sequence[int], where: str
 ) -> Iterator[tuple[str, Params]]:
     try:
-        yield slip.words.format(l=where), backward_with(start, slip, layers)
+        words = phrase(slip.words, l=where, activation=slip.activation)
+        yield words, backward_with(start, slip, layers)
     except (TypeError, ValueError, IndexError, AttributeError):
         return  # the slip is not possible with these shapes
 
@@ -192,80 +194,104 @@ def _kept(field: str) -> Factor:
 
 
 _SLIPS: tuple[Slip, ...] = (
-    Slip("derivative taken at the output instead of the pre-activation ({l})", _at_output),
+    Slip(marked("derivative taken at the output instead of the pre-activation ({l})"), _at_output),
     Slip(
-        "derivative taken at the pre-activation, but written as a function of the output ({l})",
+        marked(
+            "derivative taken at the pre-activation, but written as a function of the output ({l})"
+        ),
         _at_preactivation,
     ),
-    Slip("the activation's derivative is forgotten ({l})", lambda s, l: jnp.ones(())),
-    Slip("the activation's derivative is applied twice ({l})", lambda s, l: phi_prime(s, l) ** 2),
-    Slip("wrong side of the kink: the slope at z = 0 is taken from the right ({l})", _other_side),
+    Slip(marked("the activation's derivative is forgotten ({l})"), lambda s, l: jnp.ones(())),
     Slip(
-        "off by one layer: the derivative of the layer below is used ({l})",
+        marked("the activation's derivative is applied twice ({l})"),
+        lambda s, l: phi_prime(s, l) ** 2,
+    ),
+    Slip(
+        marked("wrong side of the kink: the slope at z = 0 is taken from the right ({l})"),
+        _other_side,
+    ),
+    Slip(
+        marked("off by one layer: the derivative of the layer below is used ({l})"),
         _of_layer(-1, phi_prime),
     ),
     Slip(
-        "off by one layer: the derivative of the layer above is used ({l})", _of_layer(1, phi_prime)
+        marked("off by one layer: the derivative of the layer above is used ({l})"),
+        _of_layer(1, phi_prime),
     ),
     *(
-        Slip(f"the derivative of {name} is used ({{l}})", _derivative_of(name))
+        Slip(
+            marked("the derivative of {activation} is used ({l})"),
+            _derivative_of(name),
+            activation=name,
+        )
         for name in ACTIVATIONS
     ),
-    Slip("W is not transposed in dJ/dh ({l})", weight=lambda s, l: s.params[l].W),
+    Slip(marked("W is not transposed in dJ/dh ({l})"), weight=lambda s, l: s.params[l].W),
     Slip(
-        "off by one layer: W of the layer below is used in dJ/dh ({l})",
+        marked("off by one layer: W of the layer below is used in dJ/dh ({l})"),
         weight=_of_layer(-1, lambda s, l: s.params[l].W.T),
     ),
     Slip(
-        "off by one layer: W of the layer above is used in dJ/dh ({l})",
+        marked("off by one layer: W of the layer above is used in dJ/dh ({l})"),
         weight=_of_layer(1, lambda s, l: s.params[l].W.T),
     ),
-    Slip("W is left out of dJ/dh ({l})", weight=lambda s, l: jnp.eye(s.params[l].W.shape[0])),
     Slip(
-        "stale cache: dJ/dW uses the input of the layer below ({l})",
+        marked("W is left out of dJ/dh ({l})"), weight=lambda s, l: jnp.eye(s.params[l].W.shape[0])
+    ),
+    Slip(
+        marked("stale cache: dJ/dW uses the input of the layer below ({l})"),
         inputs=_of_layer(-1, _kept("inputs")),
     ),
     Slip(
-        "stale cache: dJ/dW uses the input of the layer above ({l})",
+        marked("stale cache: dJ/dW uses the input of the layer above ({l})"),
         inputs=_of_layer(1, _kept("inputs")),
     ),
     Slip(
-        "dJ/dW uses the pre-activation instead of the output of the layer below ({l})",
+        marked("dJ/dW uses the pre-activation instead of the output of the layer below ({l})"),
         inputs=lambda s, l: _preactivation(s, l - 1) if l else s.cache[0].inputs,
     ),
     Slip(
-        "dJ/dW uses the layer's input before dropout ({l})",
+        marked("dJ/dW uses the layer's input before dropout ({l})"),
         inputs=lambda s, l: _output(s, l - 1) if l else s.cache[0].inputs,
     ),
-    Slip("the dropout mask is not used in the backward pass ({l})", mask=lambda s, l: jnp.ones(())),
     Slip(
-        "the 1 / (1 - rate) of the dropout mask is missing in the backward pass ({l})",
+        marked("the dropout mask is not used in the backward pass ({l})"),
+        mask=lambda s, l: jnp.ones(()),
+    ),
+    Slip(
+        marked("the 1 / (1 - rate) of the dropout mask is missing in the backward pass ({l})"),
         mask=_unscaled_mask,
     ),
     Slip(
-        "batch normalization: the statistics are treated as constants ({l})",
+        marked("batch normalization: the statistics are treated as constants ({l})"),
         norm=_constant_statistics,
     ),
-    Slip("batch normalization: no gradient through the mean ({l})", norm=_without_mean),
-    Slip("batch normalization: no gradient through the variance ({l})", norm=_without_variance),
+    Slip(marked("batch normalization: no gradient through the mean ({l})"), norm=_without_mean),
     Slip(
-        "label smoothing is forgotten in the gradient",
+        marked("batch normalization: no gradient through the variance ({l})"),
+        norm=_without_variance,
+    ),
+    Slip(
+        marked("label smoothing is forgotten in the gradient"),
         d_outputs=lambda s: loss_gradient(s, options={}),
     ),
-    Slip("the sample weights are forgotten", d_outputs=_uniform_share),
+    Slip(marked("the sample weights are forgotten"), d_outputs=_uniform_share),
     Slip(
-        "the sample weights are divided by the batch, not by their sum",
+        marked("the sample weights are divided by the batch, not by their sum"),
         d_outputs=_weights_over_batch,
     ),
     Slip(
-        "the derivative of the link is applied once more, though the loss has it in",
+        marked("the derivative of the link is applied once more, though the loss has it in"),
         d_outputs=_link_derivative,
     ),
-    Slip("the targets are not subtracted in dJ/d logits", d_outputs=_without_targets),
-    Slip("the targets are shifted by one row", d_outputs=_shifted_targets(1)),
-    Slip("the targets are shifted by one row", d_outputs=_shifted_targets(-1)),
-    Slip("softmax is taken over the batch instead of the classes", d_outputs=_softmax_of_batch),
-    Slip("the last example is left out", d_outputs=_without_row(-1)),
-    Slip("the first example is left out", d_outputs=_without_row(0)),
+    Slip(marked("the targets are not subtracted in dJ/d logits"), d_outputs=_without_targets),
+    Slip(marked("the targets are shifted by one row"), d_outputs=_shifted_targets(1)),
+    Slip(marked("the targets are shifted by one row"), d_outputs=_shifted_targets(-1)),
+    Slip(
+        marked("softmax is taken over the batch instead of the classes"),
+        d_outputs=_softmax_of_batch,
+    ),
+    Slip(marked("the last example is left out"), d_outputs=_without_row(-1)),
+    Slip(marked("the first example is left out"), d_outputs=_without_row(0)),
 )
 """In the order in which they are tried; "({l})" becomes the layer."""
