@@ -3,13 +3,11 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from chromium import FOUND, Chromium
+from played import open_page, serve_page
 
 pytest.importorskip("uvicorn", reason="needs uvicorn")
 pytestmark = [
@@ -22,46 +20,19 @@ TOWNS = "age,income,town,paid\n" + "".join(
     f"{20 + k % 37},{1000 + 61 * k},{'ABC'[k % 3]},{'no' if k % 37 < 18 else 'yes'}\n"
     for k in range(90)
 )
-HELPERS = """
-window.named = (text) => [...document.querySelectorAll('button')].find((b) =>
-  b.textContent === text || b.getAttribute('aria-label') === text);
-window.field = (label) => [...document.querySelectorAll('label')].find((l) =>
-  l.textContent.startsWith(label)).control;
-window.set = (node, value) => { node.value = value;
-  for (const kind of ['input', 'change']) node.dispatchEvent(new Event(kind)); };
-window.put = (label, value) => set(field(label), value);
-window.choose = (selector, value) => set(document.querySelector(selector), value);
-window.shown = (selector) => document.querySelector(selector).textContent;
-window.step = () => Number(shown('#count').replace(/\\D*([\\d,.]+).*/, '$1').replace(/[,.]/g, ''));
-"""
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("play")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jaxmlp", "play", "--no-browser", "--out", str(folder / "runs")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
-    try:
-        yield re.search(r"http://127\S+token=[\w-]+", process.stdout.readline())[0]
-        process.terminate()
-        assert process.wait(20) == 0
-        assert process.stderr.read() == ""
-    finally:
-        process.kill()
-        process.communicate()
+    with serve_page(tmp_path_factory.mktemp("play")) as address:
+        yield address
 
 
 @pytest.fixture
 def page(address, tmp_path):
     page = Chromium(tmp_path)
     try:
-        page.open("about:blank")
-        page.open(address)
-        page.wait("document.querySelector('.scores td')", 60)
-        page.run(HELPERS)
+        open_page(page, address)
         yield page
         assert page.errors() == []
         hosts = {re.match(r"(\w+:(?://[^/]*)?)", url)[1] for url in page.requests()}

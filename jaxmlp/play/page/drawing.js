@@ -139,7 +139,7 @@ export function drawCurves(canvas, curve, network) {
     context.lineTo(width, y(value));
     context.stroke();
   }
-  context.fillText(t("steps_axis", { n: format(last) }), width - 2, height - 7);
+  context.fillText(t("steps_axis", { n: format(steps[n - 1]) }), width - 2, height - 7);
   for (const [values, colour, dashes] of lines) {
     context.strokeStyle = line(colour);
     context.lineWidth = 2;

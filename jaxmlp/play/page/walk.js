@@ -12,6 +12,12 @@ export class Walk {
     this.body = make("div");
     this.stage = make("div", { "aria-live": "polite" }); // stays, so that what comes into it is read out
     body.append(this.body, this.stage);
+    new ResizeObserver(() => this.reach()).observe(this.stage);
+  }
+
+  /** What is wider than its place is scrolled by keyboard too. */
+  reach() {
+    for (const one of this.stage.querySelectorAll("figure")) one.tabIndex = one.scrollWidth > one.clientWidth ? 0 : -1;
   }
 
   async begin(example) {
@@ -49,6 +55,7 @@ export class Walk {
     const path = make("ol", { className: "path" }, ...stages.map((one, k) => make("li", {},
       make("button", { type: "button", textContent: short(one), title: one.symbols, "aria-current": k === this.place ? "step" : "false", onclick: () => this.go(k) }))));
     this.stage.replaceChildren(...this.image(), describe(stage));
+    this.reach();
     return refill(this.body, controls,
       make("p", { className: "faint" }, t("walk_at", { example: this.found.example, step: whole(step), y: this.target() })),
       make("div", { className: "row" },
