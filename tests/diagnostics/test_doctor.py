@@ -182,3 +182,25 @@ def test_sample_weights_count_rows():
     assert weighted.activity[0].dead.tolist() == counted.activity[0].dead.tolist()
     found = diagnose(case.config, case.params, (bad, y), loss=case.loss, sample_weight=weight)
     assert FindingKind.UNSCALED_INPUTS not in {f.kind for f in found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [3, 4])
+def test_a_sigmoid_network_that_no_rate_gets_below_chance(depth):
+    """A hundredth of the gradient arrives below: it stays at 10% correct, fresh and trained."""
+    digits = load_digits()
+    data = (digits.x / 16).astype(np.float32), digits.y
+    sizes = (64, *(32,) * depth, 10)
+    config = jaxmlp.MLPConfig(sizes, activation="sigmoid", weight_init="xavier_uniform")
+    params, optimizer = jaxmlp.init(config, jax.random.key(0)), jaxmlp.sgd(0.1)
+    options = {"loss": "softmax_cross_entropy", "optimizer": optimizer}
+    [found] = diagnose(config, params, data, **options)
+    assert found.kind is FindingKind.VANISHING_GRADIENT
+    assert "chance level" in found.evidence
+    relu = jaxmlp.MLPConfig(sizes)
+    assert diagnose(relu, jaxmlp.init(relu, jax.random.key(0)), data, **options) == []
+    if depth == 4:
+        result = jaxmlp.fit(config, params, data, epochs=10, key=jax.random.key(1), **options)
+        assert result.history["train_accuracy"][-1] < 0.15
+        kinds_after = {f.kind for f in diagnose(config, result, data, **options)}
+        assert FindingKind.VANISHING_GRADIENT in kinds_after

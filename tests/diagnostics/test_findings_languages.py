@@ -60,6 +60,8 @@ def of_networks():
         network(deep, "relu", weight_init=normal(2.0)),
     ):
         yield from diagnose(*ill, (X, CLASSES), loss=SOFTMAX)
+    slow, options = network((4, *(16,) * 5, 3), "sigmoid"), {"loss": SOFTMAX}
+    yield from diagnose(*slow, (X, CLASSES), optimizer=jaxmlp.sgd(0.01), **options)
     config, (first, *others) = network((4, 16, 16, 3))
     bad = first._replace(W=first.W.at[0, 0].set(np.nan))
     yield from diagnose(config, (bad, *others), (X, CLASSES), loss=SOFTMAX)

@@ -16,6 +16,8 @@ from jaxmlp.training import FitResult
 # top layer does, a layer that gets 1e-3 of its gradient moves by 1e-6: it would need a million
 # steps to become another, and its updates come near the last digit of float32 (6e-8).
 _VANISHING = 1e-3
+# Where no rate gets the loss below 95% of chance level, a twentieth is too little already.
+_WEAK, _STUCK = 0.05, 0.95
 # In the other direction 100 times the gradient moves a layer by 1e-1 a step, which is no small
 # step any more. Mean-field theory has 1 for the right initialization, at any depth.
 _EXPLODING = 100.0
@@ -112,7 +114,8 @@ def gradient_flow(exam: Examination) -> list[Finding]:
     ratio = signal / signal[top]
     weakest, strongest = (find(trains, key=lambda l: ratio[l]) for find in (min, max))
     found = []
-    if ratio[weakest] < _VANISHING and not blocked:
+    stuck = _stuck_at_chance(exam) if ratio[weakest] < _WEAK else ""
+    if (ratio[weakest] < _VANISHING or stuck) and not blocked:
         arrives = phrase(
             "The gradient that reaches layer {layer} is {ratio:.0e} of that at layer {top}: it "
             "vanishes on the way.",
@@ -123,7 +126,7 @@ def gradient_flow(exam: Examination) -> list[Finding]:
         found.append(
             Finding(
                 FindingKind.VANISHING_GRADIENT, weakest, Severity.CRITICAL,
-                joined(" ", (arrives, _weights(exam, _culprit(exam, weakest)))),
+                joined(" ", (arrives, _weights(exam, _culprit(exam, weakest)), stuck)),
                 _against_vanishing(exam, weakest),
             )
         )  # fmt: skip
@@ -152,6 +155,22 @@ def gradient_flow(exam: Examination) -> list[Finding]:
             )
         )  # fmt: skip
     return found
+
+
+def _stuck_at_chance(exam: Examination) -> str:
+    """Say that no rate of the trial got the loss below chance level; "" if one did."""
+    trial = exam.trial
+    if trial is None or trial.untrained - max(trial.progress.values()) < _STUCK * exam.chance:
+        return ""
+    scales = [scale for scale in trial.progress if scale > 0]
+    return phrase(
+        "Trials of {n_steps} steps at {least} to {most} times the learning rate left the {loss} at "
+        "chance level.",
+        n_steps=trial.steps,
+        least=format_number(min(scales)),
+        most=format_number(max(scales)),
+        loss=exam.measure,
+    )
 
 
 def dead_units(exam: Examination) -> list[Finding]:
