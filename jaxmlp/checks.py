@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.messages import phrase
+
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name that is not in a registry, with the nearest one that is.
@@ -18,8 +20,16 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """
     names = sorted(known)
     near = get_close_matches(str(name), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+    said = {"kind": kind, "name": name, "known": ", ".join(names)}
+    if near:
+        return ValueError(
+            phrase(
+                "unknown {kind} {name!r}. Did you mean {near!r}? Known: {known}.",
+                near=near[0],
+                **said,
+            )
+        )
+    return ValueError(phrase("unknown {kind} {name!r}. Known: {known}.", **said))
 
 
 def check_dtype_available(dtype: Any, what: str) -> None:

@@ -94,6 +94,12 @@ def in_language(text: str, language: str) -> str:
     return text.in_language(language) if isinstance(text, Message) else text
 
 
+def sentence_of(error: BaseException, language: str) -> str:
+    """Return what an error says, in a language."""
+    said = error.args[0] if error.args else ""
+    return said.in_language(language) if isinstance(said, Message) else str(error)
+
+
 def check_language(language: str) -> None:
     """Refuse a language that nothing is said in.
 

@@ -6,8 +6,6 @@ import string
 
 import pytest
 
-pytest.importorskip("babel")
-
 from jaxmlp.messages import (
     Message,
     counted,
@@ -15,6 +13,7 @@ from jaxmlp.messages import (
     joined,
     language_of_locale,
     phrase,
+    sentence_of,
 )
 from tests.catalogue import committed, compiled, entries, extracted
 from tests.languages import numbers
@@ -67,6 +66,12 @@ def test_messages_within_messages_are_said_in_the_same_language():
 def test_english_has_plural_forms():
     one, many = "{n} apple", "{n} apples"  # not in the catalogue: said in English
     assert [counted(one, many, n=n) for n in (0, 1, 2)] == ["0 apples", "1 apple", "2 apples"]
+
+
+def test_an_error_is_said_in_a_language():
+    assert sentence_of(ValueError(phrase("FORWARD")), "vi") == "LƯỢT XUÔI"
+    assert sentence_of(ValueError("as it is"), "vi") == "as it is"
+    assert sentence_of(ValueError(), "vi") == ""
 
 
 @pytest.mark.parametrize(

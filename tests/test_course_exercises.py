@@ -58,7 +58,8 @@ def test_the_second_slip_of_chapter_five_is_named_once_the_first_is_gone(capsys)
 
 @pytest.mark.parametrize("page", ["exercises", "solutions"])
 def test_both_languages_have_the_same_code(page):
-    assert cells("en", page) == cells("vi", page) != []
+    vietnamese = [cell.replace(', language="vi"', "") for cell in cells("vi", page)]
+    assert cells("en", page) == vietnamese != []
 
 
 def test_both_pages_have_the_same_checks():

@@ -13,8 +13,7 @@ import jaxmlp
 from jaxmlp import training
 from jaxmlp.cli.units import Units
 from jaxmlp.diagnostics.finding import Finding
-from jaxmlp.formatting import format_number, format_share
-from jaxmlp.report.layers import count_from_one
+from jaxmlp.formatting import count_from_one, format_number, format_share
 from jaxmlp.report.scores import SCORE_NAMES, Score
 
 _SHOWN_EPOCHS = 12

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from jaxmlp.messages import LANGUAGES, in_language, phrase, sentence_of
 from jaxmlp.optional import import_optional
 from jaxmlp.play.engine import Engine
+from jaxmlp.play.fields import shorten
 from jaxmlp.play.messages import MOST_BYTES, read_message
 from jaxmlp.play.tables import MOST_TABLE_BYTES, read_dropped_table
 from jaxmlp.serving.reading import UnreadableError
@@ -37,8 +39,10 @@ class _Page:
         from starlette.responses import HTMLResponse, PlainTextResponse
 
         if not self._knows(request.query_params.get("token", "")):
-            sentence = "This page needs its token: open the address that jaxmlp play printed."
-            return PlainTextResponse(sentence, 403)
+            sentence = phrase(
+                "This page needs its token: open the address that jaxmlp play printed."
+            )
+            return PlainTextResponse(in_language(sentence, _language_of(request)), 403)
         return HTMLResponse((_PAGE / "page.html").read_text(encoding="utf-8"))
 
     async def message(self, request: Any) -> Any:
@@ -54,19 +58,21 @@ class _Page:
         return await self._answer(request, self._picture)
 
     async def _answer(self, request: Any, answer: Any) -> Any:
+        language = _language_of(request)
         try:
             check_origin(request)
             if not self._knows(request.headers.get(_TOKEN_HEADER, "")):
                 raise UnreadableError(
-                    "the token is missing or wrong: open the printed address.", 403
+                    phrase("the token is missing or wrong: open the printed address."), 403
                 )
             return await answer(request)
         except UnreadableError as error:
-            return refusal(str(error), error.status)
+            return refusal(sentence_of(error, language), error.status)
         except (ValueError, TypeError, OSError, ImportError) as error:
-            return refusal(str(error), 422)
+            return refusal(sentence_of(error, language), 422)
         except TimeoutError:
-            return refusal("this takes too long; wait, or choose something smaller.", 504)
+            sentence = phrase("this takes too long; wait, or choose something smaller.")
+            return refusal(in_language(sentence, language), 504)
 
     async def _message(self, request: Any) -> Any:
         message = read_message(await read_body(request, MOST_BYTES))
@@ -85,7 +91,11 @@ class _Page:
 
         after = request.query_params.get("after", "0")
         if not (after.isdecimal() and len(after) < 12):
-            raise ValueError(f"after is {after!r:.40}; give the version of the last picture.")
+            raise ValueError(
+                phrase(
+                    "after is {value}; give the version of the last picture.", value=shorten(after)
+                )
+            )
         future = asyncio.wrap_future(self.engine.picture(int(after)))
         try:
             content = await asyncio.wait_for(future, _PICTURE_SECONDS)
@@ -95,6 +105,13 @@ class _Page:
 
     def _knows(self, token: str) -> bool:
         return secrets.compare_digest(token.encode(), self._token.encode())
+
+
+def _language_of(request: Any) -> str:
+    """The first language that the browser accepts and that is known; the page says its own."""
+    accepted = request.headers.get("accept-language", "").split(",")
+    codes = (part.strip()[:2].lower() for part in accepted)
+    return next((code for code in codes if code in LANGUAGES), "en")
 
 
 def create_page(engine: Engine, token: str) -> Any:

@@ -4,6 +4,8 @@ from typing import Any
 
 from jaxmlp.diagnostics import diagnose
 from jaxmlp.diagnostics.finding import Finding, FindingKind
+from jaxmlp.formatting import count_from_one
+from jaxmlp.messages import LANGUAGES, in_language
 from jaxmlp.play.learner import Learner, suitable_loss
 from jaxmlp.play.settings import DataSettings, Layer
 
@@ -19,8 +21,8 @@ def examine_learner(learner: Learner, data: DataSettings) -> list[dict[str, Any]
         data: the settings of its data.
 
     Returns:
-        JSON-ready findings, the worst first; "cure" is {"key", "network", "data"}, the settings to
-        change by name, or None where no setting helps.
+        JSON-ready findings, the worst first; "evidence" and "remedy" by language; "cure" is {"key",
+        "network", "data"}, the settings to change by name, or None where no setting helps.
 
     Example:
         >>> from jaxmlp.play.examples import make_examples
@@ -41,12 +43,17 @@ def examine_learner(learner: Learner, data: DataSettings) -> list[dict[str, Any]
             "kind": finding.kind.value,
             "layer": finding.layer,
             "severity": finding.severity.name.lower(),
-            "evidence": finding.evidence,
-            "remedy": finding.remedy,
+            "evidence": _in_all_languages(finding.evidence),
+            "remedy": _in_all_languages(finding.remedy),
             "cure": _cure(finding, learner, data),
         }
         for finding in findings
     ]
+
+
+def _in_all_languages(text: str) -> dict[str, str]:
+    """Say it as the page counts layers, from 1."""
+    return {language: count_from_one(in_language(text, language)) for language in LANGUAGES}
 
 
 def _cure(finding: Finding, learner: Learner, data: DataSettings) -> _Cure | None:

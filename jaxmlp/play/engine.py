@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmlp.messages import phrase
 from jaxmlp.play.cures import examine_learner
 from jaxmlp.play.describing import describe_choices, describe_data, describe_network
 from jaxmlp.play.examples import Examples, make_examples
@@ -163,13 +164,13 @@ class Engine:
             self._doctor_is_busy.release()
 
         if not self._doctor_is_busy.acquire(blocking=False):
-            sentence = "the doctor is busy already; wait for the answer."
+            sentence = phrase("the doctor is busy already; wait for the answer.")
             return settle(future, partial(refuse, sentence))
         try:
             patient, data = self._learner(message).still(), self.settings.data
         except ValueError as error:
             self._doctor_is_busy.release()
-            return settle(future, partial(refuse, str(error)))
+            return settle(future, partial(refuse, error.args[0]))
         threading.Thread(target=examine, name="doctor", daemon=True).start()
 
     def _handle(self, message: Message) -> dict[str, Any]:
@@ -204,7 +205,9 @@ class Engine:
         if message.kind == "script":
             return {"script": script}
         if learner.diverged:
-            raise ValueError("the network has diverged; go back in time before you save it.")
+            raise ValueError(
+                phrase("the network has diverged; go back in time before you save it.")
+            )
         scores = learner.scores()
         settings = self.settings.to_dict()
         folder = write_run_folder(self._folder, learner, scores, script, settings)
@@ -212,7 +215,9 @@ class Engine:
 
     def _learner(self, message: Message) -> Learner:
         if message.network >= len(self.learners):
-            raise ValueError(f"there is no network {message.network}; there is one alone.")
+            raise ValueError(
+                phrase("there is no network {k}; there is one alone.", k=message.network)
+            )
         return self.learners[message.network]
 
     def describe(self) -> dict[str, Any]:
@@ -266,7 +271,7 @@ class Engine:
         if data.name != "table":
             return make_examples(data)
         if self._table is None:
-            raise ValueError("there is no table yet; drop a .csv file on the page.")
+            raise ValueError(phrase("there is no table yet; drop a .csv file on the page."))
         return table_examples(self._table, data)
 
     def _change_networks(self, wanted: Settings, examples: Examples) -> bool:

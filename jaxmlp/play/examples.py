@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxmlp.data import Dataset, Preprocessing, Standardizer, TargetTransform, load_digits
+from jaxmlp.messages import phrase
 from jaxmlp.play.settings import DataSettings
 
 GRID = 48  # points a side
@@ -144,8 +145,13 @@ def _drawn(settings: DataSettings) -> tuple[np.ndarray, np.ndarray]:
     y = table[:, 2].astype(int)
     if len(table) < _LEAST_DRAWN or len(set(y)) < 2:
         raise ValueError(
-            f"{len(table)} points of {len(set(y))} classes are drawn; draw at least "
-            f"{_LEAST_DRAWN}, of both classes."
+            phrase(
+                "{n} points of {n_classes} classes are drawn; draw at least {least}, of both "
+                "classes.",
+                n=len(table),
+                n_classes=len(set(y)),
+                least=_LEAST_DRAWN,
+            )
         )
     return table[:, :2], y
 

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxmlp.checks import unknown_name
-from jaxmlp.play.settings import MOST_NETWORKS, Fields, Settings, read_settings, shorten
+from jaxmlp.messages import phrase
+from jaxmlp.play.fields import Fields, shorten
+from jaxmlp.play.settings import MOST_NETWORKS, Settings, read_settings
 
 MOST_BYTES = 256 << 10  # of a message
 _MOST_STEPS = 100_000  # of one message
@@ -56,19 +58,25 @@ def read_message(body: bytes) -> Message:
         ValueError: unknown kind of message 'dance'. Did you mean ...
     """
     if len(body) > MOST_BYTES:
-        raise ValueError(f"the message has {len(body):,} bytes; send {MOST_BYTES:,} at most.")
+        raise ValueError(
+            phrase(
+                "the message has {n:,} bytes; send {most:,} at most.", n=len(body), most=MOST_BYTES
+            )
+        )
     try:
         content = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         reason = str(error) or type(error).__name__
-        raise ValueError(f"the message is no JSON: {reason:.100}") from error
+        raise ValueError(phrase("the message is no JSON: {reason}", reason=reason[:100])) from error
     if not isinstance(content, dict):
-        raise ValueError(f"the message is {shorten(content)}; send an object with a kind.")
+        raise ValueError(
+            phrase("the message is {value}; send an object with a kind.", value=shorten(content))
+        )
     kind = content.pop("kind", None)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise unknown_name("kind of message", f"{kind!s:.40}", _KINDS)
+        raise unknown_name(phrase("kind of message"), f"{kind!s:.40}", _KINDS)
     known, read = _KINDS[kind]
-    return read(kind, Fields(f"the message {kind!r}", content, known))
+    return read(kind, Fields(phrase("the message {kind!r}", kind=kind), content, known))
 
 
 def _refuse(constant: str) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from jaxmlp.messages import phrase
 from jaxmlp.models import save
 from jaxmlp.models.model_file import MODEL_FILE
 from jaxmlp.play.learner import Learner, Segment
@@ -185,7 +186,7 @@ def write_run_folder(
             if not target.exists():
                 os.rename(temporary, target)
                 return target
-        raise OSError(f"{folder} is full of runs; delete some.")
+        raise OSError(phrase("{folder} is full of runs; delete some.", folder=folder))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

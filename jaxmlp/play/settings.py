@@ -3,18 +3,19 @@
 import base64
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.checks import unknown_name
 from jaxmlp.initializers import INITIALIZERS
+from jaxmlp.messages import phrase
+from jaxmlp.play.fields import Fields, read_text, shorten
 
 MOST_LAYERS, MOST_UNITS, MOST_NETWORKS = 6, 16, 2
 MOST_POINTS = 400  # drawn by hand
 _MOST_HELD = 64  # columns of a table held at a value
-_MOST_TEXT = 200  # characters of a name
 _MOST_SEED = 2**31 - 1
 
 _PLANE_SETS = ("circle", "xor", "gaussians", "spirals")
@@ -195,91 +196,19 @@ def read_link(link: str) -> Settings:
     try:
         fields = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, RecursionError) as error:
-        raise ValueError("the link holds no settings; copy it whole from the page.") from error
+        sentence = phrase("the link holds no settings; copy it whole from the page.")
+        raise ValueError(sentence) from error
     return read_settings(fields)
-
-
-class Fields:
-    """An object of a message, whose fields are read by type and range."""
-
-    def __init__(self, what: str, fields: object, known: Collection[str]) -> None:
-        """Check that it is an object without unknown fields."""
-        if not isinstance(fields, Mapping):
-            raise ValueError(f"{what} is {shorten(fields)}; send an object.")
-        for name in fields:
-            if name not in known:
-                raise unknown_name(f"field of {what}", name[:_MOST_TEXT], known)
-        self.fields = fields
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        """Read a finite number."""
-        value = self.fields.get(name, default)
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (good and low <= value <= high):
-            raise ValueError(f"{name} is {shorten(value)}; give a number from {low:g} to {high:g}.")
-        return float(value)
-
-    def whole(self, name: str, default: int, low: int, high: int) -> int:
-        """Read a whole number."""
-        value = self.fields.get(name, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(
-                f"{name} is {shorten(value)}; give a whole number from {low} to {high}."
-            )
-        return value
-
-    def flag(self, name: str, default: bool) -> bool:
-        """Read true or false."""
-        value = self.fields.get(name, default)
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} is {shorten(value)}; give true or false.")
-        return value
-
-    def choice(self, name: str, default: str, known: Collection[str]) -> str:
-        """Read one of some names."""
-        value = self.text(name, default)
-        if value not in known:
-            raise unknown_name(name, value, known)
-        return value
-
-    def text(self, name: str, default: str = "") -> str:
-        """Read a short text."""
-        return _text(name, self.fields.get(name, default))
-
-    def items(self, name: str, default: Any, *, most: int, least: int = 0) -> list[Any]:
-        """Read a list of some length."""
-        value = self.fields.get(name, default)
-        if not isinstance(value, list) or not least <= len(value) <= most:
-            raise ValueError(
-                f"{name} is {shorten(value)}; give a list of {least} to {most} entries."
-            )
-        return value
-
-    def texts(self, name: str, default: Collection[str], *, most: int) -> tuple[str, ...]:
-        """Read a list of short texts, each of which is there once."""
-        items = self.items(name, list(default), most=most)
-        return tuple(dict.fromkeys(_text(f"an entry of {name}", item) for item in items))
-
-
-def shorten(value: object) -> str:
-    """Write a value in a sentence, whatever it is."""
-    return f"{value!r:.60}"
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_TEXT or not value.isprintable():
-        raise ValueError(
-            f"{name} is {shorten(value)}; give a text of {_MOST_TEXT} characters at most."
-        )
-    return value
 
 
 def _read_network(fields: object) -> NetworkSettings:
     known = NetworkSettings()
-    read = Fields("a network", fields, known.__dataclass_fields__)
+    read = Fields(phrase("a network"), fields, known.__dataclass_fields__)
     rule = read.choice("rule", known.rule, RULES)
     own = read.fields.get("numbers", {})
-    numbers = Fields(f"the numbers of {rule}", own, [number.name for number in RULES[rule]])
+    numbers = Fields(
+        phrase("the numbers of {rule}", rule=rule), own, [number.name for number in RULES[rule]]
+    )
     layers = read.items("layers", [list(layer) for layer in known.layers], most=MOST_LAYERS)
     return NetworkSettings(
         layers=tuple(_read_layer(layer) for layer in layers),
@@ -297,23 +226,27 @@ def _read_network(fields: object) -> NetworkSettings:
 
 def _read_layer(layer: object) -> Layer:
     if not isinstance(layer, list) or len(layer) != 2:
-        raise ValueError(f'a layer is {shorten(layer)}; give units and activation, [4, "tanh"].')
-    read = Fields("a layer", dict(zip(Layer._fields, layer, strict=True)), Layer._fields)
+        raise ValueError(
+            phrase(
+                'a layer is {value}; give units and activation, [4, "tanh"].', value=shorten(layer)
+            )
+        )
+    read = Fields(phrase("a layer"), dict(zip(Layer._fields, layer, strict=True)), Layer._fields)
     return Layer(read.whole("units", 1, 1, MOST_UNITS), read.choice("activation", "", ACTIVATIONS))
 
 
 def _read_data(fields: object) -> DataSettings:
     known = DataSettings()
-    read = Fields("data", fields, known.__dataclass_fields__)
+    read = Fields(phrase("data"), fields, known.__dataclass_fields__)
     inputs = read.texts("inputs", known.inputs, most=len(PLANE_INPUTS))
     for name in inputs:
         if name not in PLANE_INPUTS:
-            raise unknown_name("input", name, PLANE_INPUTS)
+            raise unknown_name(phrase("input"), name, PLANE_INPUTS)
     if not inputs:
-        raise ValueError("inputs is empty; choose one at least.")
+        raise ValueError(phrase("inputs is empty; choose one at least."))
     plane = read.texts("plane", known.plane, most=2)
     if len(plane) == 1:
-        raise ValueError("plane names one column; choose two different ones.")
+        raise ValueError(phrase("plane names one column; choose two different ones."))
     return DataSettings(
         name=read.choice("name", known.name, DATA_SETS),
         noise=read.number("noise", known.noise, 0.0, 1.0),
@@ -332,9 +265,11 @@ def _read_data(fields: object) -> DataSettings:
 
 def _read_point(point: object) -> tuple[float, float, int]:
     if not isinstance(point, list) or len(point) != 3:
-        raise ValueError(f"a point is {shorten(point)}; give [x1, x2, class].")
+        raise ValueError(phrase("a point is {value}; give [x1, x2, class].", value=shorten(point)))
     read = Fields(
-        "a point", dict(zip(("x1", "x2", "class"), point, strict=True)), ("x1", "x2", "class")
+        phrase("a point"),
+        dict(zip(("x1", "x2", "class"), point, strict=True)),
+        ("x1", "x2", "class"),
     )
     x1, x2 = (read.number(name, 0.0, -2.0, 2.0) for name in ("x1", "x2"))
     return x1, x2, read.whole("class", 0, 0, 1)
@@ -343,14 +278,30 @@ def _read_point(point: object) -> tuple[float, float, int]:
 def _read_held(fields: object) -> dict[str, float | str]:
     if not isinstance(fields, Mapping) or len(fields) > _MOST_HELD:
         raise ValueError(
-            f"held is {shorten(fields)}; send an object of {_MOST_HELD} columns at most."
+            phrase(
+                "held is {value}; send an object of {most} columns at most.",
+                value=shorten(fields),
+                most=_MOST_HELD,
+            )
         )
     held: dict[str, float | str] = {}
     for name, value in fields.items():
-        _text("a column of held", name)
+        read_text(phrase("a column of held"), name)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"{name} is held at {shorten(value)}; give a number or a text.")
+            raise ValueError(
+                phrase(
+                    "{name} is held at {value}; give a number or a text.",
+                    name=name,
+                    value=shorten(value),
+                )
+            )
         if not isinstance(value, str) and not (math.isfinite(value) and abs(value) < 1e30):
-            raise ValueError(f"{name} is held at {shorten(value)}; give a finite number.")
-        held[name] = _text(name, value) if isinstance(value, str) else float(value)
+            raise ValueError(
+                phrase(
+                    "{name} is held at {value}; give a finite number.",
+                    name=name,
+                    value=shorten(value),
+                )
+            )
+        held[name] = read_text(name, value) if isinstance(value, str) else float(value)
     return held

@@ -12,7 +12,9 @@ from jaxmlp.data import Dataset, Standardizer, TablePreprocessor
 from jaxmlp.data.tables import Column, infer_columns, is_table_file, read_table, read_target
 from jaxmlp.data.tables.inference import decimal_sign
 from jaxmlp.data.tables.values import DataFrame, import_pandas, to_numbers, to_words
+from jaxmlp.messages import phrase
 from jaxmlp.play.examples import GRID, Examples, grid_points, n_test_rows
+from jaxmlp.play.fields import shorten
 from jaxmlp.play.settings import DataSettings
 
 MOST_TABLE_BYTES = 8 << 20
@@ -61,9 +63,17 @@ def read_dropped_table(name: str, content: bytes) -> Table:
         2
     """
     if len(content) > MOST_TABLE_BYTES:
-        raise ValueError(f"{name} is larger than {MOST_TABLE_BYTES >> 20} MiB; send a part of it.")
+        raise ValueError(
+            phrase(
+                "{name} is larger than {most} MiB; send a part of it.",
+                name=name,
+                most=MOST_TABLE_BYTES >> 20,
+            )
+        )
     if not is_table_file(name):
-        raise ValueError(f"{name!r:.60} is no table that can be read: drop a .csv file.")
+        raise ValueError(
+            phrase("{name} is no table that can be read: drop a .csv file.", name=shorten(name))
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"dropped{''.join(Path(name).suffixes[-2:])}"
         path.write_bytes(content)
@@ -73,7 +83,12 @@ def read_dropped_table(name: str, content: bytes) -> Table:
             raise ValueError(str(error).replace(str(path), name)) from error
     if not 2 <= len(frame.columns) <= _MOST_COLUMNS:
         raise ValueError(
-            f"{name} has {len(frame.columns)} columns; 2 to {_MOST_COLUMNS} can be played with."
+            phrase(
+                "{name} has {n} columns; 2 to {most} can be played with.",
+                name=name,
+                n=len(frame.columns),
+                most=_MOST_COLUMNS,
+            )
         )
     if len(frame) > _MOST_ROWS:
         frame = frame.sample(_MOST_ROWS, random_state=0).reset_index(drop=True)
@@ -98,12 +113,17 @@ def table_examples(table: Table, settings: DataSettings) -> Examples:
     target = read_target(table.frame[target_name], None, decimal=decimal_sign(table.frame))
     if target.class_names is not None and len(target.class_names) > _MOST_CLASSES:
         raise ValueError(
-            f"{target_name} has {len(target.class_names)} classes; {_MOST_CLASSES} can be shown."
+            phrase(
+                "{name} has {n} classes; {most} can be shown.",
+                name=target_name,
+                n=len(target.class_names),
+                most=_MOST_CLASSES,
+            )
         )
     usual = [c.name for c in table.columns.values() if c.kind != "drop" and c.name != target_name]
     names = [name for name in settings.columns or usual if name != target_name]
     if not names:
-        raise ValueError("no column is left to learn from; choose one besides the target.")
+        raise ValueError(phrase("no column is left to learn from; choose one besides the target."))
     order = np.random.default_rng(settings.seed).permutation(len(target.rows))
     frame = table.frame[names].iloc[target.rows[order]].reset_index(drop=True)
     y, transform = target.y[order], None
@@ -131,7 +151,7 @@ def table_examples(table: Table, settings: DataSettings) -> Examples:
 def _check_columns(table: Table, names: tuple[str, ...]) -> None:
     for name in names:
         if name not in table.columns:
-            raise unknown_name("column", name, table.columns)
+            raise unknown_name(phrase("column"), name, table.columns)
 
 
 class _View(NamedTuple):
@@ -172,7 +192,9 @@ def _lay_plane(
     numbers = [column for column in used if column.kind == "number"]
     chosen = [column for column in numbers if column.name in settings.plane]
     if len(chosen) < len(settings.plane):
-        raise ValueError("the plane is made of two columns of numbers that are learnt from.")
+        raise ValueError(
+            phrase("the plane is made of two columns of numbers that are learnt from.")
+        )
     if not chosen:
         chosen = numbers[:2]
     if len(chosen) < 2:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxmlp.config import MLPConfig
 from jaxmlp.lecture.trace import Trace, run_trace
 from jaxmlp.losses import Loss
+from jaxmlp.messages import phrase
 from jaxmlp.network import value_and_grad
 from jaxmlp.optimizers import apply_updates
 from jaxmlp.play.learner import Learner
@@ -43,11 +44,15 @@ def walk(learner: Learner, example: int) -> dict[str, Any]:
     """
     n_rows = len(learner.examples.train.x)
     if example >= n_rows:
-        raise ValueError(f"example is {example}, but there are {n_rows}, counted from 0.")
+        raise ValueError(
+            phrase("example is {k}, but there are {n}, counted from 0.", k=example, n=n_rows)
+        )
     if any(learner.config.normalized):
         raise ValueError(
-            "batch normalization mixes all examples of a batch, so one alone makes no step by "
-            "hand; switch it off."
+            phrase(
+                "batch normalization mixes all examples of a batch, so one alone makes no step by "
+                "hand; switch it off."
+            )
         )
     x, y = (
         part[example : example + 1] for part in (learner.examples.train.x, learner.examples.train.y)

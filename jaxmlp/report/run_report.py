@@ -13,7 +13,7 @@ from jaxmlp.diagnostics import LayerReadings, UnitActivity, layer_activity
 from jaxmlp.diagnostics.finding import Finding
 from jaxmlp.diagnostics.flatness import activation_outputs
 from jaxmlp.diagnostics.units import seen_rows
-from jaxmlp.formatting import format_number, format_share
+from jaxmlp.formatting import count_from_one, format_number, format_share
 from jaxmlp.lecture import explain_backward
 from jaxmlp.losses import get_loss
 from jaxmlp.losses.deviance import shown_as, to_deviance
@@ -22,7 +22,6 @@ from jaxmlp.network import forward
 from jaxmlp.networks import NetworkConfig, NetworkParams, layers_inputs, layers_of, mlp_of
 from jaxmlp.once import jit_once
 from jaxmlp.report.charts import by_layer, curve, histograms
-from jaxmlp.report.layers import count_from_one
 from jaxmlp.report.network_chart import network_chart
 from jaxmlp.report.outcome import Outcome
 from jaxmlp.report.outcome_charts import (

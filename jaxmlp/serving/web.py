@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from jaxmlp.messages import phrase
 from jaxmlp.serving.reading import UnreadableError
 
 _HEADERS = {
@@ -19,7 +20,7 @@ def check_origin(request: Any) -> None:
     """Refuse what another page in a browser sends."""
     origin = request.headers.get("origin")
     if origin and origin.partition("://")[2] != request.headers.get("host"):
-        raise UnreadableError("requests from other pages are not answered.", 403)
+        raise UnreadableError(phrase("requests from other pages are not answered."), 403)
 
 
 async def read_body(
@@ -48,7 +49,8 @@ async def read_body(
 
 
 def _too_large(most_bytes: int) -> UnreadableError:
-    return UnreadableError(f"the body is larger than {most_bytes / 2**20:.3g} MiB.", 413)
+    sentence = phrase("the body is larger than {most:.3g} MiB.", most=most_bytes / 2**20)
+    return UnreadableError(sentence, 413)
 
 
 def refusal(sentence: str, status: int, headers: dict[str, str] | None = None) -> Any:

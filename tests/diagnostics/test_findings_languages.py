@@ -6,8 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-pytest.importorskip("babel")
-
 import jaxmlp
 from benchmarks.overfitting import draw
 from jaxmlp.diagnostics import Finding, FindingKind, Severity, diagnose, probe_layers

@@ -209,6 +209,16 @@ def test_both_languages(page):
         assert page.run("return document.documentElement.lang") == language
 
 
+def test_findings_speak_the_page_s_language(page):
+    change(page, "put('Initialization', 'zeros')", lambda data, net: net["initializer"] == "zeros")
+    page.run("named('Ask the doctor').click()")
+    page.wait("document.body.innerText.includes('have the same weights')", 120)
+    page.run("choose('#language', 'vi')")
+    page.wait("shown('.findings').includes('có cùng trọng số (chúng chỉ khác nhau')")
+    assert "same weights" not in page.run("return shown('.findings')")
+    page.run("choose('#language', 'en')")
+
+
 @pytest.mark.parametrize("width", [400, 1400])
 def test_nothing_is_wider_than_the_page_and_all_has_a_name(page, width):
     page.size(width, 900)

@@ -9,8 +9,8 @@ import pytest
 
 import jaxmlp
 from jaxmlp.cli.main import run
+from jaxmlp.formatting import count_from_one
 from jaxmlp.models import Model
-from jaxmlp.report.layers import count_from_one
 from jaxmlp.report.network_chart import network_chart
 
 

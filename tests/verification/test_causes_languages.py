@@ -5,8 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-pytest.importorskip("babel")
-
 import jaxmlp
 from jaxmlp.verification import Verdict, check_gradients, check_hvp
 from tests.languages import check_both, is_vietnamese, numbers, said_in, templates

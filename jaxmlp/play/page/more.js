@@ -2,7 +2,7 @@
 
 import { button, make, refill } from "./elements.js";
 import { say } from "./server.js";
-import { t } from "./text.js";
+import { currentLanguage, t } from "./text.js";
 
 export class More {
   constructor(page, index, body) {
@@ -37,7 +37,7 @@ export class More {
     if (!found.length) return [make("p", {}, t("healthy"))];
     return [make("ul", { className: "findings" }, ...found.map((one) => make("li", { className: one.severity },
       make("strong", {}, `${t(`severity_${one.severity}`)}: ${t(`finding_${one.kind}`)}`),
-      make("p", {}, one.evidence), make("p", {}, one.remedy),
+      make("p", {}, one.evidence[currentLanguage()]), make("p", {}, one.remedy[currentLanguage()]),
       ...(one.cure ? [button(one.cure.key, () => this.heal(one.cure), { className: "cure" })] : []))))];
   }
 

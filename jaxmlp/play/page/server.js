@@ -1,17 +1,19 @@
 // What is said to the engine, and what it shows. Nothing else is ever asked.
 
+import { currentLanguage } from "./text.js";
+
 const token = new URLSearchParams(location.search).get("token") ?? "";
-const headers = { "X-Play-Token": token };
+const headers = () => ({ "X-Play-Token": token, "Accept-Language": currentLanguage() });
 
 /** Say something; returns the answer, or throws an Error with the sentence of a refusal. */
 export async function say(kind, fields = {}) {
   const body = JSON.stringify({ kind, ...fields });
-  return read(await fetch("message", { method: "POST", headers, body }));
+  return read(await fetch("message", { method: "POST", headers: headers(), body }));
 }
 
 /** Send a table's file. */
 export async function sendTable(name, content) {
-  const answer = await fetch(`table?name=${encodeURIComponent(name)}`, { method: "POST", headers, body: content });
+  const answer = await fetch(`table?name=${encodeURIComponent(name)}`, { method: "POST", headers: headers(), body: content });
   return read(answer);
 }
 
@@ -23,7 +25,7 @@ async function read(answer) {
 
 /** Wait for a picture newer than a version; null where there is none for a while. */
 export async function nextPicture(after) {
-  const answer = await fetch(`picture?after=${after}`, { headers });
+  const answer = await fetch(`picture?after=${after}`, { headers: headers() });
   if (answer.status === 204) return null;
   if (!answer.ok) throw new Error((await answer.json()).error);
   return unpack(await answer.arrayBuffer());

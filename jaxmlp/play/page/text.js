@@ -1,6 +1,7 @@
 // The page's words, in two languages.
 
 const catalogues = {};
+const NUMBERS = "en"; // in both languages as the course, the findings and Python write them
 let language = "en";
 
 /** Load both catalogues, and begin with the language that was chosen or that the browser prefers. */
@@ -39,8 +40,8 @@ export function format(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(1).replace("e+", "e");
-  return new Intl.NumberFormat(language, { maximumSignificantDigits: 3 }).format(value);
+  return new Intl.NumberFormat(NUMBERS, { maximumSignificantDigits: 3 }).format(value);
 }
 
 /** Write a whole number. */
-export const whole = (value) => new Intl.NumberFormat(language).format(value);
+export const whole = (value) => new Intl.NumberFormat(NUMBERS).format(value);
