@@ -20,6 +20,7 @@ from jaxmlp.cli.arguments import DATA, NETWORK, OUTPUT, TRAINING, option
 from jaxmlp.cli.claims import claimed_folder
 from jaxmlp.cli.display import EpochTable, show_confusions, show_findings, show_scores
 from jaxmlp.cli.labelled import load_labelled
+from jaxmlp.cli.language import Language, chosen_language
 from jaxmlp.cli.measuring import METRIC_NAMES
 from jaxmlp.cli.options import parse_layers
 from jaxmlp.cli.run_folder import environment, read_run
@@ -129,6 +130,7 @@ def finetune(
     force: arguments.Force = False,
     quiet: arguments.Quiet = False,
     as_json: arguments.AsJson = False,
+    language: Language = None,
 ) -> None:
     """Teach a trained network a new task, in one of the lecture's three ways.
 
@@ -145,6 +147,7 @@ def finetune(
         frozen, learning_rate, batch_size, epochs, l2, patience, temper, seed,
     )  # fmt: skip
     _check_options(options)
+    spoken = chosen_language(language)
     name, started = f"{Path(data).stem}-{mode}", {"command": "finetune", **asdict(options)}
     with (
         claimed_folder(out, name, force, started) as folder,
@@ -152,7 +155,7 @@ def finetune(
     ):
         console = Console(quiet=quiet or as_json, highlight=False)
         answer = None if as_json else partial(show_answer, folder)
-        code = _run_finetuning(options, data_dir, folder, console, answer)
+        code = _run_finetuning(options, data_dir, folder, console, answer, spoken)
     if as_json:
         print(json.dumps({"folder": str(folder), **read_run(folder)}, ensure_ascii=False))
     else:
@@ -180,6 +183,7 @@ def _run_finetuning(
     folder: Path,
     console: Console,
     answer: Callable[[Outcome], None] | None,
+    language: str,
 ) -> int:
     """Load, train, test, answer, diagnose and write; return the exit code."""
     old = load(Path(options.run))
@@ -208,6 +212,7 @@ def _run_finetuning(
         model, pictures = _calibrate(console, tuned.model, parts)
         tuned = replace(tuned, model=model)
     run = _record(console, options, tuned, parts, answer)
+    show_findings(console, run.findings, language)
     from jaxmlp.cli.run_output import write_run  # here, for it imports matplotlib
 
     write_run(folder, run, pictures=pictures)
@@ -324,7 +329,7 @@ def _record(
     parts: DataSplit,
     answer: Callable[[Outcome], None] | None,
 ) -> RunRecord:
-    """Test what was learnt, look for what is wrong with it, and say both."""
+    """Test what was learnt, say how good it is, and look for what is wrong with it."""
     model, result = tuned.model, tuned.results[-1]
     outcome = measure_outcome(model, parts.test.x, parts.test.y)
     metrics = {f"test_{METRIC_NAMES.get(k, k)}": s.value for k, s in outcome.scores.items()}
@@ -338,7 +343,6 @@ def _record(
     findings = diagnose(
         model.config, model.params, train, loss=model.loss, state=model.state, trial_steps=0
     )
-    show_findings(console, findings)
     settings = {"options": asdict(options), "frozen": list(tuned.frozen), **environment()}
     title = f"jaxmlp finetune {options.run} {options.data} ({options.mode})"
     return RunRecord(title, model, result, train, outcome, findings, settings)

@@ -1,13 +1,14 @@
 """check_update_rule: does an update rule take the same steps as another, states included?"""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmlp.messages import check_language, in_language, joined, phrase
 from jaxmlp.types import PyTree
 from jaxmlp.verification.causes.failure import fit_factor
 from jaxmlp.verification.measurement.functions import float64_arithmetic, named_leaves, promote
@@ -28,6 +29,7 @@ class UpdateReport:
         cause: how it differs, in words.
         compared: the parts of the states that were compared, by name.
         notes: what else was noticed.
+        language: in which it is said, "en" or "vi".
     """
 
     passed: bool
@@ -36,15 +38,37 @@ class UpdateReport:
     cause: str = ""
     compared: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    language: str = "en"
+
+    def in_language(self, language: str) -> "UpdateReport":
+        """Say the same in a language, "en" or "vi"."""
+        check_language(language)
+        notes = tuple(in_language(note, language) for note in self.notes)
+        cause = in_language(self.cause, language)
+        return replace(self, cause=cause, notes=notes, language=language)
 
     def __str__(self) -> str:
         """One line, and the notes."""
-        states = f"states ({', '.join(self.compared)})" if self.compared else "no states"
-        if self.passed:
-            head = f"update rule: PASS ({self.n_steps} steps; updates and {states} agree)"
-        else:
-            head = f"update rule: FAIL at step {self.n_steps + 1}: {self.where}: {self.cause}"
-        return "\n".join([head, *(f"note: {note}" for note in self.notes)])
+        lines = [self._verdict(), *(phrase("note: {note}", note=note) for note in self.notes)]
+        return in_language(joined("\n", lines), self.language)
+
+    def _verdict(self) -> str:
+        if not self.passed:
+            return phrase(
+                "update rule: FAIL at step {step}: {where}: {cause}",
+                step=self.n_steps + 1,
+                where=self.where,
+                cause=self.cause,
+            )
+        if not self.compared:
+            return phrase(
+                "update rule: PASS ({n} steps; updates and no states agree)", n=self.n_steps
+            )
+        return phrase(
+            "update rule: PASS ({n} steps; updates and states ({states}) agree)",
+            n=self.n_steps,
+            states=", ".join(self.compared),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values."""
@@ -59,6 +83,7 @@ def check_update_rule(
     *,
     n_steps: int = 50,
     seed: int = 0,
+    language: str = "en",
 ) -> UpdateReport:
     """Feed two update rules the same gradients and find the first step at which they part.
 
@@ -74,13 +99,15 @@ def check_update_rule(
         grads: one pytree a step; normal random numbers if not given.
         n_steps: how many random gradients to draw.
         seed: of these.
+        language: of the report, "en" or "vi".
 
     Returns:
         A report; `report.passed` is True if nothing differs.
 
     Raises:
         TypeError: if a rule is not a pair of functions.
-        ValueError: if there is nothing to compare: no step, or no parameters.
+        ValueError: if there is nothing to compare (no step, or no parameters), or the language is
+            not known.
 
     Example:
         >>> import optax
@@ -91,6 +118,7 @@ def check_update_rule(
         >>> check_update_rule(wrong, optax.sgd(0.1), jnp.ones(3)).cause
         '-1 x the reference: the sign is wrong'
     """
+    check_language(language)
     if not jax.tree.leaves(params):
         raise ValueError("params has no leaves, so no step can be compared; pass arrays.")
     (init, update), (ref_init, ref_update) = _pair("rule", rule), _pair("reference", reference)
@@ -101,19 +129,20 @@ def check_update_rule(
         pairs = _matched(state, ref_state)
         compared = tuple(dict.fromkeys(name.split("[")[0].lstrip(".") for name, _, _ in pairs))
         if not pairs and jax.tree.leaves(state):
-            notes = (*notes, "the states have no parts in common; only the updates are compared")
+            apart = phrase("the states have no parts in common; only the updates are compared")
+            notes = (*notes, apart)
         step = -1
         for step, g in enumerate(_gradients(params, grads, n_steps, seed)):
             updates, state = update(g, state, params)
             ref_updates, ref_state = ref_update(g, ref_state, params)
             found = _first_difference(updates, ref_updates, state, ref_state, rtol)
             if found:
-                return UpdateReport(False, step, *found, compared, notes)
+                return UpdateReport(False, step, *found, compared, notes).in_language(language)
             params = jax.tree.map(lambda p, u: p + u, params, ref_updates)
     if step < 0:
         what = f"n_steps is {n_steps}" if grads is None else "grads is empty"
         raise ValueError(f"{what}, so no step was compared; give at least one.")
-    return UpdateReport(True, step + 1, compared=compared, notes=notes)
+    return UpdateReport(True, step + 1, compared=compared, notes=notes).in_language(language)
 
 
 def _pair(name: str, rule: _Rule) -> _Rule:
@@ -136,7 +165,7 @@ def _tolerance(rule: _Rule) -> tuple[float, tuple[str, ...]]:
     leaves = [leaf for leaf in jax.tree.leaves(rule) if isinstance(leaf, jax.Array)]
     if not any(leaf.dtype == jnp.float32 for leaf in leaves):
         return _RTOL["float64"], ()
-    note = (
+    note = phrase(
         "the rule's hyperparameters are float32, so it is compared to 1e-6 only; make it inside "
         "`with jax.enable_x64(True):` to compare to 1e-12"
     )
@@ -187,13 +216,19 @@ def _first_difference(
     """Return (where, how) of the first leaf that differs."""
     mine, theirs = named_leaves(updates, "updates"), named_leaves(ref_updates, "updates")
     if list(mine) != list(theirs):
-        return "updates", f"has leaves {list(mine)}, but the reference has {list(theirs)}"
+        return "updates", phrase(
+            "has leaves {mine}, but the reference has {theirs}",
+            mine=list(mine),
+            theirs=list(theirs),
+        )
     pairs = [(name, mine[name], theirs[name]) for name in mine]
     pairs = [("state" + name, a, b) for name, a, b in _matched(state, ref_state)] + pairs
     for name, a, b in pairs:
         a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
         if a.shape != b.shape:
-            return name, f"has shape {a.shape}, but the reference {b.shape}"
+            return name, phrase(
+                "has shape {shape}, but the reference {right}", shape=a.shape, right=b.shape
+            )
         gap, size = np.abs(a - b), np.abs(b).max(initial=0.0)
         if not (gap <= rtol * size).all():
             return name, _how(a, b, gap)
@@ -203,10 +238,14 @@ def _first_difference(
 def _how(a: np.ndarray, b: np.ndarray, gap: np.ndarray) -> str:
     factor, same = fit_factor(a, b)
     if same:
-        known = ": the sign is wrong" if np.isclose(factor, -1.0) else ""
-        return f"{factor:.10g} x the reference{known}"
+        times = phrase("{factor:.10g} x the reference", factor=factor)
+        known = phrase("the sign is wrong") if np.isclose(factor, -1.0) else ""
+        return joined(": ", (times, known))
     worst = np.unravel_index(int(np.argmax(gap)), gap.shape)
-    return (
-        f"differs by up to {gap.max():.3g}: {a[worst]:.10g} instead of {b[worst]:.10g} at "
-        f"{list(map(int, worst))}"
+    return phrase(
+        "differs by up to {gap:.3g}: {mine:.10g} instead of {right:.10g} at {index}",
+        gap=gap.max(),
+        mine=a[worst],
+        right=b[worst],
+        index=list(map(int, worst)),
     )

@@ -85,3 +85,12 @@ def test_an_unknown_language_is_refused_before_anything_is_done(command, capsys)
     assert run([*command, "--language", "fr"]) == 2
     assert capsys.readouterr().err == "error: unknown language 'fr'. Known: en, vi.\n"
     assert not Path("runs").exists()
+
+
+def test_finetune(capsys):
+    arguments = ["--layers", "8", "--init", "zeros", "--epochs", "1", "--out", "run", "-q"]
+    assert run(["train", "digits", *arguments]) == 0
+    capsys.readouterr()
+    assert run(["finetune", "run", "digits", "--epochs", "1", "--language", "vi"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "nghiêm trọng: mọi đơn vị có cùng trọng số, tầng 1" in shown
