@@ -55,7 +55,8 @@ class _Page:
         return found
 
     def picture(self, after: int) -> dict[str, Any]:
-        packed = self.ask(f"picture?after={after}")
+        while not (packed := self.ask(f"picture?after={after}")):
+            pass  # there was none for a while
         head: dict[str, Any] = json.loads(packed[4 : 4 + int.from_bytes(packed[:4], "little")])
         return {**head, "bytes": len(packed)}
 

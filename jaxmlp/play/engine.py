@@ -25,12 +25,12 @@ from jaxmlp.play.scripts import make_script, write_run_folder
 from jaxmlp.play.settings import DataSettings, Settings
 from jaxmlp.play.tables import Table, table_examples
 from jaxmlp.play.waiting import Waiting, refuse, settle
-from jaxmlp.play.walking import walk
+from jaxmlp.play.walking import step_by_hand, walk
 
 _CHUNK_SECONDS = 0.008  # of training between two looks at what the page wants
 _KEEP_EVERY = 0.25  # seconds from one snapshot to the next while it plays
 _IDLE_SECONDS = 0.5
-_MOST_COMPILED = 64  # shapes; each takes megabytes
+_MOST_COMPILED = 32  # programs of training and looks; with theirs a shape takes 25 MB
 _MOST_CURVE = 400  # points of the curves
 
 
@@ -174,7 +174,7 @@ class Engine:
         threading.Thread(target=examine, name="doctor", daemon=True).start()
 
     def _handle(self, message: Message) -> dict[str, Any]:
-        kind = message.kind
+        kind, found = message.kind, {}
         if kind in ("walk", "script", "save"):
             return self._handle_network(message)
         if kind == "set":
@@ -193,8 +193,11 @@ class Engine:
             self._restart()
         elif kind == "rewind":
             self._rewind(message.steps)
+        elif kind == "apply":
+            learner, self._playing = self._learner(message), False
+            found = step_by_hand(self.learners, learner, message.example, message.steps)
         self._version += 1
-        return self._describe_run()
+        return {**self._describe_run(), **found}
 
     def _handle_network(self, message: Message) -> dict[str, Any]:
         """Answer what is asked about one network, which stays as it is."""

@@ -11,9 +11,9 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.data import Dataset
 from jaxmlp.losses import Loss, get_loss
 from jaxmlp.models import Model
-from jaxmlp.network import init
+from jaxmlp.network import init, value_and_grad
 from jaxmlp.normalization import init_state
-from jaxmlp.optimizers import Optimizer, get_optimizer_factory
+from jaxmlp.optimizers import Optimizer, apply_updates, get_optimizer_factory
 from jaxmlp.play.examples import Examples
 from jaxmlp.play.looking import Look, look
 from jaxmlp.play.settings import LOSSES, NetworkSettings
@@ -22,18 +22,23 @@ from jaxmlp.training.data import TrainData, pad_data, prepare_data
 from jaxmlp.training.options import DEFAULTS, check_options
 from jaxmlp.training.program import Carry
 from jaxmlp.training.stopping import FitStatus
+from jaxmlp.types import Params
 
 _MOST_EPOCHS = 256  # that one call may end
-_MOST_SNAPSHOTS = 96
+_MOST_SNAPSHOTS = 256
 _MOST_SEGMENTS = 1000
 
 
 class Segment(NamedTuple):
-    """From which step on a network had which settings, and whether its moments began anew."""
+    """From which step on a network had which settings, and whether its moments began anew.
+
+    With an example, the segment is one step by hand: with this row of the training part alone.
+    """
 
     step: int
     settings: NetworkSettings
     fresh: bool = True
+    example: int | None = None
 
 
 class _Snapshot(NamedTuple):
@@ -182,11 +187,11 @@ class Learner:
             self._note_segment(fresh=False)
         return anew
 
-    def _note_segment(self, *, fresh: bool) -> None:
+    def _note_segment(self, *, fresh: bool, example: int | None = None) -> None:
         if self.segments and self.segments[-1].step == self.step:
             fresh |= self.segments.pop().fresh
         if len(self.segments) < _MOST_SEGMENTS:
-            self.segments.append(Segment(self.step, self.settings, fresh))
+            self.segments.append(Segment(self.step, self.settings, fresh, example))
 
     def take(self, n_steps: int) -> None:
         """Take steps, as `fit` does; at most `most_steps`. None where the loss is not finite."""
@@ -199,6 +204,29 @@ class Learner:
         )  # fmt: skip
         self.diverged = int(self._carry.status) == FitStatus.DIVERGED
         self.step = int(self._carry.stopped_at) if self.diverged else self.step + n_steps
+
+    def update_by_hand(self, example: int) -> tuple[Params, Params, Any]:
+        """Compute one step with one example: the updates, and parameters and moments after it."""
+        config, params = self.config.replace(dropout=False), self.params
+        data, rows = self.examples.train, slice(example, example + 1)
+        _, grads = value_and_grad(config, self.loss)(
+            params, data.x[rows], data.y[rows], l2=self.settings.l2
+        )
+        updates, moments = self.optimizer.update(grads, self.optimizer_state(), params)
+        return updates, apply_updates(params, updates), moments
+
+    def step_by_hand(self, example: int) -> None:
+        """Take one step with one example, in place of the batch whose turn it is."""
+        self._note_segment(fresh=False, example=example)
+        self._take_by_hand(example)
+        self._note_segment(fresh=False)
+        self.keep()
+
+    def _take_by_hand(self, example: int) -> None:
+        _, params, moments = self.update_by_hand(example)
+        found = jax.device_put(jax.device_get((params, moments)))  # of strong types, as all others
+        self._carry = self._carry._replace(params=found[0], optimizer_state=found[1])
+        self.step += 1
 
     def look(self) -> Look:
         """Compute what a picture shows, on the host."""
@@ -236,30 +264,60 @@ class Learner:
         return copied
 
     def keep(self) -> None:
-        """Remember where the run stands; of too many snapshots every second goes, not the first."""
-        if self.diverged or (self._snapshots and self._snapshots[-1].step >= self.step):
+        """Remember where the run stands, unless a snapshot is near for so long a run."""
+        apart = 1 + 2 * self.step // _MOST_SNAPSHOTS
+        if self.diverged or (self._snapshots and self.step < self._snapshots[-1].step + apart):
             return
         carry = jax.tree.map(np.array, jax.device_get(self._carry))
         self._snapshots.append(_Snapshot(self.step, self.settings, carry))
         if len(self._snapshots) > _MOST_SNAPSHOTS:
-            self._snapshots = [*self._snapshots[:-1:2], self._snapshots[-1]]
-
-    @property
-    def kept_steps(self) -> list[int]:
-        """Steps that one can go back to."""
-        return [snapshot.step for snapshot in self._snapshots]
+            first, *others = self._snapshots
+            self._snapshots = [first]
+            for one in others:
+                if one.step >= self._snapshots[-1].step + apart:
+                    self._snapshots.append(one)
 
     def rewind(self, step: int) -> None:
-        """Go back to the last snapshot at or before a step; later ones are forgotten."""
-        while len(self._snapshots) > 1 and self._snapshots[-1].step > step:
+        """Go back to a step: what it was there, to the bit. What came after it is forgotten."""
+        step, wanted = min(step, self.step), self.settings
+        while self._snapshots[-1].step > step:
             self._snapshots.pop()
         found = self._snapshots[-1]
         self.step, self.diverged = found.step, False
-        same = _what_is_compiled(found.settings) == _what_is_compiled(self.settings)
-        carry = jax.device_put(found.carry)
-        self._carry = carry if same else self._begin(carry.params, carry.state)
-        self.segments = [part for part in self.segments if part.step < found.step]
+        self._put_on(found.settings)
+        self._carry = copy_tree(jax.device_put(found.carry))  # what is donated is not the snapshot
+        self._run_again(step)
+        same = _what_is_compiled(self.settings) == _what_is_compiled(wanted)
+        self._put_on(wanted)
+        if not same:
+            self._carry = self._begin(self._carry.params, self._carry.state)
+        self.segments = [part for part in self.segments if part.step < step]
         self._note_segment(fresh=not (same and self.segments))
+        self.keep()
+
+    def _put_on(self, settings: NetworkSettings) -> None:
+        """Take settings of another step, which leave the carry as it is."""
+        fresh = _what_is_compiled(self.settings) != _what_is_compiled(settings)
+        self.settings = settings
+        if fresh:
+            self._prepare()
+        else:
+            self._bind()
+
+    def _run_again(self, step: int) -> None:
+        """Run forward to a step that was there, through all changes on the way."""
+        parts = [part for part in self.segments if part.step < step]
+        for k, part in enumerate(parts):
+            end = parts[k + 1].step if k + 1 < len(parts) else step
+            if end <= self.step:
+                continue
+            self._put_on(part.settings)
+            if part.fresh and part.step == self.step:
+                self._carry = self._begin(self._carry.params, self._carry.state)
+            if part.example is not None:
+                self._take_by_hand(part.example)
+            while self.step < end and not self.diverged:
+                self.take(min(end - self.step, self.most_steps))
 
     def scores(self) -> dict[str, float]:
         """Return loss and accuracy, or RMSE, of both parts, by name."""
@@ -279,9 +337,8 @@ class Learner:
 
 
 def forget_shapes() -> None:
-    """Drop the compiled programs of training and of looks."""
-    run_chunk.clear_cache()  # type: ignore[attr-defined]
-    look.clear_cache()  # type: ignore[attr-defined]
+    """Drop all compiled programs: a shape has them in a dozen functions, each of memory maps."""
+    jax.clear_caches()
 
 
 def _what_is_drawn(settings: NetworkSettings) -> NetworkSettings:

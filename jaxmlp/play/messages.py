@@ -24,8 +24,8 @@ class Message(NamedTuple):
         settings: of "set".
         on: of "play": whether to go on.
         rate: of "play": steps a second; 0 for as many as there can be.
-        steps: of "step": how many; of "rewind": to which.
-        example: of "walk": row of the training part.
+        steps: of "step": how many; of "rewind": to which; of "apply": at which.
+        example: of "walk" and "apply": row of the training part.
     """
 
     kind: str
@@ -115,6 +115,10 @@ def _walk(kind: str, read: Fields) -> Message:
     )
 
 
+def _apply(kind: str, read: Fields) -> Message:
+    return _walk(kind, read)._replace(steps=read.whole("step", 0, 0, _FAR))
+
+
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[str, Fields], Message]]] = {
     "hello": ((), _plain),
     "set": (("settings",), _set),
@@ -123,6 +127,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], Callable[[str, Fields], Message]]] = {
     "restart": ((), _plain),
     "rewind": (("to",), _rewind),
     "walk": (("network", "example"), _walk),
+    "apply": (("network", "example", "step"), _apply),
     "diagnose": (("network",), _of_network),
     "script": (("network",), _of_network),
     "save": (("network",), _of_network),

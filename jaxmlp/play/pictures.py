@@ -17,7 +17,6 @@ def head_of_network(learner: Learner, found: Look) -> dict[str, Any]:
         "diverged": learner.diverged,
         "scores": [_finite(value) for value in np.ravel(found.scores)],
         "signal": [_finite(value) for value in np.ravel(found.signal)],
-        "kept": learner.kept_steps,
     }
 
 

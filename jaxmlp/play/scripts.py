@@ -38,7 +38,7 @@ def make_script(learner: Learner, data: DataSettings, table: str = "") -> str:
     """
     segments = [part for part in learner.segments if part.step < learner.step]
     whole = learner.step % learner.steps_per_epoch == 0
-    simple = len(segments) == 1 and whole
+    simple = len(segments) == 1 and whole and segments[0].example is None
     parts = [_head(learner, data, simple), _data(data, table), _network(learner)]
     if simple:
         parts.append(_fit(learner, segments[0]))
@@ -122,19 +122,22 @@ def _fit(learner: Learner, segment: Segment) -> str:
 def _steps(learner: Learner, segments: list[Segment]) -> str:
     ends = [*(part.step for part in segments[1:]), learner.step]
     n_rows = len(learner.examples.train.x)
+    by_hand = any(part.example is not None for part in segments)
     rows = []
     for part, end in zip(segments, ends, strict=True):
         own = part.settings
         size = min(own.batch_size or n_rows, n_rows)
         numbers = f"{part.step}, {end}, {part.fresh}, {size}, {own.l2!r}, {own.dropout!r}"
+        numbers += f", {part.example}" if by_hand else ""
         rows.append(f"    ({numbers}, {_rule(own)}),")
     listed = "\n".join(rows)
+    also = ("row by hand, ", "example, ", _BY_HAND) if by_hand else ("", "", "")
     return f"""data, key, carry = (x, y), jax.random.key({learner.settings.seed}), None
-segments = [  # first step, last step, fresh moments, rows a step, l2, dropout, rule
+segments = [  # first step, last step, fresh moments, rows a step, l2, dropout, {also[0]}rule
 {listed}
 ]
 run = jax.jit(fit_steps)
-for first, end, fresh, size, l2, dropout, rule in segments:
+for first, end, fresh, size, l2, dropout, {also[1]}rule in segments:
     config = config.replace(dropout=dropout > 0)
     options = DEFAULTS | {{"batch_size": size, "l2": l2, "dropout_rate": dropout}}
     spec = check_options(config, data, loss, options)
@@ -143,11 +146,20 @@ for first, end, fresh, size, l2, dropout, rule in segments:
     program = replace(spec.program_of_one(len(x)), history_rows=n_epochs)
     if fresh:
         carry = initial_carry(program, rule, params, state)
-    numbers = steps_per_epoch, first, end - first
+{also[2]}    numbers = steps_per_epoch, first, end - first
     carry, _ = run(program, rule, carry, spec.train, None, spec.settings(key), *numbers)
     params, state = carry.params, carry.state
 """
 
+
+_BY_HAND = """    if example is not None:
+        row, plain = slice(example, example + 1), config.replace(dropout=False)
+        _, grads = jaxmlp.value_and_grad(plain, loss)(params, x[row], y[row], l2=l2)
+        updates, moments = rule.update(grads, carry.optimizer_state, params)
+        params = jaxmlp.optimizers.apply_updates(params, updates)
+        carry = carry._replace(params=params, optimizer_state=moments)
+        continue
+"""
 
 _END = """for name, part in (("training", examples.train), ("test", examples.test)):
     print(name, jaxmlp.evaluate(config, params, (part.x, part.y), loss, state=state))

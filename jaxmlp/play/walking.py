@@ -10,8 +10,6 @@ from jaxmlp.config import MLPConfig
 from jaxmlp.lecture.trace import Trace, run_trace
 from jaxmlp.losses import Loss
 from jaxmlp.messages import phrase
-from jaxmlp.network import value_and_grad
-from jaxmlp.optimizers import apply_updates
 from jaxmlp.play.learner import Learner
 from jaxmlp.types import Params
 from jaxmlp.verification.measurement.functions import float64_arithmetic, promote
@@ -42,6 +40,51 @@ def walk(learner: Learner, example: int) -> dict[str, Any]:
 
     Reference: lecture, chapter V.
     """
+    _check_example(learner, example)
+    x, y = (
+        part[example : example + 1] for part in (learner.examples.train.x, learner.examples.train.y)
+    )
+    l2 = learner.settings.l2
+    with float64_arithmetic():
+        config = learner.config.replace(dtype="float64", dropout=False)
+        params, wide_x, wide_y = promote((learner.params, jnp.asarray(x), jnp.asarray(y)))
+        trace = run_trace(config, params, wide_x, wide_y, learner.loss, l2)
+        oracle = _by_autodiff(config, learner.loss, params, wide_x, wide_y, l2)
+    stages = [*_forward(trace), *_backward(trace, oracle), *_update(learner, example)]
+    return {"example": example, "step": learner.step, "stages": stages}
+
+
+def step_by_hand(
+    learners: list[Learner], chosen: Learner, example: int, step: int
+) -> dict[str, Any]:
+    """Take the step that was gone through, with all networks: they stay together.
+
+    Args:
+        learners: the networks.
+        chosen: the one that was gone through.
+        example: row of the training part.
+        step: at which that one was.
+
+    Returns:
+        JSON-ready: "walk", the way through what came of it.
+
+    Raises:
+        ValueError: if the network has gone on or diverged, and as `walk` does; all is then as it
+            was.
+    """
+    if any(learner.diverged for learner in learners):
+        raise ValueError("the network has diverged; go back in time.")
+    if chosen.step != step:
+        raise ValueError(f"the network is at step {chosen.step} by now; begin once more.")
+    for learner in learners:
+        _check_example(learner, example)
+    for learner in learners:
+        learner.step_by_hand(example)
+    return {"walk": walk(chosen, example)}
+
+
+def _check_example(learner: Learner, example: int) -> None:
+    """Refuse an example with which no step can be taken by hand."""
     n_rows = len(learner.examples.train.x)
     if example >= n_rows:
         raise ValueError(
@@ -54,17 +97,6 @@ def walk(learner: Learner, example: int) -> dict[str, Any]:
                 "hand; switch it off."
             )
         )
-    x, y = (
-        part[example : example + 1] for part in (learner.examples.train.x, learner.examples.train.y)
-    )
-    l2 = learner.settings.l2
-    with float64_arithmetic():
-        config = learner.config.replace(dtype="float64", dropout=False)
-        params, wide_x, wide_y = promote((learner.params, jnp.asarray(x), jnp.asarray(y)))
-        trace = run_trace(config, params, wide_x, wide_y, learner.loss, l2)
-        oracle = _by_autodiff(config, learner.loss, params, wide_x, wide_y, l2)
-    stages = [*_forward(trace), *_backward(trace, oracle), *_update(learner, x, y)]
-    return {"example": example, "step": learner.step, "stages": stages}
 
 
 def _stage(
@@ -148,12 +180,10 @@ def _by_autodiff(
     return {"W": [g.W for g in grads], "b": [g.b for g in grads], "z": d_z, "h": d_h}
 
 
-def _update(learner: Learner, x: Any, y: Any) -> list[_Stage]:
+def _update(learner: Learner, example: int) -> list[_Stage]:
     """What the update rule, with its moments as they stand, makes of this gradient."""
-    config, params, l2 = learner.config.replace(dropout=False), learner.params, learner.settings.l2
-    _, grads = value_and_grad(config, learner.loss)(params, x, y, l2=l2)
-    updates, _ = learner.optimizer.update(grads, learner.optimizer_state(), params)
-    new = apply_updates(params, updates)
+    config = learner.config
+    updates, new, _ = learner.update_by_hand(example)
     two = config.n_layers == 2
     stages = []
     for l in range(config.n_layers):

@@ -20,7 +20,7 @@ window.set = (node, value) => { node.value = value;
   for (const kind of ['input', 'change']) node.dispatchEvent(new Event(kind)); };
 window.put = (label, value) => set(field(label), value);
 window.choose = (selector, value) => set(document.querySelector(selector), value);
-window.shown = (selector) => document.querySelector(selector).textContent;
+window.shown = (selector) => document.querySelector(selector)?.textContent ?? '';
 window.step = () => Number(shown('#count').replace(/\\D*([\\d,.]+).*/, '$1').replace(/[,.]/g, ''));
 """
 

@@ -69,6 +69,10 @@ STATES = {
         "[...document.querySelectorAll('#walk .path button')].at(-1).click()",
         "document.querySelectorAll('#walk figure').length > 0",
     ),
+    "the forward pass after it": (
+        "document.querySelector('#walk .main').click()",
+        "document.querySelectorAll('#walk .path button').length > 16",
+    ),
     "the gradients": (
         "document.querySelector('.row [aria-pressed]').click()", "shown('.detail').includes('∂J')"
     ),

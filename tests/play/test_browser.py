@@ -79,7 +79,32 @@ def test_xor_needs_a_hidden_layer(page):
     assert "equation 2" in page.run("return shown('#walk .stage h3')")
     assert page.run("return shown('#walk .stage')").count("jax.grad") == 1
     page.run("named('Back').click()")
-    assert "equation 1" in page.run("return shown('#walk .stage h3')")
+    page.wait("shown('#walk .stage h3').includes('equation 1')")
+
+
+def test_a_step_by_hand_is_applied_and_taken_back(page):
+    page.run("named('Begin anew').click()")
+    page.wait("step() === 0")
+    change(page, "put('Update rule', 'sgd')", lambda data, net: net["rule"] == "sgd")
+    page.run("set(document.querySelector('#walk input'), '5')")
+    page.wait("shown('#walk .faint').includes('Example 5,')")
+    assert page.run("return document.querySelectorAll('#walk .path button').length") == 16
+    page.run("[...document.querySelectorAll('#walk .path button')].at(-1).click()")
+    page.wait("named('Apply the update')")
+    page.run("named('Apply the update').click()")
+    page.wait("step() === 1 && shown('#walk h3') === 'Forward pass, after the update'")
+    page.run("[...document.querySelectorAll('#walk .path button')].at(-1).click()")
+    tables = "[...document.querySelectorAll('#walk .numbers')]"
+    numbers = f"{tables}.map((one) => Number(one.innerText))"
+    after, before = page.run(f"return {numbers}")
+    assert after < before
+    page.wait("named('Next').disabled")
+    page.run("document.querySelectorAll('#walk .path button')[4].click()")
+    page.wait("step() === 0 && shown('#walk h3') === 'Forward pass'")
+    assert page.run(f"return {numbers}") == [before]
+    page.run("named('One step').click()")  # the way follows
+    page.wait("shown('#walk .faint').includes('at step 1 of')")
+    assert page.run(f"return {numbers}") != [before]
 
 
 def test_every_control_of_a_network(page):
@@ -171,8 +196,10 @@ def test_time_is_turned_back_and_two_networks_are_compared(page):
     for n in range(1, 4):
         page.run("named('One step').click()")
         page.wait(f"step() === {n}")
-    page.run("choose('#rewind', '1')")
-    page.wait("step() === 1")
+    page.run("choose('#rewind', '2')")
+    page.wait("step() === 2")
+    page.run("choose('#rewind_to', '1')")
+    page.wait("step() === 1 && document.querySelector('#rewind').max === '1'")
     page.run("named('Two networks').click()")
     page.wait("document.querySelectorAll('.network').length === 2")
     page.wait("document.querySelectorAll('.scores').length === 2")

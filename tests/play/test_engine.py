@@ -8,7 +8,8 @@ from played import unpack_picture
 import jaxmlp
 from jaxmlp.play.engine import Engine
 from jaxmlp.play.examples import make_examples
-from jaxmlp.play.learner import Learner, suitable_loss
+from jaxmlp.play.learner import Learner, forget_shapes, suitable_loss
+from jaxmlp.play.looking import look
 from jaxmlp.play.messages import read_message
 from jaxmlp.play.settings import (
     DATA_SETS,
@@ -20,6 +21,7 @@ from jaxmlp.play.settings import (
     read_settings,
 )
 from jaxmlp.testing import assert_compiles
+from jaxmlp.training.chunk import _first_carry, run_chunk
 
 SMALL = DataSettings("xor", size=60)
 
@@ -118,28 +120,94 @@ def test_another_rule_keeps_the_parameters_and_another_shape_does_not():
     assert learner.step == 0
 
 
-def test_rewinding_goes_on_to_the_same_bits():
-    learner = learner_of(dropout=0.1)
+def same_bits(mine, theirs):
+    for one, other in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def on_the_way(learner):
+    """Train through every kind of change; yields wherever the weights may be asked for later."""
+    usual = {"layers": (Layer(3, "tanh"),)}
+    sgd = {"rule": "sgd", "numbers": {"learning_rate": 0.1}}
+    for change, n_steps in (
+        ({}, 3), ({"l2": 0.1}, 4), (sgd, 2), ({**sgd, "dropout": 0.2}, 5), ("by hand", 1),
+        ({**sgd, "dropout": 0.3}, 3), ("by hand", 1), ({"batch_size": 7}, 300), ({"seed": 0}, 2),
+    ):  # fmt: skip
+        if change == "by hand":
+            learner.step_by_hand(5)
+        else:
+            learner.change(NetworkSettings(**usual, **change))
+            for _ in range(n_steps):
+                learner.take(1)
+                yield
+        if learner.step % 2:
+            learner.keep()
+        yield
+
+
+def test_any_step_of_the_past_is_there_again_to_the_bit():
+    learner = learner_of(layers=(Layer(3, "tanh"),))
+    seen = {0: learner.params}
+    for _ in on_the_way(learner):
+        seen[learner.step] = learner.params
+    learner._snapshots = learner._snapshots[::7]
+    for step in sorted({*range(24), 150, 318, 319, 320, 321}, reverse=True):
+        learner.rewind(step)
+        assert learner.step == step
+        same_bits(learner.params, seen[step])
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_rewinding_goes_on_to_the_same_bits(batch_norm):
+    learner = learner_of(dropout=0.1, batch_norm=batch_norm)
     learner.take(7)
     learner.keep()
     learner.take(30)
-    there = learner.params
-    learner.rewind(20)
-    assert learner.step == 7
-    learner.take(30)
-    for mine, theirs in zip(jax.tree.leaves(learner.params), jax.tree.leaves(there), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    there = learner.params, learner.state, learner.optimizer_state()
+    for _ in range(2):  # a snapshot is there a second time
+        learner.rewind(20)
+        assert learner.step == 20
+        learner.take(17)
+        same_bits((learner.params, learner.state, learner.optimizer_state()), there)
+        learner.rewind(7)
+        learner.take(30)
+        same_bits((learner.params, learner.state, learner.optimizer_state()), there)
 
 
-def test_snapshots_are_bounded_and_keep_the_first():
+def test_snapshots_are_bounded_and_never_far_apart():
     learner = learner_of(layers=())
-    for _ in range(400):
+    for _ in range(3000):
         learner.take(1)
         learner.keep()
-    steps = learner.kept_steps
+    steps = [snapshot.step for snapshot in learner._snapshots]
     assert steps[0] == 0
-    assert steps[-1] == 400
-    assert len(steps) <= 97
+    assert len(steps) <= 256
+    assert max(np.diff([*steps, 3000])) <= 3000 / 50
+
+
+def test_a_step_by_hand_is_the_library_s_and_compiles_nothing():
+    learner = learner_of(l2=0.1)
+    learner.take(5)
+    data, params = learner.examples.train, learner.params
+    _, grads = jaxmlp.value_and_grad(learner.config, learner.loss)(
+        params, data.x[3:4], data.y[3:4], l2=0.1
+    )
+    updates, moments = learner.optimizer.update(grads, learner.optimizer_state(), params)
+    learner.step_by_hand(3)
+    same_bits(learner.params, jaxmlp.optimizers.apply_updates(params, updates))
+    same_bits(learner.optimizer_state(), moments)
+    with assert_compiles(0):
+        learner.take(3)
+        learner.rewind(6)
+        learner.rewind(5)
+    same_bits(learner.params, params)
+
+
+def test_of_many_shapes_no_program_is_kept():
+    learner_of().take(1)
+    forget_shapes()
+    for function in (run_chunk, _first_carry, look):
+        assert function._cache_size() == 0
 
 
 def test_divergence_stops_and_can_be_undone():
@@ -181,9 +249,9 @@ def test_every_loss_of_two_classes_shows_an_accuracy(loss):
 def test_every_kind_of_message_is_answered(engine):
     fields = {
         "set": '"settings": {"data": {"name": "circle", "size": 60}}', "play": '"on": false',
-        "step": '"n": 3', "rewind": '"to": 1',
+        "step": '"n": 3', "rewind": '"to": 1', "apply": '"step": 1',
     }  # fmt: skip
-    for kind in ("hello", "set", "play", "step", "rewind", "restart"):
+    for kind in ("hello", "set", "play", "step", "rewind", "apply", "restart"):
         answer = tell(
             engine, f'{{"kind": "{kind}"{", " * (kind in fields)}{fields.get(kind, "")}}}'
         )

@@ -18,7 +18,7 @@ from jaxmlp.play.messages import read_message
 from jaxmlp.play.scripts import make_script, write_run_folder
 from jaxmlp.play.settings import DataSettings, Layer, NetworkSettings
 from jaxmlp.play.tables import read_dropped_table, table_examples
-from jaxmlp.play.walking import walk
+from jaxmlp.play.walking import step_by_hand, walk
 
 SMALL = DataSettings("xor", size=60)
 TOWNS = b"age,income,town,paid\n" + b"".join(
@@ -66,6 +66,30 @@ def test_the_walk_refuses_what_it_cannot_do():
         walk(learner_of(), 42)
     with pytest.raises(ValueError, match="batch normalization mixes"):
         walk(learner_of(batch_norm=True), 0)
+
+
+def test_the_step_that_was_gone_through_is_taken_and_taken_back():
+    learners = [learner_of(rule="sgd", numbers={"learning_rate": 0.1}) for _ in range(2)]
+    learners[1].change(NetworkSettings(layers=(Layer(2, "relu"),)))
+    one, before = learners[0], learners[0].params
+    through = walk(one, 7)["stages"]
+    again = step_by_hand(learners, one, 7, 0)["walk"]
+    assert again["step"] == learners[1].step == 1
+    shown = [stage for stage in through if stage["key"] == "walk_update"]
+    taken = [part for layer in one.params for part in (layer.W, layer.b)]
+    for stage, part in zip(shown, taken, strict=True):
+        np.testing.assert_array_equal(np.reshape(stage["values"], part.shape), part)
+    J = [next(s["values"] for s in found if s["key"] == "walk_loss")
+         for found in (through, again["stages"])]  # fmt: skip
+    assert J[1] < J[0]
+    with pytest.raises(ValueError, match="at step 1 by now"):
+        step_by_hand(learners, one, 7, 0)
+    one.rewind(0)
+    for mine, theirs in zip(jax.tree.leaves(one.params), jax.tree.leaves(before), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    one.diverged = True
+    with pytest.raises(ValueError, match="has diverged"):
+        step_by_hand(learners, one, 7, 0)
 
 
 def test_the_doctor_s_cures_are_settings_that_heal():
@@ -117,6 +141,17 @@ def test_the_script_follows_every_change(capsys):
     found = run_script(make_script(learner, SMALL))
     same_leaves(found["params"], learner.params)
     same_leaves(found["state"], learner.state)
+
+
+def test_the_script_follows_steps_by_hand(capsys):
+    learner = learner_of(dropout=0.2, l2=0.01)
+    learner.step_by_hand(3)
+    same_leaves(run_script(make_script(learner, SMALL))["params"], learner.params)
+    learner.take(4)
+    learner.step_by_hand(0)
+    learner.step_by_hand(1)
+    learner.take(2)
+    same_leaves(run_script(make_script(learner, SMALL))["params"], learner.params)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ testclient = pytest.importorskip("starlette.testclient", reason="needs starlette
 TOKEN = "a-token-of-the-test"
 KNOWN = {"x-play-token": TOKEN}
 KINDS = (
-    "hello", "set", "play", "step", "restart", "rewind", "walk", "diagnose", "script", "save",
+    "hello", "set", "play", "step", "restart", "rewind", "walk", "apply", "diagnose", "script",
+    "save",
     "", "SET", "__class__", "set\x00", None, 3, [], {},
 )  # fmt: skip
 ODD = (

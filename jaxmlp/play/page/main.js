@@ -16,7 +16,7 @@ const copy = (value) => JSON.parse(JSON.stringify(value));
 
 class Page {
   constructor() {
-    [this.views, this.example, this.sending, this.version, this.rate, this.kept] = [[], null, false, 0, 100, []];
+    [this.views, this.example, this.sending, this.version, this.rate, this.dragging] = [[], null, false, 0, 100, false];
     this.walk = new Walk(this, find("walk_body"));
   }
 
@@ -31,8 +31,8 @@ class Page {
       else settings.networks.push(copy(settings.networks[0]));
     });
     find("link").onclick = () => this.copyLink();
-    find("rewind").oninput = () => this.showRewind();
-    find("rewind").onchange = () => this.tell("rewind", { to: this.kept[find("rewind").value] ?? 0 });
+    find("rewind").oninput = () => { this.dragging = true; find("rewind_to").value = find("rewind").value; };
+    for (const id of ["rewind", "rewind_to"]) find(id).onchange = () => this.rewind(Number(find(id).value));
     find("play").onclick = () => this.tell("play", { on: !this.world.playing, rate: this.rate });
     find("step").onclick = () => this.tell("step", { n: 1 });
     find("restart").onclick = () => this.tell("restart");
@@ -48,7 +48,7 @@ class Page {
   /** Take what the engine answers as what there is. */
   adopt(world) {
     const same = (part) => JSON.stringify(this.world?.[part]) === JSON.stringify(world[part]);
-    if (this.world && world.data && !same("data")) [this.walk.found, this.example] = [null, null];
+    if (this.world && world.data && !same("data")) { this.walk.forget(); this.example = null; }
     this.world = { ...this.world, ...world };
     this.wanted = copy(this.world.settings);
     while (this.views.length < this.world.networks.length) this.views.push(new NetworkView(this.views.length, this));
@@ -66,6 +66,7 @@ class Page {
     buildOwnData(this, find("data_more"));
     this.views.forEach((view) => view.build());
     this.walk.build();
+    this.walk.follow();
     find("compare").setAttribute("aria-pressed", String(this.wanted.networks.length > 1));
     this.showRun();
   }
@@ -81,9 +82,19 @@ class Page {
     }
   }
 
-  showRewind() {
-    const slider = find("rewind");
-    find("rewind_to").textContent = t("step_n", { step: whole(this.kept[slider.value] ?? 0) });
+  /** Go back to a step; far back, the engine runs for a while from where it knows the way. */
+  async rewind(step) {
+    this.dragging = false;
+    await this.tell("rewind", { to: Math.max(0, Math.round(step)) }, t("working"));
+    this.showStep(this.world.networks[0].step);
+  }
+
+  showStep(step) {
+    for (const id of ["rewind", "rewind_to"]) {
+      if (this.dragging || (id === "rewind_to" && document.activeElement === find(id) && this.world.playing)) continue;
+      find(id).max = String(step);
+      find(id).value = String(step);
+    }
   }
 
   showRun() {
@@ -111,10 +122,11 @@ class Page {
     }
   }
 
-  async tell(kind, fields) {
+  async tell(kind, fields, meanwhile = "") {
     try {
-      this.note("");
+      this.note(meanwhile);
       this.adopt(await say(kind, fields));
+      if (meanwhile) this.note("");
     } catch (error) {
       this.note(error.message, true);
     }
@@ -160,14 +172,7 @@ class Page {
     find("count").textContent = `${t("step_and_epoch", { step: whole(step), epoch: whole(epoch) })} ${speed}`;
     if (picture.networks.some((one) => one.diverged)) this.note(t("diverged", { step: whole(step) }), true);
     this.latest = picture;
-    this.kept = picture.networks[0].kept;
-    const slider = find("rewind");
-    if (document.activeElement !== slider || picture.playing) {
-      slider.max = String(this.kept.length - 1);
-      slider.value = slider.max;
-      slider.disabled = this.kept.length < 2;
-      this.showRewind();
-    }
+    this.showStep(step);
     this.views.forEach((view) => view.draw(picture));
   }
 

@@ -8,35 +8,85 @@ const MOST = 8; // rows and columns that are written out
 
 export class Walk {
   constructor(page, body) {
-    [this.page, this.network, this.found, this.place] = [page, 0, null, 0];
+    [this.page, this.network] = [page, 0];
+    this.forget();
     this.body = make("div");
     this.stage = make("div", { "aria-live": "polite" }); // stays, so that what comes into it is read out
     body.append(this.body, this.stage);
-    new ResizeObserver(() => this.reach()).observe(this.stage);
+    new ResizeObserver(() => this.letScroll()).observe(this.stage);
   }
 
   /** What is wider than its place is scrolled by keyboard too. */
-  reach() {
+  letScroll() {
     for (const one of this.stage.querySelectorAll("figure")) one.tabIndex = one.scrollWidth > one.clientWidth ? 0 : -1;
   }
 
-  async begin(example) {
+  /** Go through one step with an example, from a place on. */
+  async begin(example, place = 0) {
     this.page.example = example;
     this.page.redraw();
+    await this.ask(async () => {
+      this.found = null;
+      this.take(await say("walk", { network: this.network, example }));
+      this.place = Math.min(place, this.found.stages.length - 1);
+    });
+  }
+
+  take(found) { [this.found, this.after, this.known] = [found, null, this.state()]; }
+
+  /** What decides on a way's numbers: another state has others. */
+  state() {
+    const { settings, networks } = this.page.world;
+    return JSON.stringify([settings, this.network, networks[this.network]?.step]);
+  }
+
+  forget() { [this.found, this.after, this.place] = [null, null, 0]; }
+
+  /** When the network stands elsewhere than the way begins, begin it there. */
+  follow() {
+    if (this.found && !this.page.world.playing && this.known !== this.state()) this.begin(this.found.example, this.place);
+  }
+
+  async ask(action) {
     try {
-      this.found = await say("walk", { network: this.network, example });
-      this.place = 0;
+      await action();
       this.page.note("");
     } catch (error) {
-      this.found = null;
       this.page.note(error.message, true);
     }
     this.build();
   }
 
+  /** All stages: those before the update, and once it is applied the forward pass after it. */
+  get stages() {
+    const again = (this.after?.stages ?? []).filter((one) => !one.number && one.key !== "walk_update");
+    return [...this.found.stages, ...again.map((one, k) => ({ ...one, before: this.found.stages[k].values }))];
+  }
+
+  /** Go to a stage: past the update it is applied, and before it taken back. */
   go(place) {
-    this.place = Math.min(Math.max(place, 0), this.found.stages.length - 1);
-    this.build();
+    const n = this.found.stages.length;
+    if (place < 0 || (this.after && place >= this.stages.length)) return null;
+    return this.ask(async () => {
+      if (place >= n && !this.after) await this.apply(place);
+      else if (place < n && this.after) await this.takeBack(place);
+      this.place = place;
+    });
+  }
+
+  async apply(place) {
+    const { network, found } = this;
+    const { walk, ...world } = await say("apply", { network, example: found.example, step: found.step });
+    this.reach(place, walk, world);
+  }
+
+  async takeBack(place) { this.reach(place, null, await say("rewind", { to: this.found.step })); }
+
+  /** Have the page show where an update led: a place that is still on this way. */
+  reach(place, after, world) {
+    this.page.world.networks = world.networks;
+    [this.place, this.after, this.known] = [place, after, this.state()];
+    this.page.adopt(world);
   }
 
   build() {
@@ -50,17 +100,19 @@ export class Walk {
       button("walk_begin", () => this.begin(example)));
     this.stage.replaceChildren();
     if (!this.found) return refill(this.body, make("p", {}, t("walk_intro")), controls);
-    const { stages, step } = this.found;
+    const { stages } = this;
+    const { step } = this.after && this.place >= this.found.stages.length ? this.after : this.found;
     const stage = stages[this.place];
+    const last = this.place === stages.length - 1;
     const path = make("ol", { className: "path" }, ...stages.map((one, k) => make("li", {},
       make("button", { type: "button", textContent: short(one), title: one.symbols, "aria-current": k === this.place ? "step" : "false", onclick: () => this.go(k) }))));
     this.stage.replaceChildren(...this.image(), describe(stage));
-    this.reach();
+    this.letScroll();
     return refill(this.body, controls,
       make("p", { className: "faint" }, t("walk_at", { example: this.found.example, step: whole(step), y: this.target() })),
       make("div", { className: "row" },
         button("walk_back", () => this.go(this.place - 1), { disabled: this.place === 0 }),
-        button("walk_next", () => this.go(this.place + 1), { disabled: this.place === stages.length - 1, className: "main" }),
+        button(last && !this.after ? "walk_apply" : "walk_next", () => this.go(this.place + 1), { disabled: last && this.after !== null, className: "main" }),
         make("span", { className: "faint" }, `${this.place + 1} / ${stages.length}`)),
       path);
   }
@@ -89,15 +141,22 @@ export class Walk {
 }
 
 /** What a stage is called on the path: its left side, with the number of its equation. */
-function short({ number, symbols, key }) {
+function short({ number, symbols, key, before }) {
   const left = symbols.split(key === "walk_update" ? " ←" : " =")[0];
+  if (before !== undefined) return t("after_update", { name: left });
   return number ? `(${number}) ${left}` : key === "walk_update" ? `${left} ←` : left;
 }
 
+function heading({ number, key, before }) {
+  if (number) return t("equation_n", { n: number });
+  if (key === "walk_update") return t("update");
+  return before === undefined ? t("forward_pass") : t("after_update", { name: t("forward_pass") });
+}
+
 function describe(stage) {
-  const parts = [make("h3", {}, stage.number ? t("equation_n", { n: stage.number }) : t(stage.key === "walk_update" ? "update" : "forward_pass")),
-    make("p", {}, t(stage.key)), make("p", { className: "formula" }, stage.symbols),
+  const parts = [make("h3", {}, heading(stage)), make("p", {}, t(stage.key)), make("p", { className: "formula" }, stage.symbols),
     make("div", { className: "both" }, figure(t(stage.number ? "by_hand" : stage.key === "walk_update" ? "new_values" : "value"), stage.values),
+      ...(stage.before === undefined ? [] : [figure(t("before_update"), stage.before)]),
       ...(stage.oracle === null ? [] : [figure("jax.grad", stage.oracle)]),
       ...(stage.change ? [figure(t("change"), stage.change)] : []))];
   if (stage.oracle !== null) parts.push(make("p", { className: "faint" }, t("difference", { n: format(difference(stage.values, stage.oracle)) })));
