@@ -1,10 +1,13 @@
-"""What the site needs of Sphinx: formulas without JavaScript, and docstrings as they stand."""
+"""What the site needs of Sphinx: formulas without JavaScript, plain docstrings, notebooks."""
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 
 import jaxmlp
@@ -12,6 +15,10 @@ import jaxmlp
 FIELD = type(jaxmlp.Layer.W)
 SECTIONS = ("Args:", "Keys:", "Raises:", "Yields:", "Attributes:", "Example:", "Examples:")
 LEAD = re.compile(r"^(Differences|Reference|References|Source): ")
+OFFERS = {
+    "en": ("This page as a notebook, with what it shows: ", "; put beside it: ", "."),
+    "vi": ("Trang này dưới dạng notebook, kèm kết quả: ", "; đặt bên cạnh nó: ", "."),
+}
 MARKS = re.compile(r"(`[^`]*`)|([*|]|(?<=\w)_(?=\W|$))")
 
 
@@ -20,6 +27,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_html_math_renderer("mathml", (inline_formula, None), (displayed_formula, None))
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # napoleon's is 500
     app.connect("autodoc-skip-member", skip_what_is_elsewhere)
+    app.connect("doctree-read", offer_notebook, priority=400)  # downloads are collected at 500
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -75,3 +83,24 @@ def skip_what_is_elsewhere(
     generated = getattr(obj, "__module__", None) or ""
     repeated = isinstance(obj, FIELD) or generated.startswith("sklearn.")
     return True if repeated else None
+
+
+def offer_notebook(app: Sphinx, doctree: nodes.document) -> None:
+    """Link each page of the course to its notebook, which MyST-NB has written while it ran."""
+    page = app.env.docname
+    folder, _, rest = page.partition("/")
+    notebook = Path(app.env.mystnb_config.output_folder, f"{page}.ipynb")
+    if folder != "course" or not notebook.exists():
+        return
+    said, beside, end = OFFERS[rest.partition("/")[0]]
+    parts = [nodes.Text(said), download(app, notebook)]
+    if "import pictures" in notebook.read_text(encoding="utf-8"):
+        parts += [nodes.Text(beside), download(app, Path(app.srcdir, "pictures.py"))]
+    offer = nodes.paragraph("", "", *parts, nodes.Text(end), classes=["notebook"])
+    next(doctree.findall(nodes.title)).parent.insert(1, offer)
+
+
+def download(app: Sphinx, path: Path) -> download_reference:
+    """A link that downloads a file, wherever it is."""
+    name = nodes.literal("", path.name, classes=["xref", "download"])
+    return download_reference("", "", name, reftarget=f"/{os.path.relpath(path, app.srcdir)}")
