@@ -152,6 +152,18 @@ def test_every_data_set_and_its_controls(page):
     change(page, "named('Draw anew').click()", lambda data, net: data["seed"] > 0)
 
 
+def test_of_presses_in_quick_succession_none_is_lost(page):
+    presses = "; await new Promise((next) => setTimeout(next, 5)); ".join(
+        f"named('{name}').click()"
+        for name in ("Draw anew", "One step", "One hidden layer more", "Begin anew", "One step",
+                     "One unit more in hidden layer 1", "Begin anew", "Draw anew")
+    )  # fmt: skip
+    seed, layers = settings_of(page)["data"]["seed"], settings_of(page)["networks"][0]["layers"]
+    change(page, presses, lambda data, net: data["seed"] == seed + 2
+           and len(net["layers"]) == len(layers) + 1
+           and net["layers"][0][0] == layers[0][0] + 1)  # fmt: skip
+
+
 def test_points_are_drawn_by_press_and_by_keyboard(page):
     change(page, "put('Data set', 'drawn')", lambda data, net: data["name"] == "drawn")
     page.wait("named('Take the last one back')")

@@ -50,7 +50,7 @@ class Page {
     const same = (part) => JSON.stringify(this.world?.[part]) === JSON.stringify(world[part]);
     if (this.world && world.data && !same("data")) { this.walk.forget(); this.example = null; }
     this.world = { ...this.world, ...world };
-    this.wanted = copy(this.world.settings);
+    if (!this.sending) this.wanted = copy(this.world.settings); // else there are changes that it lacks
     while (this.views.length < this.world.networks.length) this.views.push(new NetworkView(this.views.length, this));
     for (const gone of this.views.splice(this.world.networks.length)) gone.close();
     find("networks").replaceChildren(...this.views.map((view) => view.root));
@@ -111,10 +111,12 @@ class Page {
         this.again = false;
         this.note("");
         const world = await say("set", { settings: this.wanted });
-        if (!this.again) this.adopt(world);
+        if (this.again) continue;
+        this.sending = false;
+        this.adopt(world);
       } while (this.again);
     } catch (error) {
-      this.wanted = copy(this.world.settings);
+      [this.wanted, this.again] = [copy(this.world.settings), false];
       this.build();
       this.note(error.message, true);
     } finally {
