@@ -59,8 +59,8 @@ export class Walk {
 
   /** All stages: those before the update, and once it is applied the forward pass after it. */
   get stages() {
-    const again = (this.after?.stages ?? []).filter((one) => !one.number && one.key !== "walk_update");
-    return [...this.found.stages, ...again.map((one, k) => ({ ...one, before: this.found.stages[k].values }))];
+    const again = (this.after?.stages ?? []).map((one, k) => ({ ...one, before: this.found.stages[k].values }));
+    return [...this.found.stages, ...again.filter((one) => !["walk_x", "walk_update"].includes(one.key) && !one.number)];
   }
 
   /** Go to a stage: past the update it is applied, and before it taken back. */
@@ -143,7 +143,7 @@ export class Walk {
 /** What a stage is called on the path: its left side, with the number of its equation. */
 function short({ number, symbols, key, before }) {
   const left = symbols.split(key === "walk_update" ? " ←" : " =")[0];
-  if (before !== undefined) return t("after_update", { name: left });
+  if (before !== undefined) return t("again", { name: left });
   return number ? `(${number}) ${left}` : key === "walk_update" ? `${left} ←` : left;
 }
 
