@@ -1,19 +1,24 @@
 """A setting of XLA for processors: the inner loop of a tiny network as one kernel."""
 
 import os
+from functools import cache
 from itertools import pairwise
 
 import jax
 
 from jaxmlp.config import MLPConfig
 from jaxmlp.networks import NetworkConfig
+from jaxmlp.once import CompilerOptions, accepted_options
 
 _OPTION = "xla_cpu_small_while_loop_byte_threshold"
 _BYTES = 100_000  # that a loop may work on to become one kernel
 _SMALL_STEP = 50_000  # operations of a step, above which products by plain loops are the slower
 
-ONE_KERNEL: dict[str, str | bool | int | float] = {"xla_cpu_experimental_ynn_fusion_type": ""}
-"""Compiler options of a program whose loop becomes one kernel: products by no library."""
+
+@cache
+def one_kernel_options() -> CompilerOptions:
+    """Compiler options of a program whose loop becomes one kernel: products by no library."""
+    return accepted_options(xla_cpu_experimental_ynn_fusion_type="")
 
 
 def tune_cpu() -> None:

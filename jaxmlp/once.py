@@ -1,12 +1,14 @@
 """Programs that run once: what counts is how soon they are compiled."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 import jax
+from jax.errors import JaxRuntimeError
 
 _Result = TypeVar("_Result")
+CompilerOptions = dict[str, str | bool | int | float]
 
 
 def jit_once(function: Callable[..., _Result], **options: Any) -> Callable[..., _Result]:
@@ -26,12 +28,37 @@ def jit_once(function: Callable[..., _Result], **options: Any) -> Callable[..., 
         >>> jit_once(lambda x: x + 1)(1.0).item()
         2.0
     """
-    well = jax.jit(function, **options)
-    soon = jax.jit(function, compiler_options={"xla_backend_optimization_level": 0}, **options)
+
+    @cache
+    def program(on_cpu: bool) -> Callable[..., _Result]:
+        if not on_cpu:
+            return jax.jit(function, **options)
+        return jax.jit(function, compiler_options=_quick_options(), **options)
 
     @wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> _Result:
-        found: _Result = (soon if jax.default_backend() == "cpu" else well)(*args, **kwargs)
-        return found
+        return program(jax.default_backend() == "cpu")(*args, **kwargs)
 
     return compiled
+
+
+@cache
+def _quick_options() -> CompilerOptions:
+    """Less than half the time to compile, and slow code."""
+    return accepted_options(xla_backend_optimization_level=0) | accepted_options(
+        xla_cpu_use_fusion_emitters=False
+    )
+
+
+def accepted_options(**options: str | bool | float) -> CompilerOptions:
+    """Return compiler options, or none where this version of XLA has none such: they come and go.
+
+    Example:
+        >>> accepted_options(xla_backend_optimization_level=0), accepted_options(xla_of_1980=True)
+        ({'xla_backend_optimization_level': 0}, {})
+    """
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except JaxRuntimeError:
+        return {}
+    return dict(options)

@@ -1,14 +1,14 @@
 """A chunk of training steps as one compiled call, for one run or many, on one device or many."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxmlp.cpu import ONE_KERNEL
+from jaxmlp.cpu import one_kernel_options
 from jaxmlp.networks import NetworkParams
 from jaxmlp.optimizers import Optimizer
 from jaxmlp.optimizers.closures import n_forgotten
@@ -100,12 +100,14 @@ def run_chunk(
     return program.sharding.constrain(carry, program.frozen), records
 
 
-run_as_one_kernel = jax.jit(
-    run_chunk.__wrapped__,  # type: ignore[attr-defined]
-    donate_argnames="carry",
-    compiler_options=ONE_KERNEL,
-)
-"""`run_chunk` of a tiny network: see `jaxmlp.cpu`."""
+@cache
+def one_kernel_chunk() -> Callable[..., tuple[Carry, Records]]:
+    """Return `run_chunk` for a tiny network: see `jaxmlp.cpu`."""
+    return jax.jit(
+        run_chunk.__wrapped__,  # type: ignore[attr-defined]
+        donate_argnames="carry",
+        compiler_options=one_kernel_options(),
+    )
 
 
 def _seen_by(own: TrainData | None, shared: TrainData) -> TrainData:
@@ -129,8 +131,9 @@ def forget_programs() -> None:
     global _forgotten_before
     if n_forgotten() - _forgotten_before >= _CLOSURES_FORGOTTEN:
         _forgotten_before = n_forgotten()
-        for compiled in (run_chunk, run_as_one_kernel, _first_carry):
-            compiled.clear_cache()  # type: ignore[attr-defined]
+        programs: tuple[Any, ...] = (run_chunk, one_kernel_chunk(), _first_carry)
+        for program in programs:
+            program.clear_cache()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from jaxmlp.training.chunk import (
     MemberInputs,
     SharedInputs,
     forget_programs,
-    run_as_one_kernel,
+    one_kernel_chunk,
     run_chunk,
     unwatched,
 )
@@ -227,7 +227,7 @@ class Runner:
         numbers = tuple(np.uint32(n) for n in (self.steps_per_epoch, first, n_steps))
         if self.feed is not None:
             numbers = (*numbers, np.uint32(self.feed.at(first).first))
-        run = run_as_one_kernel if self.program.one_kernel else run_chunk
+        run = one_kernel_chunk() if self.program.one_kernel else run_chunk
         with unwatched():
             self.carry, records = run(
                 self.program, self.executor, self.carry, self.members, self.shared, numbers
