@@ -3,7 +3,17 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
+
+# Compiling is most of what tests do, and takes half the time so: by default, XLA sets up a compiler
+# of its own for each kernel, and threads that the workers have no processors for. Training computes
+# the same bits, which `tests/training/test_emitters.py` sees; XLA_FLAGS="" tests what users have.
+# jaxlib 0.11 has the default emitter alone, and ends the process over a flag that it does not know.
+if "XLA_FLAGS" not in os.environ and metadata.version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] = (
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    )
 
 import jax
 import pytest
@@ -11,8 +21,8 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# Compiling is most of what tests do: the next run finds the programs of this one. Each worker has a
-# folder of its own, for a program is not written in one piece.
+# The next run finds the programs of this one. Each worker has a folder of its own, for a program is
+# not written in one piece.
 PROGRAMS = Path(__file__).parent.parent / ".pytest_cache" / "programs"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
