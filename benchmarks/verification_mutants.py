@@ -15,8 +15,8 @@ from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.losses import get_loss
 from jaxmlp.network import value_and_grad
 from jaxmlp.normalization import batch_norm_backward, batch_norm_inference, dropout_forward
+from jaxmlp.once import quick_compilation
 from jaxmlp.types import NormState
-from jaxmlp.verification.measurement.functions import quick_compilation
 
 
 class Mutant(NamedTuple):

@@ -29,8 +29,8 @@ from benchmarks.verification_false_alarms import draw_problem
 from benchmarks.verification_mutants import MUTANTS, Mutant, differs
 from benchmarks.verification_plain import check_plain_mutant
 from jaxmlp.network import objective, value_and_grad
+from jaxmlp.once import quick_compilation
 from jaxmlp.verification import GradientReport, Verdict, check_gradients
-from jaxmlp.verification.measurement.functions import quick_compilation
 
 RESULTS = Path(__file__).parent / "results" / "verification_mutations.json"
 PEERS = ("jax.test_util.check_grads", "allclose with jax.grad", "allclose with differences")

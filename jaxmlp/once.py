@@ -12,7 +12,7 @@ CompilerOptions = dict[str, str | bool | int | float]
 
 
 def jit_once(function: Callable[..., _Result], **options: Any) -> Callable[..., _Result]:
-    """Compile a function of few rows that runs once or twice: on a CPU in half the time, slow code.
+    """Compile a function of few rows that runs once or twice: on a CPU soon, but to slow code.
 
     It rounds as such code does (products and sums are not fused), so it is for what is looked at.
     It cannot be a part of another compiled function.
@@ -33,7 +33,7 @@ def jit_once(function: Callable[..., _Result], **options: Any) -> Callable[..., 
     def program(on_cpu: bool) -> Callable[..., _Result]:
         if not on_cpu:
             return jax.jit(function, **options)
-        return jax.jit(function, compiler_options=_quick_options(), **options)
+        return jax.jit(function, compiler_options=quick_compilation(), **options)
 
     @wraps(function)
     def compiled(*args: Any, **kwargs: Any) -> _Result:
@@ -43,8 +43,12 @@ def jit_once(function: Callable[..., _Result], **options: Any) -> Callable[..., 
 
 
 @cache
-def _quick_options() -> CompilerOptions:
-    """Less than half the time to compile, and slow code."""
+def quick_compilation() -> CompilerOptions:
+    """Return XLA's options that compile fast on a CPU.
+
+    Small problems are all compilation, which takes a fifth of the time without optimizations, and
+    without the emitter that sets up a compiler of its own for each kernel.
+    """
     return accepted_options(xla_backend_optimization_level=0) | accepted_options(
         xla_cpu_use_fusion_emitters=False
     )

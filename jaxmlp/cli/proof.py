@@ -10,6 +10,7 @@ import numpy as np
 from jaxmlp.networks import NetworkConfig, NetworkParams, functions_of, mlp_of
 from jaxmlp.once import jit_once
 from jaxmlp.tabular_config import TabularConfig
+from jaxmlp.types import Key
 
 _ROWS = 16
 
@@ -51,7 +52,7 @@ def gradient_error(
         J = network.objective(config, loss)
 
         @jit_once
-        def errors() -> jax.Array:
+        def errors(params: NetworkParams, x: Any, y: Any, key: Key) -> jax.Array:
             _, ours = network.value_and_grad(config, loss)(params, x, y, key=key, **options)
             theirs = jax.grad(J)(params, x, y, key=key, **options)
             scales = jax.tree.map(jnp.linalg.norm, theirs)
@@ -61,7 +62,7 @@ def gradient_error(
                 scales = jax.tree.map(lambda s, g: jnp.maximum(s, _mean_norm(g)), scales, each)
             return jnp.stack(jax.tree.leaves(jax.tree.map(_error, ours, theirs, scales)))
 
-        return float(np.max(np.asarray(errors())))
+        return float(np.max(np.asarray(errors(params, x, y, key))))
 
 
 def _in_float64(config: NetworkConfig) -> NetworkConfig:

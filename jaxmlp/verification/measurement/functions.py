@@ -6,9 +6,8 @@ called.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ import numpy as np
 from jax.tree_util import PyTreeDef
 
 from jaxmlp.blocks import map_blocks
+from jaxmlp.once import quick_compilation
 from jaxmlp.types import Layer, PyTree
 
 MAX_CHUNK = 2**22  # doubles in one batch of parameter vectors: 32 MiB
@@ -162,21 +162,6 @@ def split_claim(result: Any, treedef: PyTreeDef) -> tuple[Any, PyTree]:
 def _is_value(first: Any) -> bool:
     head = first[0] if isinstance(first, tuple) and first else first
     return isinstance(head, float | np.ndarray | np.generic | jax.Array) and np.size(head) == 1
-
-
-@cache
-def quick_compilation() -> dict[str, Any]:
-    """Return XLA's options, as far as this version knows them, that compile fast on a CPU.
-
-    Small problems are all compilation, which takes a third of the time without optimizations.
-    """
-    wanted = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-    known = {}
-    for name, value in wanted.items():
-        with suppress(jax.errors.JaxRuntimeError):
-            jax.jit(lambda: 0.0, compiler_options={name: value}).lower().compile()
-            known[name] = value
-    return known
 
 
 class ManyPoints:
