@@ -9,6 +9,7 @@ A name is public if the `__init__` of a package defines or re-exports it (`impor
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -18,8 +19,12 @@ import jaxmlp
 
 ROOT = Path(__file__).parents[1]
 LISTED = Path(__file__).with_name("public_names.txt")
+PLACES = sorted({name.rpartition(".")[0] for name in LISTED.read_text().split()})
+FILES = [path.relative_to(ROOT / "jaxmlp") for path in (ROOT / "jaxmlp").rglob("*.py")]
+PARTS = sorted({path.parts[0].removesuffix(".py") for path in FILES})
 
 
+@cache  # not read before a test asks, for each worker collects all tests
 def modules(folder: str) -> dict[str, ast.Module]:
     """The syntax tree of every module in a folder, by its full name."""
     trees = {}
@@ -29,13 +34,11 @@ def modules(folder: str) -> dict[str, ast.Module]:
     return trees
 
 
-HOUSE = modules("jaxmlp")
-
-
 def exported(module: str) -> Iterator[str]:
     """The names in `__all__`, those imported as themselves, and what a package's file defines."""
-    tree = HOUSE[module]
-    if any(name.startswith(f"{module}.") for name in HOUSE):
+    house = modules("jaxmlp")
+    tree = house[module]
+    if any(name.startswith(f"{module}.") for name in house):
         yield from defined(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -46,7 +49,7 @@ def exported(module: str) -> Iterator[str]:
 
 def public_names() -> list[str]:
     """Every public name with its module, sorted."""
-    found = {f"{module}.{name}" for module in HOUSE for name in exported(module)}
+    found = {f"{module}.{name}" for module in modules("jaxmlp") for name in exported(module)}
     return sorted(found)
 
 
@@ -77,30 +80,29 @@ def imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield aliases.get(node.value.id, ""), node.attr
 
 
+@cache
 def private_names_without_underscore() -> dict[str, list[str]]:
     """By part of the house: what no other module imports and no list calls public."""
-    users = HOUSE | modules("benchmarks") | modules("examples")
+    house = modules("jaxmlp")
+    users = house | modules("benchmarks") | modules("examples")
     used = defaultdict(set)
     for user, tree in users.items():
         for module, name in imported(tree):
             if module != user:
                 used[module].add(name)
     found = defaultdict(list)
-    for module, tree in HOUSE.items():
+    for module, tree in house.items():
         hidden = set(defined(tree)) - used[module] - set(exported(module))
-        part = [*module.split("."), "jaxmlp"][1]
+        part = [*module.split("."), "__init__"][1]
         found[part] += sorted(f"{module}.{name}" for name in hidden)
     return found
-
-
-PRIVATE = private_names_without_underscore()
 
 
 def test_the_public_names_are_those_of_the_list():
     assert public_names() == LISTED.read_text().split()
 
 
-@pytest.mark.parametrize("part", sorted({name.rpartition(".")[0] for name in public_names()}))
+@pytest.mark.parametrize("part", PLACES)
 def test_every_public_name_is_there(part):
     module = import_module(part)
     for name in LISTED.read_text().split():
@@ -112,9 +114,9 @@ def test_the_top_tells_what_it_has():
     assert set(dir(jaxmlp)) >= set(exported("jaxmlp"))
 
 
-@pytest.mark.parametrize("part", sorted(PRIVATE))
+@pytest.mark.parametrize("part", PARTS)
 def test_what_only_its_module_uses_has_an_underscore(part):
-    assert PRIVATE[part] == []
+    assert private_names_without_underscore()[part] == []
 
 
 if __name__ == "__main__":

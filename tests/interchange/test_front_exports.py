@@ -42,34 +42,40 @@ def model_of(loss="softmax_cross_entropy", **fields):
     return Model(config, shaken, loss=loss)
 
 
-MODELS = {
-    "numbers as they are": model_of(),
-    "bins": model_of(embedding="piecewise"),
-    "waves": model_of(embedding="periodic", frequencies=5, sigma=1.0),
-    "one member": model_of(embedding="piecewise", members=1),
-    "no scale": model_of(embedding="piecewise", scale=False),
-    "numbers alone": model_of(embedding="periodic", categories=(), numbers=tuple(range(6))),
-    "no numbers": model_of(numbers=()),
-    **{loss: model_of(loss) for loss in LOSSES if loss != "softmax_cross_entropy"},
+CASES = {
+    "numbers as they are": {},
+    "bins": {"embedding": "piecewise"},
+    "waves": {"embedding": "periodic", "frequencies": 5, "sigma": 1.0},
+    "one member": {"embedding": "piecewise", "members": 1},
+    "no scale": {"embedding": "piecewise", "scale": False},
+    "numbers alone": {"embedding": "periodic", "categories": (), "numbers": tuple(range(6))},
+    "no numbers": {"numbers": ()},
+    **{loss: {"loss": loss} for loss in LOSSES if loss != "softmax_cross_entropy"},
 }
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Drawn where they are needed: each worker collects all tests."""
+    return {case: model_of(**fields) for case, fields in CASES.items()}
 
 
 def assert_equal(model, got):
     np.testing.assert_allclose(got, infer(model, X), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", MODELS)
-def test_numpy(tmp_path, case):
-    interchange.to_numpy(MODELS[case], tmp_path / "p.py")
+@pytest.mark.parametrize("case", CASES)
+def test_numpy(models, tmp_path, case):
+    interchange.to_numpy(models[case], tmp_path / "p.py")
     program = runpy.run_path(str(tmp_path / "p.py"))
     program["self_check"]()
-    assert_equal(MODELS[case], program["predict"](X))
+    assert_equal(models[case], program["predict"](X))
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
-@pytest.mark.parametrize("case", MODELS)
-def test_c(tmp_path, case):
-    interchange.to_c(MODELS[case], tmp_path / "net.h")
+@pytest.mark.parametrize("case", CASES)
+def test_c(models, tmp_path, case):
+    interchange.to_c(models[case], tmp_path / "net.h")
     (tmp_path / "driver.c").write_text(DRIVER.replace("net_logits", "net_predict"))
     for arguments, program in (
         ((tmp_path / "driver.c",), "driver"),
@@ -80,21 +86,21 @@ def test_c(tmp_path, case):
         assert (built.returncode, built.stderr) == (0, "")
     subprocess.run(tmp_path / "check", check=True, capture_output=True)
     done = subprocess.run(tmp_path / "driver", input=X.tobytes(), capture_output=True, check=True)
-    assert_equal(MODELS[case], np.frombuffer(done.stdout, np.float32).reshape(N, -1))
+    assert_equal(models[case], np.frombuffer(done.stdout, np.float32).reshape(N, -1))
 
 
-@pytest.mark.parametrize("case", MODELS)
-def test_onnx(case):
+@pytest.mark.parametrize("case", CASES)
+def test_onnx(models, case):
     onnxruntime = pytest.importorskip("onnxruntime")
-    proto = interchange.to_onnx(MODELS[case])
+    proto = interchange.to_onnx(models[case])
     session = onnxruntime.InferenceSession(proto.SerializeToString())
     logits, predictions = session.run(["logits", "predictions"], {"x": X})
-    assert_equal(MODELS[case], predictions)
-    wanted = infer(MODELS[case], X, output="logits")
+    assert_equal(models[case], predictions)
+    wanted = infer(models[case], X, output="logits")
     np.testing.assert_allclose(logits, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["to_torch", "to_flax", "to_equinox", "to_sklearn"])
-def test_libraries_that_have_layers_alone(name):
+def test_libraries_that_have_layers_alone(models, name):
     with pytest.raises(ValueError, match="input side and members other libraries have not"):
-        getattr(interchange, name)(MODELS["bins"])
+        getattr(interchange, name)(models["bins"])
