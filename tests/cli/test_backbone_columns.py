@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 
 import jaxmlp
-from jaxmlp.backbones import backbone
+from jaxmlp.backbones import backbone, loading
 from jaxmlp.backbones.source import Extractor
 from jaxmlp.cli.calls import Call
 from jaxmlp.cli.main import run
@@ -46,19 +48,38 @@ def make_files(kind):
     return make
 
 
+def furnish(folder, patch):
+    """Lay a table into the folder, and know libraries that read texts, images and sounds."""
+    patch.setitem(loading._PROVIDERS, "counts", make_texts)
+    patch.setitem(loading._PROVIDERS, "pixels", make_files("image"))
+    patch.setitem(loading._PROVIDERS, "waves", make_files("sound"))
+    patch.setattr("jaxmlp.cli.extraction._cache", lambda: folder / "cache")
+    backbone._loaded.cache_clear()
+    reviews(N).to_csv(folder / "reviews.csv", index=False)
+
+
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     """A folder with tables, files that one of them names, and libraries that read these."""
-    from jaxmlp.backbones import loading
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(loading._PROVIDERS, "counts", make_texts)
-    monkeypatch.setitem(loading._PROVIDERS, "pixels", make_files("image"))
-    monkeypatch.setitem(loading._PROVIDERS, "waves", make_files("sound"))
-    monkeypatch.setattr("jaxmlp.cli.extraction._cache", lambda: tmp_path / "cache")
-    backbone._loaded.cache_clear()
-    reviews(N).to_csv("reviews.csv", index=False)
+    furnish(tmp_path, monkeypatch)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run that learnt from texts, made once."""
+    folder = tmp_path_factory.mktemp("trained")
+    with chdir(folder), pytest.MonkeyPatch.context() as patch:
+        furnish(folder, patch)
+        assert train("--text", "review", "--quiet") == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def learnt(trained, place):
+    """That run, copied to where the test is."""
+    shutil.copytree(trained, place / "run")
 
 
 def reviews(n, empty=()):
@@ -146,8 +167,6 @@ def test_several_columns_and_each_different_text_once(place, monkeypatch):
     def refuse(source):
         return make_texts(source)._replace(extract=lambda items: pytest.fail("extracted again"))
 
-    from jaxmlp.backbones import loading
-
     monkeypatch.setitem(loading._PROVIDERS, "counts", refuse)
     assert train("--text", "review", "--text", "title", "--quiet", "--folds", "2") == 0
 
@@ -165,10 +184,7 @@ def test_text_without_a_backbone_says_that_a_column_is_text(capsys):
     assert jaxmlp.load("run").preprocessing.encoders[0].kind == "text"
 
 
-def test_another_version_of_the_backbone_is_said(monkeypatch, capsys):
-    assert train("--text", "review", "--quiet") == 0
-    from jaxmlp.backbones import loading
-
+def test_another_version_of_the_backbone_is_said(learnt, monkeypatch, capsys):
     newer = lambda source: make_texts(source)._replace(name="counts 2")  # noqa: E731
     monkeypatch.setitem(loading._PROVIDERS, "counts", newer)
     backbone._loaded.cache_clear()
@@ -177,12 +193,11 @@ def test_another_version_of_the_backbone_is_said(monkeypatch, capsys):
     assert said.count("the backbone was counts pretrained in training, and is counts 2 here") == 1
 
 
-def test_a_service_takes_texts():
+def test_a_service_takes_texts(learnt):
     pytest.importorskip("starlette", reason="needs starlette")
     httpx = pytest.importorskip("httpx", reason="needs httpx")
     from jaxmlp.serving import create_app
 
-    assert train("--text", "review", "--quiet") == 0
     model, new = jaxmlp.load("run"), reviews(5).drop(columns="label")
     app = create_app(model, hosts=("127.0.0.1",))
 
@@ -205,9 +220,8 @@ def test_a_service_takes_texts():
 
 
 @pytest.mark.parametrize("to", ["c", "onnx", "numpy", "sklearn"])
-def test_exports_refuse_in_a_sentence(to, capsys):
+def test_exports_refuse_in_a_sentence(learnt, to, capsys):
     pytest.importorskip("onnx", reason="needs onnx")
-    assert train("--text", "review", "--quiet") == 0
     capsys.readouterr()
     assert run(["export", "run", "--to", to]) == 2
     said = capsys.readouterr().err
@@ -288,7 +302,7 @@ def test_empty_paths_are_missing_cells_and_a_table_of_broken_ones_is_refused(cap
 def test_a_service_reads_no_files(capsys):
     pytest.importorskip("starlette", reason="needs starlette")
     pytest.importorskip("uvicorn", reason="needs uvicorn")
-    photos(60)
+    photos(240)  # as many as above, which are compiled for
     call = ("--image", "path", "--quiet")
     assert train(*call, data="shots/table.csv", backbone="pixels:any") == 0
     capsys.readouterr()
@@ -333,8 +347,7 @@ def test_what_is_refused_leaves_nothing(arguments, sentence, capsys):
     assert not Path("run").exists()
 
 
-def test_a_schema_that_a_run_wrote_needs_its_backbone(capsys):
-    assert train("--text", "review", "--quiet") == 0
+def test_a_schema_that_a_run_wrote_needs_its_backbone(learnt, capsys):
     call = ["train", "reviews.csv", "--target", "label", "--schema", "run/schema.json", "--out"]
     assert (
         run(
