@@ -1,5 +1,6 @@
 """The Vietnamese catalogue: `python -m tests.catalogue` extracts the messages and compiles it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from babel.messages.pofile import read_po, write_po
 PACKAGE = Path(__file__).parent.parent / "jaxmlp"
 PO, MO = (PACKAGE / f"locale/vi/LC_MESSAGES/jaxmlp.{end}" for end in ("po", "mo"))
 _KEYWORDS = {"phrase": None, "marked": None, "counted": (1, 2)}
+_UNDATED = datetime(2000, 1, 1, tzinfo=UTC)  # the same messages make the same file
 _HEAD = rb"""# What jaxmlp says, in Vietnamese; the terms are those of docs/course/vi.
 msgid ""
 msgstr ""
@@ -61,8 +63,10 @@ def _update() -> None:
     with PO.open("wb") as file:
         file.write(_HEAD)
         write_po(file, catalogue, 100, omit_header=True, ignore_obsolete=True, include_lineno=False)
+    said = committed()
+    said.creation_date = said.revision_date = _UNDATED
     with MO.open("wb") as file:
-        write_mo(file, committed())
+        write_mo(file, said)
     missing = [words for words, said in entries(committed()).items() if not said or said == ("",)]
     print(*missing, f"{len(missing)} of {len(catalogue)} messages are not translated", sep="\n")
 
