@@ -15,7 +15,7 @@ from jaxmlp.play.learner import Learner
 from jaxmlp.play.messages import MOST_BYTES, read_message
 from jaxmlp.play.settings import DataSettings, NetworkSettings, read_link
 from jaxmlp.play.tables import read_dropped_table, table_examples
-from jaxmlp.play.walking import walk
+from jaxmlp.play.walking import step_by_hand, walk
 from tests.languages import is_vietnamese, numbers, said_in, templates
 
 testclient = pytest.importorskip("starlette.testclient", reason="needs starlette and httpx")
@@ -100,6 +100,10 @@ def refusals_of_others():
     yield lambda: read_link("nothing")
     normalized = Learner(NetworkSettings(batch_norm=True), make_examples(DataSettings()))
     yield lambda: walk(normalized, 0)
+    yield lambda: step_by_hand([normalized], normalized, 0, 3)
+    diverged = normalized.still()
+    diverged.diverged = True
+    yield lambda: step_by_hand([diverged], diverged, 0, 0)
     yield lambda: Fields("a", {}, ()).flag("b", 3)
     for body in REFUSED:
         yield lambda body=body: read_message(body if isinstance(body, bytes) else json.dumps(body))
