@@ -88,11 +88,10 @@ def skip_what_is_elsewhere(
 def offer_notebook(app: Sphinx, doctree: nodes.document) -> None:
     """Link each page of the course to its notebook, which MyST-NB has written while it ran."""
     page = app.env.docname
-    folder, _, rest = page.partition("/")
     notebook = Path(app.env.mystnb_config.output_folder, f"{page}.ipynb")
-    if folder != "course" or not notebook.exists():
+    if not page.startswith("course/") or not notebook.exists():
         return
-    said, beside, end = OFFERS[rest.partition("/")[0]]
+    said, beside, end = OFFERS["vi" if page.startswith("course/vi/") else "en"]
     parts = [nodes.Text(said), download(app, notebook)]
     if "import pictures" in notebook.read_text(encoding="utf-8"):
         parts += [nodes.Text(beside), download(app, Path(app.srcdir, "pictures.py"))]

@@ -73,9 +73,11 @@ def step_by_hand(
             was.
     """
     if any(learner.diverged for learner in learners):
-        raise ValueError("the network has diverged; go back in time.")
+        raise ValueError(phrase("the network has diverged; go back in time."))
     if chosen.step != step:
-        raise ValueError(f"the network is at step {chosen.step} by now; begin once more.")
+        raise ValueError(
+            phrase("the network is at step {k} by now; begin once more.", k=chosen.step)
+        )
     for learner in learners:
         _check_example(learner, example)
     for learner in learners:
