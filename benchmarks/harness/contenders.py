@@ -7,6 +7,7 @@ comes.
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -57,9 +58,8 @@ class Apart:
         """Start the process; what it imports and builds goes on beside this one."""
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=_answer, args=(theirs, workload, build), daemon=True, name="contender"
-        )
+        # No daemon, for such a one may have no processes of its own, as GridSearchCV(n_jobs=2) has.
+        self.process = context.Process(target=_answer, args=(theirs, workload, build))
         self.process.start()
         theirs.close()
 
@@ -152,3 +152,6 @@ def _answer(pipe: Any, workload: str, build: Build) -> None:
         return
     except Exception as error:
         pipe.send((None, f"{type(error).__name__}: {error}"))
+    finally:
+        if (loky := sys.modules.get("joblib.externals.loky")) is not None:
+            loky.get_reusable_executor().shutdown()  # GridSearchCV's processes would live on
