@@ -103,7 +103,8 @@ def check_gradients(
         A report; `report.passed` is True if every leaf passes, `print(report)` says why.
 
     Raises:
-        TypeError: if a function cannot be called or a parameter is not a floating array.
+        TypeError: if a function cannot be called, a parameter is not a floating array, or the
+            functions are in the other order.
         ValueError: if fn does not return a single number, nothing is to be checked, or the
             language is not known.
 

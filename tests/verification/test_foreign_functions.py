@@ -149,6 +149,10 @@ BAD = {
     "complex parameters": ((lambda w: w, jnp.sum, 1j * np.ones(2)), "real floating"),
     "a complex value": ((lambda w: w, lambda w: 1j * w.sum(), np.ones(2)), "complex number"),
     "no number": ((lambda w: w, lambda w: None, np.ones(2)), "fn returned None"),
+    "functions in the other order": (
+        (lambda w: w["a"].sum(), lambda w: (w["a"].sum(), w), {"a": np.ones(2)}),
+        "pass the function that returns .value, grads. first",
+    ),
     "no entries": ((lambda w: w, jnp.sum, np.ones((0, 3))), "no entries"),
 }
 

@@ -156,6 +156,11 @@ def split_claim(result: Any, treedef: PyTreeDef) -> tuple[Any, PyTree]:
         return None, result
     if is_pair and _is_value(result[0]):
         return as_scalar(result[0]), result[1]
+    if not isinstance(result, tuple) and _is_value(result):
+        raise TypeError(
+            "value_and_grad_fn returned a number and no gradient; pass the function that returns "
+            "(value, grads) first, and the one that returns the value second."
+        )
     return None, result
 
 
