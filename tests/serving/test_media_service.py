@@ -194,6 +194,7 @@ def endless_flac():
     ],
 )
 def test_sounds_that_cannot_be_answered(content, sentence):
+    pytest.importorskip("soundfile", reason="needs soundfile")
     app = create_app(model_of("sound"))
     answer = send(app, files=form(("x.wav", content())))
     assert (answer.status_code, sentence in answer.json()["error"]) == (422, True), answer.text
