@@ -13,8 +13,6 @@ from jaxmlp.training.program import Best, Carry, Program, Settings
 from jaxmlp.training.stopping import FitStatus, higher_is_better
 from jaxmlp.types import PyTree
 
-_LARGE = 1 << 15  # entries, of which a copy is felt
-
 
 def note_divergence(carry: Carry, step: Array) -> Carry:
     """Set the status of a run whose loss was not finite before this step, and remember where."""
@@ -72,9 +70,4 @@ def end_epoch(
 
 
 def _all_finite(tree: PyTree) -> Array:
-    """Whether there is no NaN or infinity: one kernel for all small arrays, one for each large."""
-    leaves = jax.tree.leaves(tree)
-    small = [leaf.ravel() for leaf in leaves if leaf.size < _LARGE]
-    parts = [leaf for leaf in leaves if leaf.size >= _LARGE]
-    parts += [jnp.concatenate(small)] if small else []
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(part)) for part in parts]))
+    return jnp.all(jnp.isfinite(jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])))
