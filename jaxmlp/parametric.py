@@ -7,6 +7,7 @@ identity, and what lies between, or beyond, is learnt.
 from jaxtyping import Array, Float
 
 from jaxmlp.activations import Activation
+from jaxmlp.products import each_entry
 
 __all__ = ["activation_backward", "activation_forward", "activation_slope"]
 
@@ -37,10 +38,10 @@ def activation_forward(
 
     Reference: Holzmüller et al., RealMLP, 2024, arXiv 2407.04491.
     """
-    h = phi.fn(z)
+    h = each_entry(phi.fn, z)
     if alpha is None:
         return h, h if phi.residual == "output" else z
-    return z + alpha[None, :] * (h - z), z
+    return each_entry(lambda z, h, a: z + a * (h - z), z, h, alpha[None, :]), z
 
 
 def activation_slope(
@@ -50,7 +51,7 @@ def activation_slope(
 
     Args:
         phi: the activation.
-        alpha: of each unit, (n_out,), or None.
+        alpha: of each unit, (n_out,), or what broadcasts to the residual; or None.
         residual: from `activation_forward`, (batch, n_out).
 
     Returns:
@@ -65,7 +66,7 @@ def activation_slope(
     if alpha is None:
         return phi.derivative(residual)
     slope = phi.derivative(phi.fn(residual) if phi.residual == "output" else residual)
-    return 1 + alpha[None, :].astype(slope.dtype) * (slope - 1)
+    return 1 + alpha.astype(slope.dtype) * (slope - 1)
 
 
 def activation_backward(
@@ -97,5 +98,7 @@ def activation_backward(
         >>> d_z.tolist(), d_alpha.tolist()
         ([[2.25]], [[6.0]])
     """
-    d_z = G * activation_slope(phi, alpha, residual)
-    return d_z, None if alpha is None else G * (phi.fn(residual) - residual)
+    if alpha is None:
+        return each_entry(lambda r, g: g * phi.derivative(r), residual, G), None
+    d_z = each_entry(lambda r, g, a: g * activation_slope(phi, a, r), residual, G, alpha[None, :])
+    return d_z, each_entry(lambda r, g: g * (phi.fn(r) - r), residual, G)

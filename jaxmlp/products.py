@@ -63,8 +63,23 @@ def affine(
     h: Float[Array, "batch n_in"], W: Float[Array, "n_in n_out"], b: Float[Array, " n_out"] | None
 ) -> Float[Array, "batch n_out"]:
     """h W + b, one row an example; (W^T h^T)^T + b where examples are columns."""
-    z = _turned_back(W.T @ h.T) if _COLUMNS.get() else h @ W
-    return z if b is None else z + b[None, :]
+    if not _COLUMNS.get():
+        z = h @ W
+        return z if b is None else z + b[None, :]
+    z = barrier(W.T @ h.T)
+    return (z if b is None else z + b[:, None]).T
+
+
+def each_entry(
+    function: Callable[..., Array], *arrays: Float[Array, "batch n"]
+) -> Float[Array, "batch n"]:
+    """f(a, b, ...), entry by entry; of the columns where examples are such, as they lie in memory.
+
+    Without the transposes, which cancel, some compilers write what f returns in rows, and turn it.
+    """
+    if not _COLUMNS.get():
+        return function(*arrays)
+    return function(*(array.T for array in arrays)).T
 
 
 def back_product(

@@ -3,16 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
 # Compiling is most of what tests do, and takes half the time so: by default, XLA sets up a compiler
 # of its own for each kernel, and threads that the workers have no processors for. Training computes
 # the same bits, which `tests/training/test_emitters.py` sees; XLA_FLAGS="" tests what users have.
-# jaxlib 0.11 has the default emitter alone, and ends the process over a flag that it does not know.
-if "XLA_FLAGS" not in os.environ and metadata.version("jaxlib").startswith("0.10."):
+if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = (
-        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters "
+        "--xla_cpu_parallel_codegen_split_count=1"
     )
 
 import jax
