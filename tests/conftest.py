@@ -1,5 +1,6 @@
 """A strict session: no silent promotion of ranks or dtypes, and 64 bits only where asked for."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +17,9 @@ if "XLA_FLAGS" not in os.environ:
 
 import jax
 import pytest
+
+# Programs and libraries stay, and there are many: looking for garbage less often saves a tenth.
+gc.set_threshold(100_000, 50, 100)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
