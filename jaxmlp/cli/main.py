@@ -4,6 +4,7 @@ import gc
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 try:
@@ -24,6 +25,7 @@ from jaxmlp.cli.shuffle import shuffle
 from jaxmlp.cli.sweep import sweep
 from jaxmlp.cli.train import train
 from jaxmlp.cli.verify import verify
+from jaxmlp.cpu import compile_sooner
 from jaxmlp.distributed import leave
 
 _app = typer.Typer(
@@ -83,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments.remove(NO_CACHE)
     elif arguments[:1] != ["cache"]:
         keep_programs()
-    if arguments[:1] == ["train"]:
-        jaxmlp.tune_cpu()
+    with suppress(RuntimeError):  # JAX has computed something already: it will do
+        jaxmlp.tune_cpu() if arguments[:1] == ["train"] else compile_sooner()
     code = run(arguments)
     leave(code)
     gc.freeze()

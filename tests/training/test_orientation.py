@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from importlib import metadata
 
 import jax
 import jax.numpy as jnp
@@ -173,6 +174,8 @@ def run(code):
     return done.stdout
 
 
+OLDER_EMITTER = "xla_cpu_disable_new_fusion_emitters"
+
 TINY = """
     import jax, numpy as np, jaxmlp
     {}
@@ -222,11 +225,15 @@ def test_flags_of_the_environment_are_kept_and_a_late_call_is_refused():
         jaxmlp.tune_cpu()
         print(os.environ["XLA_FLAGS"])
     """)
-    assert said.split() == [
-        "--xla_cpu_enable_fast_math=false",
-        "--xla_backend_extra_options=xla_cpu_disable_x=1,"
+    kept, extra = said.split()
+    assert kept == "--xla_cpu_enable_fast_math=false"
+    assert extra.split(",")[:2] == [
+        "--xla_backend_extra_options=xla_cpu_disable_x=1",
         "xla_cpu_small_while_loop_byte_threshold=100000",
     ]
+    # With jaxlib 0.10 steps would take longer.
+    older = [] if metadata.version("jaxlib").startswith("0.10.") else [OLDER_EMITTER]
+    assert extra.split(",")[2:] == older
     said = run("""
         import jax, jaxmlp
         jax.numpy.ones(1).block_until_ready()
