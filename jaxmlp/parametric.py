@@ -51,7 +51,7 @@ def activation_slope(
 
     Args:
         phi: the activation.
-        alpha: of each unit, (n_out,), or what broadcasts to the residual; or None.
+        alpha: of each unit, (n_out,), or None.
         residual: from `activation_forward`, (batch, n_out).
 
     Returns:
@@ -65,7 +65,13 @@ def activation_slope(
     """
     if alpha is None:
         return phi.derivative(residual)
-    slope = phi.derivative(phi.fn(residual) if phi.residual == "output" else residual)
+    return _slope(phi, alpha[None, :], residual)
+
+
+def _slope(
+    phi: Activation, alpha: Float[Array, "1 n_out"], z: Float[Array, "batch n_out"]
+) -> Float[Array, "batch n_out"]:
+    slope = phi.derivative(phi.fn(z) if phi.residual == "output" else z)
     return 1 + alpha.astype(slope.dtype) * (slope - 1)
 
 
@@ -100,5 +106,5 @@ def activation_backward(
     """
     if alpha is None:
         return each_entry(lambda r, g: g * phi.derivative(r), residual, G), None
-    d_z = each_entry(lambda r, g, a: g * activation_slope(phi, a, r), residual, G, alpha[None, :])
-    return d_z, each_entry(lambda r, g: g * (phi.fn(r) - r), residual, G)
+    d_z = each_entry(lambda z, g, a: g * _slope(phi, a, z), residual, G, alpha[None, :])
+    return d_z, each_entry(lambda z, g: g * (phi.fn(z) - z), residual, G)

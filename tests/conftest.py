@@ -8,7 +8,8 @@ from pathlib import Path
 
 # Compiling is most of what tests do, and takes half the time so: by default, XLA sets up a compiler
 # of its own for each kernel, and threads that the workers have no processors for. Training computes
-# the same bits, which `tests/training/test_emitters.py` sees; XLA_FLAGS="" tests what users have.
+# the same bits (batch normalization up to the last), which `tests/training/test_emitters.py` sees;
+# XLA_FLAGS="" tests what users have.
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = (
         "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters "

@@ -107,7 +107,7 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
 def _in_colour(pillow: Any, image: Image) -> Image:
     if image.mode.startswith("I"):  # 16 bits of grey: Pillow would cut what is above 255
         grey = np.asarray(image, np.float64)
-        image = pillow.fromarray(np.round(grey * (255 / max(grey.max(), 1.0))).astype(np.uint8))
+        image = pillow.fromarray(np.round(grey * (255 / max(np.max(grey), 1.0))).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = pillow.new("RGBA", image.size, "white")

@@ -92,7 +92,7 @@ def _cell(column: PlannedColumn, rng: np.random.Generator) -> str | float:
             return f"{text} {column.reading.unit}"
         return float(text) if column.reading.style == "." else text.replace(".", ",")
     assert isinstance(column.reading, Days)
-    day = np.datetime64("1970-01-01") + int(np.clip(value, _FIRST_DAY, _LAST_DAY))
+    day = np.datetime64(int(np.clip(value, _FIRST_DAY, _LAST_DAY)), "D")
     parts = dict(zip("ymd", str(day).split("-"), strict=True))
     written = "-".join(parts[part] for part in column.reading.order)
     return f"{written} {rng.integers(24):02}:{rng.integers(60):02}"
