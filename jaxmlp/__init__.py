@@ -1,61 +1,70 @@
 """jaxmlp: multilayer perceptrons as pure JAX functions, every gradient and update rule by hand."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# An import makes no garbage, and looking for some would take a fifth of its time.
-_COLLECTS = gc.isenabled()
-gc.disable()
 
-from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
-from jaxmlp.activations import Activation as Activation
-from jaxmlp.config import MLPConfig as MLPConfig
-from jaxmlp.cpu import tune_cpu as tune_cpu
-from jaxmlp.front_config import FrontConfig as FrontConfig
-from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
-from jaxmlp.losses import LOSSES as LOSSES
-from jaxmlp.losses import Loss as Loss
-from jaxmlp.network import backward as backward
-from jaxmlp.network import forward as forward
-from jaxmlp.network import init as init
-from jaxmlp.network import objective as objective
-from jaxmlp.network import predict as predict
-from jaxmlp.network import value_and_grad as value_and_grad
-from jaxmlp.networks import Network as Network
-from jaxmlp.normalization import init_state as init_state
-from jaxmlp.optimizers import OPTIMIZERS as OPTIMIZERS
-from jaxmlp.optimizers import Optimizer as Optimizer
-from jaxmlp.optimizers import adagrad as adagrad
-from jaxmlp.optimizers import adam as adam
-from jaxmlp.optimizers import adamw as adamw
-from jaxmlp.optimizers import apply_updates as apply_updates
-from jaxmlp.optimizers import as_optimizer as as_optimizer
-from jaxmlp.optimizers import chain as chain
-from jaxmlp.optimizers import clip_by_global_norm as clip_by_global_norm
-from jaxmlp.optimizers import clip_by_value as clip_by_value
-from jaxmlp.optimizers import gd as gd
-from jaxmlp.optimizers import momentum as momentum
-from jaxmlp.optimizers import nesterov as nesterov
-from jaxmlp.optimizers import rmsprop as rmsprop
-from jaxmlp.optimizers import sgd as sgd
-from jaxmlp.tabular_config import TabularConfig as TabularConfig
-from jaxmlp.tabular_config import TabularParams as TabularParams
-from jaxmlp.training import Checkpoints as Checkpoints
-from jaxmlp.training import EarlyStopping as EarlyStopping
-from jaxmlp.training import FitResult as FitResult
-from jaxmlp.training import FitStatus as FitStatus
-from jaxmlp.training import History as History
-from jaxmlp.training import evaluate as evaluate
-from jaxmlp.training import fit as fit
-from jaxmlp.training import fit_steps as fit_steps
-from jaxmlp.types import Layer as Layer
-from jaxmlp.types import Params as Params
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Look for no garbage: an import makes none, and looking takes a seventh of its time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # there and back, what was imported is old, and was not looked at
+        gc.unfreeze()
+        if collects:
+            gc.enable()
 
-gc.freeze()  # there and back, what was imported is old, and was not looked at
-gc.unfreeze()
-if _COLLECTS:
-    gc.enable()
+
+with _without_collection():
+    from jaxmlp.activations import ACTIVATIONS as ACTIVATIONS
+    from jaxmlp.activations import Activation as Activation
+    from jaxmlp.config import MLPConfig as MLPConfig
+    from jaxmlp.cpu import tune_cpu as tune_cpu
+    from jaxmlp.front_config import FrontConfig as FrontConfig
+    from jaxmlp.initializers import INITIALIZERS as INITIALIZERS
+    from jaxmlp.losses import LOSSES as LOSSES
+    from jaxmlp.losses import Loss as Loss
+    from jaxmlp.network import backward as backward
+    from jaxmlp.network import forward as forward
+    from jaxmlp.network import init as init
+    from jaxmlp.network import objective as objective
+    from jaxmlp.network import predict as predict
+    from jaxmlp.network import value_and_grad as value_and_grad
+    from jaxmlp.networks import Network as Network
+    from jaxmlp.normalization import init_state as init_state
+    from jaxmlp.optimizers import OPTIMIZERS as OPTIMIZERS
+    from jaxmlp.optimizers import Optimizer as Optimizer
+    from jaxmlp.optimizers import adagrad as adagrad
+    from jaxmlp.optimizers import adam as adam
+    from jaxmlp.optimizers import adamw as adamw
+    from jaxmlp.optimizers import apply_updates as apply_updates
+    from jaxmlp.optimizers import as_optimizer as as_optimizer
+    from jaxmlp.optimizers import chain as chain
+    from jaxmlp.optimizers import clip_by_global_norm as clip_by_global_norm
+    from jaxmlp.optimizers import clip_by_value as clip_by_value
+    from jaxmlp.optimizers import gd as gd
+    from jaxmlp.optimizers import momentum as momentum
+    from jaxmlp.optimizers import nesterov as nesterov
+    from jaxmlp.optimizers import rmsprop as rmsprop
+    from jaxmlp.optimizers import sgd as sgd
+    from jaxmlp.tabular_config import TabularConfig as TabularConfig
+    from jaxmlp.tabular_config import TabularParams as TabularParams
+    from jaxmlp.training import Checkpoints as Checkpoints
+    from jaxmlp.training import EarlyStopping as EarlyStopping
+    from jaxmlp.training import FitResult as FitResult
+    from jaxmlp.training import FitStatus as FitStatus
+    from jaxmlp.training import History as History
+    from jaxmlp.training import evaluate as evaluate
+    from jaxmlp.training import fit as fit
+    from jaxmlp.training import fit_steps as fit_steps
+    from jaxmlp.types import Layer as Layer
+    from jaxmlp.types import Params as Params
 
 if TYPE_CHECKING:
     from jaxmlp import testing as testing

@@ -1,4 +1,7 @@
-"""Packages that are missing, and those that cannot be imported."""
+"""Packages that are missing, or cannot be imported; and what our own import leaves behind."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -19,3 +22,19 @@ def test_a_package_that_is_broken_is_not_called_missing(tmp_path, monkeypatch):
 def test_a_missing_package_is_named_with_its_command(name):
     with pytest.raises(ImportError, match=r"not installed\. Install it with: pip install 'that'"):
         import_optional(name, "this needs it", "that")
+
+
+@pytest.mark.parametrize("before", ["gc.enable()", "gc.disable()", "sys.modules['jax'] = None"])
+def test_the_import_leaves_garbage_collection_as_it_was(before):
+    code = f"""
+import gc, sys
+{before}
+collects = gc.isenabled()
+try:
+    import jaxmlp
+except ImportError:
+    assert "jax" in "{before}"
+assert gc.isenabled() == collects
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert not done.returncode, done.stderr
