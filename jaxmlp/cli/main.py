@@ -76,11 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: instead of those of the process.
     """
-    # Libraries and programs stay to the end: to look them through for garbage at every 700 new
-    # objects, and once more at the end, takes a quarter of a short command's time.
-    gc.set_threshold(200_000, 50, 100)
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] not in (["serve"], ["play"]):
+        # Libraries and programs stay to the end: to look them through for garbage at every 700 new
+        # objects, and once more at the end, takes a fifth of a short command's time.
+        gc.set_threshold(200_000, 50, 100)
     if NO_CACHE in arguments:
         arguments.remove(NO_CACHE)
     elif arguments[:1] != ["cache"]:
