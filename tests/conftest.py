@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 # Compiling is most of what tests do, and takes half the time so: by default, XLA sets up a compiler
-# of its own for each kernel, and threads that the workers have no processors for. Training computes
-# the same bits (batch normalization up to the last), which `tests/training/test_emitters.py` sees;
+# of its own for each kernel, and threads that the workers have no processors for. Plain
+# networks learn the same bits, others up to the last ones (`tests/training/test_emitters.py`);
 # XLA_FLAGS="" tests what users have.
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = (
