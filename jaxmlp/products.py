@@ -75,7 +75,7 @@ def each_entry(
 ) -> Float[Array, "batch n"]:
     """f(a, b, ...), entry by entry; of the columns where examples are such, as they lie in memory.
 
-    Without the transposes, which cancel, some compilers write what f returns in rows, and turn it.
+    The transposes cancel. Without them jax 0.11 writes what f returns as rows, and then turns it.
     """
     if not _COLUMNS.get():
         return function(*arrays)

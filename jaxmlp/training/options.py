@@ -170,8 +170,8 @@ _LARGEST_TURNED = 1 << 14  # entries of a matrix: 25% faster at 32 x 32, 8% slow
 def _turns_pay(config: NetworkConfig, gradient: str) -> bool:
     """Whether the loop is faster with examples in columns: narrow plain layers, on a processor.
 
-    Batch normalization and dropout work on rows: turned to and fro, 64-128-10 takes half as long
-    again with either.
+    Batch normalization and dropout work on rows: turned to and fro, a step of 64-128-10 takes 94
+    instead of 58 us with the one, 95 instead of 86 with the other.
     """
     if not isinstance(config, MLPConfig) or gradient != "manual" or jax.default_backend() != "cpu":
         return False
